@@ -1,0 +1,1 @@
+//! How fast: packet generator and meter.

@@ -1,0 +1,1 @@
+//! What needs the NIC's help: the native engine, and what is known of each NIC driver.

@@ -1,0 +1,1 @@
+//! What needs nobody's help: the generic engine.

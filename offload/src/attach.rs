@@ -1,0 +1,169 @@
+//! Running programs and their maps.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::engine::{EngineKind, Hook, Prepared, Verdict};
+use crate::error::Error;
+
+/// What the user allowed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AttachPolicy {
+    /// Stay after the process ends: pin the link under this directory of a bpffs.
+    pub keep: Option<PathBuf>,
+    /// Replace the program with this id, and only that one (compare and swap); `None`: the slot must
+    /// be empty.
+    pub replace: Option<u32>,
+}
+
+/// A running program. Dropping it detaches, unless it was told to stay.
+pub trait Attachment: Send + fmt::Debug {
+    /// The engine in effect, re-read from the kernel, not remembered.
+    ///
+    /// # Errors
+    /// The kernel could not be asked, or the program is no longer attached.
+    fn effective(&self) -> Result<Effective, Error>;
+
+    /// The engine that was asked for.
+    fn engine(&self) -> EngineKind;
+
+    /// The interface.
+    fn ifindex(&self) -> u32;
+
+    /// A map by name.
+    fn map(&self, name: &str) -> Option<MapHandle>;
+
+    /// Every map, in the module's order.
+    fn maps(&self) -> Vec<MapHandle>;
+
+    /// Verdict counters; `None` when the program was prepared without counting.
+    ///
+    /// # Errors
+    /// The counters could not be read.
+    fn stats(&self) -> Result<Option<Stats>, Error>;
+
+    /// Replaces the program without a gap in which no program runs. The new program must have been
+    /// prepared by the same engine for the same device.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] when someone else's program is there by now, or the failure; the old
+    /// program goes on running.
+    fn replace(&mut self, next: Box<dyn Prepared>) -> Result<(), Error>;
+
+    /// Detaches and says whether it worked; dropping does the same but cannot say.
+    ///
+    /// # Errors
+    /// The kernel's refusal.
+    fn detach(self: Box<Self>) -> Result<(), Error>;
+
+    /// Lets go of a program that was told to stay.
+    fn release(self: Box<Self>);
+}
+
+/// What the kernel says is in force.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Effective {
+    /// The engine.
+    pub engine: EngineKind,
+    /// The hook.
+    pub hook: Hook,
+    /// Kernel id of the program.
+    pub program_id: u32,
+    /// Kernel id of the link, if a link holds it.
+    pub link_id: Option<u32>,
+}
+
+/// Packets and bytes per verdict since the program was attached.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stats {
+    /// By verdict, in the order of [`Verdict::ALL`].
+    pub packets: [u64; 5],
+    /// Bytes by verdict, as the program saw the frames on entry, without FCS.
+    pub bytes: [u64; 5],
+}
+
+impl Stats {
+    /// Packets of all verdicts.
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        self.packets.iter().sum()
+    }
+
+    /// Packets of one verdict.
+    #[must_use]
+    pub const fn of(&self, verdict: Verdict) -> u64 {
+        self.packets[verdict as usize]
+    }
+}
+
+/// A map, wherever it lives: in the kernel, on a NIC, in this process.
+///
+/// Keys and values are raw bytes in the host's byte order, of exactly the definition's sizes.
+pub trait MapOps: Send + Sync + fmt::Debug {
+    /// Its definition.
+    fn def(&self) -> &MapDef;
+
+    /// One value; `None` when the key is absent. Per-CPU maps return one value after another, each
+    /// of `value_size` bytes rounded up to 8, for every possible CPU.
+    ///
+    /// # Errors
+    /// The kernel's refusal.
+    fn lookup(&self, key: &[u8]) -> Result<Option<Vec<u8>>, Error>;
+
+    /// Inserts or replaces.
+    ///
+    /// # Errors
+    /// The kernel's refusal, `E2BIG` for a full map.
+    fn update(&self, key: &[u8], value: &[u8]) -> Result<(), Error>;
+
+    /// Deletes; `false` when the key was absent.
+    ///
+    /// # Errors
+    /// The kernel's refusal; array slots cannot be deleted.
+    fn delete(&self, key: &[u8]) -> Result<bool, Error>;
+
+    /// All entries. Entries that change meanwhile may appear or not.
+    ///
+    /// # Errors
+    /// The kernel's refusal.
+    fn entries(&self) -> Result<Vec<(Vec<u8>, Vec<u8>)>, Error>;
+
+    /// Kernel id, for maps that live there.
+    fn id(&self) -> Option<u32> {
+        None
+    }
+}
+
+/// A map's definition as its users need it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MapDef {
+    /// Name in the object, whole.
+    pub name: String,
+    /// `enum bpf_map_type`.
+    pub kind: u32,
+    /// Bytes per key.
+    pub key_size: u32,
+    /// Bytes per value (of one CPU).
+    pub value_size: u32,
+    /// Most entries.
+    pub max_entries: u32,
+    /// Creation flags.
+    pub flags: u32,
+    /// BTF type ids of key and value in the module's BTF.
+    pub types: Option<(u32, u32)>,
+}
+
+/// A shared handle to a map.
+#[derive(Clone, Debug)]
+pub struct MapHandle(pub Arc<dyn MapOps>);
+
+impl std::ops::Deref for MapHandle {
+    type Target = dyn MapOps;
+
+    fn deref(&self) -> &Self::Target {
+        &*self.0
+    }
+}

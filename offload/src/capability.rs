@@ -1,0 +1,211 @@
+//! What an engine can do on a device, and how that is known.
+
+use hoist_bpf::requirements::{Feature, LimitKind, Need, Requirements, Strength};
+use serde::{Deserialize, Serialize};
+
+use crate::engine::EngineKind;
+use crate::error::Gap;
+use crate::fact::Evidence;
+
+/// Yes, no, or not known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Answer {
+    /// It is there.
+    Yes,
+    /// It is not there.
+    No,
+    /// Not known.
+    Unknown,
+}
+
+/// One answer about one [`Need`].
+///
+/// For [`Need::Limit`] the value is the most the engine takes; for [`Need::Isa`] the highest
+/// version. A limit that no capability names is unlimited as far as anyone knows.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Capability {
+    /// What the answer is about.
+    pub need: Need,
+    /// The answer.
+    pub answer: Answer,
+    /// How it is known.
+    pub evidence: Evidence,
+}
+
+/// Programs that a condition concerns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum When {
+    /// Every program.
+    Always,
+    /// Programs that do not declare multi-buffer support.
+    WithoutFrags,
+    /// Programs that declare multi-buffer support.
+    WithFrags,
+    /// Programs that use (or may use) a feature.
+    Uses(Feature),
+}
+
+impl When {
+    /// Whether a program with these requirements is concerned.
+    #[must_use]
+    pub fn concerns(self, needs: &Requirements) -> bool {
+        match self {
+            Self::Always => true,
+            Self::WithoutFrags => !needs.uses(Feature::Frags),
+            Self::WithFrags => needs.uses(Feature::Frags),
+            Self::Uses(feature) => needs.uses(feature),
+        }
+    }
+}
+
+/// What happens to a program that meets a condition that does not hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Severity {
+    /// The kernel or driver would refuse the attach: a gap.
+    Refuses,
+    /// It would run, but lose or change packets: a gap for `auto`, a warning when forced.
+    Breaks,
+    /// It would run, with something worth knowing.
+    Warns,
+}
+
+/// A precondition of the device's present state: MTU, queues, offload settings, a held slot.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Condition {
+    /// Stable kebab-case code, documented in docs/refusals.md, for example `peer-mtu-too-large`.
+    pub code: String,
+    /// Which programs it concerns.
+    pub when: When,
+    /// Whether it holds now. `Unknown` is settled by trial.
+    pub holds: Answer,
+    /// What follows when it does not hold.
+    pub severity: Severity,
+    /// One sentence with the numbers.
+    pub message: String,
+    /// A command that would make it hold.
+    pub remedy: Option<String>,
+    /// How it is known.
+    pub evidence: Evidence,
+}
+
+/// Everything known of one engine on one device.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Capabilities {
+    /// The engine.
+    pub engine: EngineKind,
+    /// Who provides it: `kernel` or a vendor's name.
+    pub provider: String,
+    /// Answers, at most one per need.
+    pub answers: Vec<Capability>,
+    /// Preconditions, those that hold included.
+    pub conditions: Vec<Condition>,
+}
+
+/// The result of comparing requirements with capabilities.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fit {
+    /// Requirements that are not met. Empty: the engine can run the program.
+    pub gaps: Vec<Gap>,
+    /// Requirements and conditions on which nothing is known.
+    pub unknown: Vec<Gap>,
+    /// Conditions that only warn, and those that break but do not refuse.
+    pub warnings: Vec<Gap>,
+}
+
+impl Capabilities {
+    /// An engine of which nothing is known yet.
+    #[must_use]
+    pub fn new(engine: EngineKind, provider: &str) -> Self {
+        Self { engine, provider: provider.to_owned(), answers: Vec::new(), conditions: Vec::new() }
+    }
+
+    /// Whether the engine is usable at all on the device: no refusing condition that concerns every
+    /// program fails.
+    #[must_use]
+    pub fn usable(&self) -> Answer {
+        let mut answer = Answer::Yes;
+        for c in &self.conditions {
+            if c.when == When::Always && c.severity == Severity::Refuses {
+                match c.holds {
+                    Answer::No => return Answer::No,
+                    Answer::Unknown => answer = Answer::Unknown,
+                    Answer::Yes => {}
+                }
+            }
+        }
+        answer
+    }
+
+    /// Compares with what a program needs; lists *all* gaps.
+    #[must_use]
+    pub fn fit(&self, needs: &Requirements) -> Fit {
+        let mut fit = Fit::default();
+        for requirement in needs.items.iter().filter(|r| r.strength == Strength::Must) {
+            match self.answer(&requirement.need) {
+                (Answer::Yes, _) => {}
+                (Answer::No, evidence) => fit.gaps.push(Gap::missing(requirement, evidence)),
+                (Answer::Unknown, _) => fit.unknown.push(Gap::unknown(requirement)),
+            }
+        }
+        for condition in self.conditions.iter().filter(|c| c.when.concerns(needs)) {
+            let gap = Gap::condition(condition);
+            match (condition.holds, condition.severity) {
+                (Answer::Yes, _) => {}
+                (Answer::No, Severity::Refuses | Severity::Breaks) => fit.gaps.push(gap),
+                (Answer::No, Severity::Warns) => fit.warnings.push(gap),
+                (Answer::Unknown, Severity::Warns) => {}
+                (Answer::Unknown, _) => fit.unknown.push(gap),
+            }
+        }
+        fit
+    }
+
+    /// The answer to one need, with its evidence where there is one.
+    #[must_use]
+    pub fn answer(&self, need: &Need) -> (Answer, Option<&Evidence>) {
+        match need {
+            Need::Limit(kind, demand) => self.limit(*kind, *demand),
+            Need::Isa(version) => {
+                let best = self.answers.iter().find_map(|c| match (&c.need, c.answer) {
+                    (Need::Isa(v), Answer::Yes) => Some((*v, &c.evidence)),
+                    _ => None,
+                });
+                match best {
+                    Some((v, e)) if v >= *version => (Answer::Yes, Some(e)),
+                    Some((_, e)) => (Answer::No, Some(e)),
+                    None => (Answer::Unknown, None),
+                }
+            }
+            need => match self.answers.iter().find(|c| c.need == *need) {
+                Some(c) => (c.answer, Some(&c.evidence)),
+                None => (Answer::Unknown, None),
+            },
+        }
+    }
+
+    fn limit(&self, kind: LimitKind, demand: u64) -> (Answer, Option<&Evidence>) {
+        let most = self.answers.iter().find_map(|c| match c.need {
+            Need::Limit(k, most) if k == kind => Some((most, &c.evidence)),
+            _ => None,
+        });
+        match most {
+            Some((most, e)) if demand > most => (Answer::No, Some(e)),
+            Some((_, e)) => (Answer::Yes, Some(e)),
+            None => (Answer::Yes, None),
+        }
+    }
+
+    /// Sets one answer, replacing an earlier one about the same need (for limits and ISA: about the
+    /// same kind).
+    pub fn set(&mut self, need: Need, answer: Answer, evidence: Evidence) {
+        self.answers.retain(|c| match (&c.need, &need) {
+            (Need::Limit(a, _), Need::Limit(b, _)) => a != b,
+            (Need::Isa(_), Need::Isa(_)) => false,
+            (a, b) => a != b,
+        });
+        self.answers.push(Capability { need, answer, evidence });
+    }
+}

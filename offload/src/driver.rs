@@ -1,0 +1,30 @@
+//! What a NIC vendor knows of one family of devices.
+
+use std::fmt;
+
+use crate::capability::Capabilities;
+use crate::device::Device;
+use crate::engine::Engine;
+
+/// Knowledge of one kernel driver.
+///
+/// Pure: it sees a [`Device`], which is plain data, so that a driver's tests are recordings.
+pub trait Driver: Send + Sync + fmt::Debug {
+    /// Name of the kernel driver, as `ethtool -i` prints it.
+    fn name(&self) -> &'static str;
+
+    /// Whether this driver's knowledge applies to the device.
+    fn claims(&self, device: &Device) -> bool {
+        device.driver_name() == self.name()
+    }
+
+    /// Adds what is known: answers the kernel does not give, and preconditions it does not report.
+    /// Called for each engine's capabilities after the engine filled them in. Each entry carries
+    /// evidence of kind `DriverTable`.
+    fn refine(&self, device: &Device, capabilities: &mut Capabilities);
+
+    /// A vendor's own engines.
+    fn engines(&self) -> Vec<&'static dyn Engine> {
+        Vec::new()
+    }
+}

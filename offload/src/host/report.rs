@@ -1,0 +1,51 @@
+//! What one host can do, each fact with its evidence.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::capability::Answer;
+use crate::fact::{Evidence, Fact};
+
+/// A three-valued answer with its evidence or reason.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Finding {
+    /// Yes, no, unknown.
+    pub answer: Answer,
+    /// How it is known, or why not.
+    pub evidence: Evidence,
+}
+
+/// The host report.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct HostReport {
+    /// `uname -r`.
+    pub kernel: String,
+    /// `uname -m`.
+    pub machine: String,
+    /// Possible CPUs.
+    pub cpus: u32,
+    /// `net.core.bpf_jit_enable`, `bpf_jit_harden` and the like, by sysctl name.
+    pub jit: BTreeMap<String, Fact<i64>>,
+    /// Whether `/sys/kernel/btf/vmlinux` exists, and its size in bytes.
+    pub btf_bytes: Fact<u64>,
+    /// `kernel.unprivileged_bpf_disabled`.
+    pub unprivileged_bpf_disabled: Fact<i64>,
+    /// Effective capabilities of this process that matter: `CAP_BPF`, `CAP_NET_ADMIN`, ...
+    pub capabilities: BTreeMap<String, bool>,
+    /// Whether the `bpf` system call is permitted to this process, and what would permit it.
+    pub bpf_syscall: Finding,
+    /// Program types by name (`xdp`, `sched_cls`, ...).
+    pub program_types: BTreeMap<String, Finding>,
+    /// Map types by name (`hash`, `array`, ...).
+    pub map_types: BTreeMap<String, Finding>,
+    /// Helpers of XDP programs by name.
+    pub xdp_helpers: BTreeMap<String, Finding>,
+    /// Helpers of SCHED_CLS programs by name.
+    pub tc_helpers: BTreeMap<String, Finding>,
+    /// kfuncs that bear on XDP and TC, by name.
+    pub kfuncs: BTreeMap<String, Finding>,
+    /// Program features: `xdp-frags`, `bpf2bpf-tail-calls`, `dev-bound-only`, `test-run`,
+    /// `live-frames`, `tcx`, `xdp-link`, `netlink-xdp`, `isa-v2` ... `isa-v4`, ...
+    pub features: BTreeMap<String, Finding>,
+}

@@ -129,7 +129,7 @@ pub trait MapOps: Send + Sync + fmt::Debug {
     ///
     /// # Errors
     /// The kernel's refusal.
-    fn entries(&self) -> Result<Vec<(Vec<u8>, Vec<u8>)>, Error>;
+    fn entries(&self) -> Result<hoist_bpf::kernel::Entries, Error>;
 
     /// Kernel id, for maps that live there.
     fn id(&self) -> Option<u32> {

@@ -150,7 +150,7 @@ pub struct Job {
     /// Where maps that ask to be pinned by name are pinned; `None` ignores the wish.
     pub pin_root: Option<PathBuf>,
     /// Map contents to write before the program is attached: key and value bytes in order.
-    pub contents: BTreeMap<MapId, Vec<(Vec<u8>, Vec<u8>)>>,
+    pub contents: BTreeMap<MapId, hoist_bpf::kernel::Entries>,
 }
 
 impl Job {

@@ -17,6 +17,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::insn::Insn;
 
+/// The entries of a map: raw keys and values.
+pub type Entries = Vec<(Vec<u8>, Vec<u8>)>;
+
 /// An error from the kernel, with what was asked, of what, and the kernel's own words.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[error("{operation} {object}: {}", self.cause())]
@@ -386,7 +389,7 @@ pub trait Kernel: Send + Sync + std::fmt::Debug {
         map: BorrowedFd<'_>,
         key_len: usize,
         value_len: usize,
-    ) -> Result<Vec<(Vec<u8>, Vec<u8>)>, KernelError>;
+    ) -> Result<Entries, KernelError>;
 
     /// Makes a map read-only for user space (`BPF_MAP_FREEZE`).
     ///

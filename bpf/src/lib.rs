@@ -19,6 +19,7 @@ pub mod insn;
 pub mod kernel;
 pub mod module;
 pub mod names;
+pub mod programs;
 pub mod requirements;
 
 pub use insn::Insn;

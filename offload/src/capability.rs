@@ -1,6 +1,6 @@
 //! What an engine can do on a device, and how that is known.
 
-use hoist_bpf::requirements::{Feature, LimitKind, Need, Requirements, Strength};
+use hoist_bpf::requirements::{ContextField, Feature, LimitKind, Need, Requirements, Strength};
 use serde::{Deserialize, Serialize};
 
 use crate::engine::EngineKind;
@@ -21,8 +21,8 @@ pub enum Answer {
 
 /// One answer about one [`Need`].
 ///
-/// For [`Need::Limit`] the value is the most the engine takes; for [`Need::Isa`] the highest
-/// version. A limit that no capability names is unlimited as far as anyone knows.
+/// For [`Need::Limit`] the value is the most the engine takes; for [`Need::Isa`] a yes covers the
+/// lower versions and a no the higher ones. A limit that no capability names is unlimited as far as anyone knows.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Capability {
     /// What the answer is about.
@@ -45,6 +45,8 @@ pub enum When {
     WithFrags,
     /// Programs that use (or may use) a feature.
     Uses(Feature),
+    /// Programs that read a field of the context.
+    Reads(ContextField),
 }
 
 impl When {
@@ -56,6 +58,7 @@ impl When {
             Self::WithoutFrags => !needs.uses(Feature::Frags),
             Self::WithFrags => needs.uses(Feature::Frags),
             Self::Uses(feature) => needs.uses(feature),
+            Self::Reads(field) => needs.get(&Need::ContextField(field)).is_some(),
         }
     }
 }
@@ -168,22 +171,28 @@ impl Capabilities {
     pub fn answer(&self, need: &Need) -> (Answer, Option<&Evidence>) {
         match need {
             Need::Limit(kind, demand) => self.limit(*kind, *demand),
-            Need::Isa(version) => {
-                let best = self.answers.iter().find_map(|c| match (&c.need, c.answer) {
-                    (Need::Isa(v), Answer::Yes) => Some((*v, &c.evidence)),
-                    _ => None,
-                });
-                match best {
-                    Some((v, e)) if v >= *version => (Answer::Yes, Some(e)),
-                    Some((_, e)) => (Answer::No, Some(e)),
-                    None => (Answer::Unknown, None),
-                }
-            }
+            Need::Isa(version) => self.isa(*version),
             need => match self.answers.iter().find(|c| c.need == *need) {
                 Some(c) => (c.answer, Some(&c.evidence)),
                 None => (Answer::Unknown, None),
             },
         }
+    }
+
+    /// A version that runs implies the lower ones; one that does not rules out the higher ones.
+    fn isa(&self, version: u8) -> (Answer, Option<&Evidence>) {
+        for c in &self.answers {
+            match (&c.need, c.answer) {
+                (Need::Isa(v), Answer::Yes) if *v >= version => {
+                    return (Answer::Yes, Some(&c.evidence));
+                }
+                (Need::Isa(v), Answer::No) if *v <= version => {
+                    return (Answer::No, Some(&c.evidence));
+                }
+                _ => {}
+            }
+        }
+        (Answer::Unknown, None)
     }
 
     fn limit(&self, kind: LimitKind, demand: u64) -> (Answer, Option<&Evidence>) {
@@ -198,12 +207,11 @@ impl Capabilities {
         }
     }
 
-    /// Sets one answer, replacing an earlier one about the same need (for limits and ISA: about the
-    /// same kind).
+    /// Sets one answer, replacing an earlier one about the same need (for limits: about the same
+    /// kind).
     pub fn set(&mut self, need: Need, answer: Answer, evidence: Evidence) {
         self.answers.retain(|c| match (&c.need, &need) {
             (Need::Limit(a, _), Need::Limit(b, _)) => a != b,
-            (Need::Isa(_), Need::Isa(_)) => false,
             (a, b) => a != b,
         });
         self.answers.push(Capability { need, answer, evidence });

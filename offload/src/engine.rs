@@ -1,5 +1,6 @@
 //! Engines: what runs a program on an interface.
 
+use std::any::Any;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
@@ -16,6 +17,7 @@ use crate::capability::Capabilities;
 use crate::device::Device;
 use crate::error::Error;
 use crate::host::Host;
+use crate::plan::Warning;
 
 /// Kinds of engines, in order of preference: `Ord` is the ladder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -197,7 +199,10 @@ pub trait Engine: Send + Sync + fmt::Debug {
 }
 
 /// A program that is loaded and verified, but sees no packet yet. Dropping it unloads.
-pub trait Prepared: Send + fmt::Debug {
+///
+/// [`Any`] lets an attachment recognise programs of its own engine in
+/// [`Attachment::replace`](crate::attach::Attachment::replace).
+pub trait Prepared: Send + fmt::Debug + Any {
     /// The engine that prepared it.
     fn engine(&self) -> EngineKind;
 
@@ -212,6 +217,11 @@ pub trait Prepared: Send + fmt::Debug {
     /// # Errors
     /// [`Error::Refused`] with the kernel's reason, or the failure.
     fn attach(self: Box<Self>, policy: &AttachPolicy) -> Result<Box<dyn Attachment>, Error>;
+
+    /// What the user should know of this preparation, such as an option that could not be applied.
+    fn warnings(&self) -> Vec<Warning> {
+        Vec::new()
+    }
 
     /// Runs the program on one frame without attaching (`BPF_PROG_TEST_RUN`), where the engine can.
     fn dry_run(&self) -> Option<&dyn DryRun> {

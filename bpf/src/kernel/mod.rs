@@ -540,4 +540,59 @@ pub trait Kernel: Send + Sync + std::fmt::Debug {
     /// # Errors
     /// Why it could not be read.
     fn possible_cpus(&self) -> Result<usize, KernelError>;
+
+    /// The programs in an interface's XDP slots (`RTM_GETLINK`, `IFLA_XDP`).
+    ///
+    /// # Errors
+    /// The kernel's refusal; `ENODEV` when there is no such interface.
+    fn query_xdp(&self, ifindex: u32) -> Result<XdpSlots, KernelError>;
+
+    /// Inode number of the network namespace that this thread is in; it names the namespace for as
+    /// long as it lives.
+    ///
+    /// # Errors
+    /// Why it could not be read.
+    fn network_namespace(&self) -> Result<u64, KernelError>;
+
+    /// Creates a directory for pins, with its parents, on a bpffs. One that exists is success. Names
+    /// on a bpffs may not contain a dot.
+    ///
+    /// # Errors
+    /// The kernel's refusal.
+    fn make_directory(&self, path: &Path) -> Result<(), KernelError>;
+
+    /// The names in a directory of pins, sorted; empty when there is no such directory.
+    ///
+    /// # Errors
+    /// The kernel's refusal, other than absence.
+    fn list_directory(&self, path: &Path) -> Result<Vec<String>, KernelError>;
+
+    /// Removes a directory of pins with everything below it. Absent is success.
+    ///
+    /// # Errors
+    /// The kernel's refusal.
+    fn remove_directory(&self, path: &Path) -> Result<(), KernelError>;
+}
+
+/// Program ids in the XDP slots of one interface.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct XdpSlots {
+    /// In the NIC (`IFLA_XDP_HW_PROG_ID`).
+    pub hardware: Option<u32>,
+    /// In the driver (`IFLA_XDP_DRV_PROG_ID`).
+    pub native: Option<u32>,
+    /// In the core (`IFLA_XDP_SKB_PROG_ID`).
+    pub generic: Option<u32>,
+}
+
+impl XdpSlots {
+    /// The program in one slot.
+    #[must_use]
+    pub const fn of(&self, mode: XdpMode) -> Option<u32> {
+        match mode {
+            XdpMode::Hardware => self.hardware,
+            XdpMode::Native => self.native,
+            XdpMode::Generic => self.generic,
+        }
+    }
 }

@@ -1,0 +1,109 @@
+//! Whether a test that needs more than an ordinary user can run here.
+//!
+//! A test that cannot run says so by name and returns; it never counts as passed silently. Where
+//! the environment variable `HOIST_REQUIRE` (a list separated by commas) names the tier, being
+//! unable to run is a failure instead: continuous integration sets it.
+
+use std::path::Path;
+
+/// Bits of `linux/capability.h` that the veth tier uses, with what each is for.
+const VETH: [(u32, &str); 4] = [
+    (12, "CAP_NET_ADMIN"), // links, addresses, XDP attach
+    (13, "CAP_NET_RAW"),   // packet sockets
+    (21, "CAP_SYS_ADMIN"), // unshare and setns of network namespaces
+    (39, "CAP_BPF"),       // loading programs
+];
+
+/// Whether the test `name` of the veth tier can run: namespaces, veth pairs, packet sockets, BPF.
+///
+/// ```no_run
+/// # fn the_test() {
+/// if !hoist_hwtests::require::veth("drop_program_drops") {
+///     return;
+/// }
+/// # }
+/// ```
+///
+/// # Panics
+/// When it cannot and `HOIST_REQUIRE` contains `veth`.
+#[must_use]
+pub fn veth(name: &str) -> bool {
+    let effective = effective_capabilities();
+    let missing: Vec<&str> =
+        VETH.iter().filter(|(bit, _)| effective >> bit & 1 == 0).map(|(_, name)| *name).collect();
+    verdict("veth", name, (!missing.is_empty()).then(|| missing.join(", ")))
+}
+
+/// Like [`veth`], for a test that also needs files of another package, for example Debian's
+/// `xdp-tools`. All of `files` must exist.
+///
+/// # Panics
+/// When it cannot run and `HOIST_REQUIRE` contains `veth`.
+#[must_use]
+pub fn veth_and_files(name: &str, files: &[&Path]) -> bool {
+    let absent: Vec<String> =
+        files.iter().filter(|f| !f.exists()).map(|f| f.display().to_string()).collect();
+    veth(name) && verdict("veth", name, (!absent.is_empty()).then(|| absent.join(", ")))
+}
+
+/// Like [`veth`], for a test that also needs a program on the search path.
+///
+/// # Panics
+/// When it cannot run and `HOIST_REQUIRE` contains `veth`.
+#[must_use]
+pub fn veth_and_command(name: &str, command: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let found = std::env::split_paths(&path).any(|dir| dir.join(command).exists());
+    veth(name) && verdict("veth", name, (!found).then(|| format!("the command {command}")))
+}
+
+/// Reports a test that cannot run because `missing` is missing.
+///
+/// # Panics
+/// When something is missing and `HOIST_REQUIRE` contains `tier`.
+#[must_use]
+pub fn verdict(tier: &str, name: &str, missing: Option<String>) -> bool {
+    let Some(missing) = missing else {
+        return true;
+    };
+    let required = std::env::var("HOIST_REQUIRE").unwrap_or_default();
+    assert!(
+        !required.split(',').any(|t| t.trim() == tier),
+        "{name} must run (HOIST_REQUIRE={required}) but needs {missing}"
+    );
+    report(&format!("not run: {name}: needs {missing}\n"));
+    false
+}
+
+/// Writes past the test harness's capture, which hides the output of tests that return.
+fn report(line: &str) {
+    use std::io::Write as _;
+    let stderr = std::io::stderr();
+    // A closed stderr leaves nobody to tell.
+    let _ = stderr.lock().write_all(line.as_bytes());
+}
+
+/// The effective capability set of this thread, from `/proc`; empty when it cannot be read.
+fn effective_capabilities() -> u64 {
+    let status = std::fs::read_to_string("/proc/thread-self/status").unwrap_or_default();
+    status
+        .lines()
+        .find_map(|line| line.strip_prefix("CapEff:"))
+        .and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok())
+        .unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_missing_runs() {
+        assert!(verdict("no-such-tier", "a_test", None));
+    }
+
+    #[test]
+    fn something_missing_does_not_run() {
+        assert!(!verdict("no-such-tier", "a_test", Some("a NIC".to_owned())));
+    }
+}

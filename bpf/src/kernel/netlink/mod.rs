@@ -1,0 +1,323 @@
+//! A small synchronous netlink socket: rtnetlink(7) and generic netlink.
+//!
+//! What sets it apart from a plain socket is that no word of the kernel is lost: extended
+//! acknowledgements (`NETLINK_EXT_ACK`) are read on failure and, as warnings, on success.
+//!
+//! A socket belongs to the network namespace of the thread that opened it, for good. So it is opened
+//! for each question and not kept: opening costs microseconds.
+
+use std::io;
+
+use netlink_sys::{Socket as RawSocket, SocketAddr, protocols};
+
+use super::KernelError;
+
+pub mod attribute;
+pub mod filter;
+pub mod generic;
+pub mod route;
+
+pub use attribute::{Attribute, Attributes, Builder};
+
+const NLMSG_ERROR: u16 = 2;
+const NLMSG_DONE: u16 = 3;
+const NLM_F_REQUEST: u16 = 0x1;
+const NLM_F_MULTI: u16 = 0x2;
+const NLM_F_ACK: u16 = 0x4;
+const NLM_F_DUMP_INTR: u16 = 0x10;
+const NLM_F_DUMP: u16 = 0x300;
+const NLM_F_CAPPED: u16 = 0x100;
+const NLM_F_ACK_TLVS: u16 = 0x200;
+const NLMSGERR_ATTR_MSG: u16 = 1;
+/// `struct nlmsghdr`, in bytes.
+const HEADER: usize = 16;
+/// How often a dump that changed under our hands is asked for again.
+const DUMP_ATTEMPTS: usize = 8;
+
+/// The kernel's answer to a request it turned down.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{}", .message.clone().unwrap_or_else(|| super::errno_text(*.errno)))]
+pub struct Refusal {
+    /// Error number, positive.
+    pub errno: i32,
+    /// `NLMSGERR_ATTR_MSG`: the kernel's sentence, where it gave one.
+    pub message: Option<String>,
+}
+
+impl Refusal {
+    /// The same, with what was asked and of what.
+    #[must_use]
+    pub fn about(self, operation: &str, object: impl Into<String>) -> KernelError {
+        KernelError {
+            operation: operation.to_owned(),
+            object: object.into(),
+            errno: self.errno,
+            message: self.message,
+            log: None,
+        }
+    }
+}
+
+impl From<io::Error> for Refusal {
+    fn from(error: io::Error) -> Self {
+        Self { errno: error.raw_os_error().unwrap_or(libc::EIO), message: None }
+    }
+}
+
+/// One message: its type and its payload without `struct nlmsghdr`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Message {
+    /// `nlmsg_type`.
+    pub kind: u16,
+    /// What follows the header: family header, then attributes.
+    pub payload: Vec<u8>,
+}
+
+/// Answer to a request that was granted.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Reply {
+    /// Messages before the acknowledgement.
+    pub messages: Vec<Message>,
+    /// What the kernel wants known although it complied.
+    pub warning: Option<String>,
+}
+
+/// A netlink socket connected to the kernel.
+#[derive(Debug)]
+pub struct Socket {
+    raw: RawSocket,
+    sequence: u32,
+}
+
+impl Socket {
+    /// Opens an rtnetlink socket in the calling thread's network namespace.
+    ///
+    /// # Errors
+    /// The system's refusal to make a socket.
+    pub fn route() -> Result<Self, Refusal> {
+        Self::open(protocols::NETLINK_ROUTE)
+    }
+
+    /// Opens a generic netlink socket in the calling thread's network namespace.
+    ///
+    /// # Errors
+    /// The system's refusal to make a socket.
+    pub fn generic() -> Result<Self, Refusal> {
+        Self::open(protocols::NETLINK_GENERIC)
+    }
+
+    fn open(protocol: isize) -> Result<Self, Refusal> {
+        let mut raw = RawSocket::new(protocol)?;
+        raw.bind_auto()?;
+        raw.connect(&SocketAddr::new(0, 0))?;
+        raw.set_ext_ack(true)?;
+        raw.set_cap_ack(true)?;
+        Ok(Self { raw, sequence: 0 })
+    }
+
+    /// Sends one request and waits for its acknowledgement. `flags` are added to
+    /// `NLM_F_REQUEST | NLM_F_ACK`.
+    ///
+    /// # Errors
+    /// The kernel's refusal, with its sentence.
+    pub fn request(&mut self, kind: u16, flags: u16, payload: &[u8]) -> Result<Reply, Refusal> {
+        let sequence = self.send(kind, flags | NLM_F_ACK, payload)?;
+        let mut reply = Reply::default();
+        loop {
+            let datagram = self.receive()?;
+            for message in Frames::new(&datagram) {
+                let message = message?;
+                if message.sequence != sequence {
+                    continue;
+                }
+                if message.kind != NLMSG_ERROR {
+                    reply.messages.push(message.to_owned());
+                    continue;
+                }
+                reply.warning = acknowledgement(&message)?;
+                return Ok(reply);
+            }
+        }
+    }
+
+    /// Asks for a whole table (`NLM_F_DUMP`). A table that changed while it was read is read again.
+    ///
+    /// # Errors
+    /// The kernel's refusal; `EINTR` when the table never stood still.
+    pub fn dump(&mut self, kind: u16, payload: &[u8]) -> Result<Vec<Message>, Refusal> {
+        for _ in 0..DUMP_ATTEMPTS {
+            if let Some(messages) = self.dump_once(kind, payload)? {
+                return Ok(messages);
+            }
+        }
+        Err(Refusal {
+            errno: libc::EINTR,
+            message: Some("the table kept changing while it was read; try again".to_owned()),
+        })
+    }
+
+    fn dump_once(&mut self, kind: u16, payload: &[u8]) -> Result<Option<Vec<Message>>, Refusal> {
+        let sequence = self.send(kind, NLM_F_DUMP, payload)?;
+        let mut messages = Vec::new();
+        let mut consistent = true;
+        loop {
+            let datagram = self.receive()?;
+            for message in Frames::new(&datagram) {
+                let message = message?;
+                if message.sequence != sequence {
+                    continue;
+                }
+                consistent &= message.flags & NLM_F_DUMP_INTR == 0;
+                match message.kind {
+                    NLMSG_ERROR => {
+                        acknowledgement(&message)?;
+                        return Ok(Some(messages));
+                    }
+                    NLMSG_DONE => {
+                        finished(&message)?;
+                        return Ok(consistent.then_some(messages));
+                    }
+                    _ => messages.push(message.to_owned()),
+                }
+                if message.flags & NLM_F_MULTI == 0 {
+                    return Ok(Some(messages));
+                }
+            }
+        }
+    }
+
+    fn send(&mut self, kind: u16, flags: u16, payload: &[u8]) -> Result<u32, Refusal> {
+        self.sequence = self.sequence.wrapping_add(1);
+        let length = HEADER + payload.len();
+        let mut bytes = Vec::with_capacity(length);
+        bytes.extend(u32::try_from(length).map_err(|_| too_big())?.to_ne_bytes());
+        bytes.extend(kind.to_ne_bytes());
+        bytes.extend((flags | NLM_F_REQUEST).to_ne_bytes());
+        bytes.extend(self.sequence.to_ne_bytes());
+        bytes.extend(0_u32.to_ne_bytes());
+        bytes.extend(payload);
+        self.raw.send(&bytes, 0)?;
+        Ok(self.sequence)
+    }
+
+    /// One datagram, whole: its size is asked for first, so none is ever cut short.
+    fn receive(&self) -> Result<Vec<u8>, Refusal> {
+        let mut bytes = Vec::with_capacity(64);
+        let size = retry(|| {
+            bytes.clear();
+            self.raw.recv(&mut bytes, libc::MSG_PEEK | libc::MSG_TRUNC)
+        })?;
+        retry(|| {
+            bytes.clear();
+            bytes.reserve(size);
+            self.raw.recv(&mut bytes, 0)
+        })?;
+        Ok(bytes)
+    }
+}
+
+fn retry(mut call: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {
+    loop {
+        match call() {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            answer => return answer,
+        }
+    }
+}
+
+fn too_big() -> Refusal {
+    Refusal { errno: libc::EMSGSIZE, message: None }
+}
+
+/// A message that breaks its own length fields: the kernel never sends one.
+fn malformed() -> Refusal {
+    Refusal { errno: libc::EBADMSG, message: Some("malformed netlink message".to_owned()) }
+}
+
+/// One message within a datagram.
+#[derive(Debug)]
+struct Frame<'a> {
+    kind: u16,
+    flags: u16,
+    sequence: u32,
+    payload: &'a [u8],
+}
+
+impl Frame<'_> {
+    fn to_owned(&self) -> Message {
+        Message { kind: self.kind, payload: self.payload.to_vec() }
+    }
+}
+
+/// The messages of one datagram, each padded to four bytes.
+struct Frames<'a> {
+    rest: &'a [u8],
+}
+
+impl<'a> Frames<'a> {
+    const fn new(datagram: &'a [u8]) -> Self {
+        Self { rest: datagram }
+    }
+
+    fn parse(&mut self) -> Option<Frame<'a>> {
+        let (header, _) = self.rest.split_first_chunk::<HEADER>()?;
+        let length = usize::try_from(attribute::u32_at(header, 0)?).ok()?;
+        let payload = self.rest.get(HEADER..length)?;
+        self.rest = self.rest.get(length.next_multiple_of(4)..).unwrap_or_default();
+        Some(Frame {
+            kind: attribute::u16_at(header, 4)?,
+            flags: attribute::u16_at(header, 6)?,
+            sequence: attribute::u32_at(header, 8)?,
+            payload,
+        })
+    }
+}
+
+impl<'a> Iterator for Frames<'a> {
+    type Item = Result<Frame<'a>, Refusal>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.rest.is_empty() {
+            return None;
+        }
+        let frame = self.parse();
+        if frame.is_none() {
+            self.rest = &[];
+        }
+        Some(frame.ok_or_else(malformed))
+    }
+}
+
+/// Reads `struct nlmsgerr`: a refusal, or success with perhaps a warning.
+fn acknowledgement(message: &Frame<'_>) -> Result<Option<String>, Refusal> {
+    let code = attribute::u32_at(message.payload, 0).ok_or_else(malformed)?.cast_signed();
+    // After the error number comes the request's header, and its payload unless that was cut off.
+    let mut skip = 4 + HEADER;
+    if message.flags & NLM_F_CAPPED == 0 {
+        let echoed = attribute::u32_at(message.payload, 4).ok_or_else(malformed)?;
+        skip = 4 + usize::try_from(echoed).map_or(HEADER, |n| n.max(HEADER).next_multiple_of(4));
+    }
+    outcome(code, message, skip)
+}
+
+/// Reads the end of a dump: an error number, then the same attributes as an acknowledgement.
+fn finished(message: &Frame<'_>) -> Result<Option<String>, Refusal> {
+    let code = attribute::u32_at(message.payload, 0).unwrap_or(0).cast_signed();
+    outcome(code, message, 4)
+}
+
+fn outcome(code: i32, message: &Frame<'_>, skip: usize) -> Result<Option<String>, Refusal> {
+    let sentence = if message.flags & NLM_F_ACK_TLVS == 0 {
+        None
+    } else {
+        let attributes = Attributes::new(message.payload.get(skip..).unwrap_or_default());
+        attributes.get(NLMSGERR_ATTR_MSG).and_then(|a| a.text()).map(str::to_owned)
+    };
+    if code == 0 {
+        return Ok(sentence);
+    }
+    Err(Refusal { errno: code.wrapping_neg(), message: sentence })
+}
+
+#[cfg(test)]
+mod tests;

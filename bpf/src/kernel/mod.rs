@@ -280,26 +280,3 @@ pub trait Kernel: Send + Sync + std::fmt::Debug {
     /// The kernel's refusal.
     fn remove_directory(&self, path: &Path) -> Result<(), KernelError>;
 }
-
-/// Program ids in the XDP slots of one interface.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct XdpSlots {
-    /// In the NIC (`IFLA_XDP_HW_PROG_ID`).
-    pub hardware: Option<u32>,
-    /// In the driver (`IFLA_XDP_DRV_PROG_ID`).
-    pub native: Option<u32>,
-    /// In the core (`IFLA_XDP_SKB_PROG_ID`).
-    pub generic: Option<u32>,
-}
-
-impl XdpSlots {
-    /// The program in one slot.
-    #[must_use]
-    pub const fn of(&self, mode: XdpMode) -> Option<u32> {
-        match mode {
-            XdpMode::Hardware => self.hardware,
-            XdpMode::Native => self.native,
-            XdpMode::Generic => self.generic,
-        }
-    }
-}

@@ -216,3 +216,26 @@ pub struct TestRunSpec<'a> {
     /// Frames per batch with live frames; 0 for the kernel's default of 64.
     pub batch: u32,
 }
+
+/// Program ids in the XDP slots of one interface.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct XdpSlots {
+    /// In the NIC (`IFLA_XDP_HW_PROG_ID`).
+    pub hardware: Option<u32>,
+    /// In the driver (`IFLA_XDP_DRV_PROG_ID`).
+    pub native: Option<u32>,
+    /// In the core (`IFLA_XDP_SKB_PROG_ID`).
+    pub generic: Option<u32>,
+}
+
+impl XdpSlots {
+    /// The program in one slot.
+    #[must_use]
+    pub const fn of(&self, mode: XdpMode) -> Option<u32> {
+        match mode {
+            XdpMode::Hardware => self.hardware,
+            XdpMode::Native => self.native,
+            XdpMode::Generic => self.generic,
+        }
+    }
+}

@@ -1,1 +1,16 @@
-//! How fast: packet generator and meter.
+//! How fast: a packet generator inside the kernel, a meter that counts where packets arrive, and
+//! the arithmetic of honest comparisons.
+//!
+//! Three rules hold for every figure (docs/benchmarking.md has the reasons):
+//!
+//! 1. Packets are counted where they arrive, never where they are made, and what was sent must
+//!    equal what was counted.
+//! 2. Two things are compared in interleaved pairs and quoted as a ratio of medians.
+//! 3. Idle time is not part of a rate: it is taken while traffic runs.
+
+pub mod generator;
+pub mod meter;
+pub mod stats;
+
+pub use generator::Generator;
+pub use meter::{Trial, measure};

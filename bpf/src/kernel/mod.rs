@@ -21,7 +21,7 @@ mod types;
 pub use error::{KernelError, errno_name, errno_text};
 pub use types::{
     Entries, Expect, LinkInfo, MapInfo, MapSpec, ObjectKind, ProgramInfo, ProgramSpec, TestRun,
-    TestRunSpec, XdpMode,
+    TestRunSpec, XdpMode, XdpSlots,
 };
 
 /// Everything hoist asks of, or does to, the running kernel's BPF and network configuration.

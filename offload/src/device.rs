@@ -261,10 +261,10 @@ pub struct PeerInfo {
     pub name: String,
     /// Its MTU in bytes.
     pub mtu_bytes: u32,
-    /// Its transmit queues.
-    pub tx_queues: u32,
-    /// Its receive queues.
-    pub rx_queues: u32,
+    /// Transmit queues it uses now; `None` where only the number allocated could be read.
+    pub tx_queues: Option<u32>,
+    /// Receive queues it uses now; `None` where only the number allocated could be read.
+    pub rx_queues: Option<u32>,
     /// Whether it has a native XDP program.
     pub native_program: bool,
     /// Whether GRO is on, which starts its NAPI.

@@ -154,6 +154,11 @@ pub struct LinkInfo {
     pub ifindex: u32,
     /// Attach type for TCX links.
     pub attach_type: u32,
+    /// For tracing links (kind 2, which replacements of functions are too): id of the program or BTF
+    /// object they are attached to.
+    pub target_id: u32,
+    /// For tracing links: BTF type id of the function they are attached to.
+    pub target_btf_id: u32,
 }
 
 /// `XDP_FLAGS_*` of `linux/if_link.h` that choose the slot.

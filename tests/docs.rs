@@ -1,0 +1,207 @@
+//! What the documentation must keep up with: its own links, the codes of refusals, the schemas, the
+//! dependencies.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn read(path: impl AsRef<Path>) -> String {
+    let path = root().join(path);
+    std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
+}
+
+/// Files below `folder` with the given ending.
+fn files(folder: &str, ending: &str) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut folders = vec![root().join(folder)];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(&folder).into_iter().flatten() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.to_string_lossy().ends_with(ending) {
+                found.push(path);
+            }
+        }
+    }
+    found.sort();
+    found
+}
+
+fn pages() -> Vec<PathBuf> {
+    let mut pages = files("docs", ".md");
+    pages.push(root().join("README.md"));
+    for name in ["bpf", "offload", "drivers", "fallback", "hwtests", "benches"] {
+        pages.push(root().join(name).join("README.md"));
+    }
+    pages
+}
+
+/// Lines of a page outside code blocks, whether fenced or indented.
+fn prose(page: &str) -> impl Iterator<Item = &str> {
+    let mut fenced = false;
+    page.lines().filter(move |line| {
+        if line.trim_start().starts_with("```") {
+            fenced = !fenced;
+        }
+        !fenced && !line.starts_with("    ")
+    })
+}
+
+/// Targets of the links of one page.
+fn links(page: &str) -> Vec<String> {
+    prose(page)
+        .flat_map(|line| line.split("](").skip(1))
+        .filter_map(|rest| rest.split_once(')'))
+        .map(|(target, _)| target.to_owned())
+        .filter(|target| !target.contains("://"))
+        .collect()
+}
+
+/// Anchors of a page's headings, as mdBook and code hosts make them.
+fn anchors(page: &str) -> BTreeSet<String> {
+    prose(page)
+        .filter(|line| line.starts_with('#'))
+        .map(|line| {
+            let words = line.trim_start_matches('#').trim().to_lowercase();
+            let kept = words.chars().filter(|c| c.is_alphanumeric() || " -_".contains(*c));
+            kept.map(|c| if c == ' ' { '-' } else { c }).collect()
+        })
+        .collect()
+}
+
+#[test]
+fn every_link_leads_somewhere() {
+    let mut broken = Vec::new();
+    for page in pages() {
+        let text = read(&page);
+        for link in links(&text) {
+            let (file, anchor) = link.split_once('#').unwrap_or((&link, ""));
+            let target = match file {
+                "" => page.clone(),
+                _ => page.parent().unwrap().join(file),
+            };
+            let found =
+                target.exists() && (anchor.is_empty() || anchors(&read(&target)).contains(anchor));
+            if !found {
+                broken.push(format!("{}: {link}", page.display()));
+            }
+        }
+    }
+    assert!(broken.is_empty(), "links that lead nowhere: {broken:#?}");
+}
+
+#[test]
+fn every_page_is_in_the_summary() {
+    let docs = root().join("docs");
+    let listed: BTreeSet<PathBuf> =
+        links(&read("docs/SUMMARY.md")).iter().map(|link| docs.join(link)).collect();
+    let pages: BTreeSet<PathBuf> =
+        files("docs", ".md").into_iter().filter(|p| !p.ends_with("SUMMARY.md")).collect();
+    assert_eq!(pages, listed, "pages of docs/ (left) and lines of docs/SUMMARY.md (right)");
+}
+
+/// Codes of gaps, conditions and warnings that the sources can produce.
+fn codes() -> BTreeSet<String> {
+    let mut codes = BTreeSet::new();
+    for folder in ["bpf/src", "offload/src", "drivers/src", "fallback/src", "src"] {
+        for file in files(folder, ".rs") {
+            if file.ends_with("tests.rs") || file.components().any(|c| c.as_os_str() == "tests") {
+                continue;
+            }
+            let source = read(&file);
+            let source = source.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
+            codes.extend(codes_in(source));
+        }
+    }
+    codes
+}
+
+/// String literals that stand where a code is expected.
+fn codes_in(source: &str) -> BTreeSet<String> {
+    /// What comes before a code.
+    const PLACES: [&str; 4] = ["code: \"", "Gap::new(\"", "Gap::kernel(\"", "Condition::new(\""];
+    let mut codes = BTreeSet::new();
+    // rustfmt may break the line after an opening parenthesis.
+    let joined = source.split_whitespace().collect::<Vec<_>>().join(" ").replace("( ", "(");
+    for place in PLACES {
+        let found = joined.split(place).skip(1).filter_map(|rest| rest.split_once('"'));
+        codes.extend(found.map(|(code, _)| code.to_owned()));
+    }
+    if let Some((_, body)) = joined.split_once("fn gap_code(") {
+        let body = body.split("pub const fn").next().unwrap_or_default();
+        let arms = body.split("=> \"").skip(1).filter_map(|rest| rest.split_once('"'));
+        codes.extend(arms.map(|(code, _)| code.to_owned()));
+    }
+    codes
+}
+
+#[test]
+fn codes_are_found_where_they_stand() {
+    let source = "Gap::new(\n    \"a-b\", x); Condition { code: \"c\".into() } \
+                  pub const fn gap_code(n) { X => \"d\", } pub const fn other() { Y => \"e\" }";
+    let expected: BTreeSet<String> = ["a-b", "c", "d"].map(str::to_owned).into();
+    assert_eq!(codes_in(source), expected);
+}
+
+#[test]
+fn every_code_has_its_section_and_every_section_its_code() {
+    let page = read("docs/refusals.md");
+    let sections: BTreeSet<String> = page
+        .lines()
+        .filter_map(|line| line.strip_prefix("### "))
+        .map(|heading| heading.trim().to_owned())
+        .collect();
+    assert_eq!(codes(), sections, "codes in the sources (left), sections (right)");
+}
+
+#[test]
+fn every_section_says_cause_sight_and_remedy() {
+    let page = read("docs/refusals.md");
+    for section in page.split("\n### ").skip(1) {
+        let (code, body) = section.split_once('\n').unwrap();
+        for part in ["**Cause.**", "**See it.**", "**Remedy.**"] {
+            assert!(body.contains(part), "the section {code} has no {part}");
+        }
+    }
+}
+
+#[test]
+fn every_schema_is_described() {
+    let page = read("docs/json.md");
+    for schema in files("docs/schemas", ".json") {
+        let name = schema.file_name().unwrap().to_string_lossy().into_owned();
+        assert!(page.contains(&format!("schemas/{name}")), "docs/json.md does not mention {name}");
+    }
+}
+
+#[test]
+fn every_dependency_has_its_reason() {
+    let output = Command::new(env!("CARGO"))
+        .args(["metadata", "--format-version", "1", "--locked", "--no-deps"])
+        .current_dir(root())
+        .output()
+        .expect("cargo starts");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let metadata: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let direct: BTreeSet<&str> = metadata["packages"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .flat_map(|package| package["dependencies"].as_array().unwrap())
+        .filter_map(|dependency| dependency["name"].as_str())
+        .filter(|name| !name.starts_with("hoist"))
+        .collect();
+    let page = read("docs/decisions/0007-dependencies.md");
+    let listed: BTreeSet<&str> = page
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `"))
+        .filter_map(|row| row.split_once('`'))
+        .map(|(name, _)| name)
+        .collect();
+    assert_eq!(direct, listed, "direct dependencies (left), rows of the record (right)");
+}

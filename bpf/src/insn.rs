@@ -71,4 +71,36 @@ impl Insn {
     pub const fn is_wide(self) -> bool {
         self.code == 0x18
     }
+
+    /// `BPF_JMP | BPF_CALL`: a call of a helper, a subprogram or a kfunc, by [`Insn::src`].
+    #[must_use]
+    pub const fn is_call(self) -> bool {
+        self.code == 0x85
+    }
+
+    /// Where a jump within the function keeps its distance, in slots from the next slot; `None`
+    /// for everything that is not such a jump (calls, exit, indirect jumps included).
+    #[must_use]
+    pub const fn jump_kind(self) -> Option<JumpKind> {
+        match (self.class(), self.code & 0xf0) {
+            // Call and exit.
+            (0x05 | 0x06, 0x80 | 0x90) => None,
+            // `gotol` keeps 32 bits in the immediate, `goto` 16 in the offset; the register form
+            // of either is an indirect jump.
+            (0x06, 0x00) if self.code == 0x06 => Some(JumpKind::Immediate),
+            (0x05, 0x00) if self.code == 0x05 => Some(JumpKind::Offset),
+            (0x05 | 0x06, 0x00) => None,
+            (0x05 | 0x06, _) => Some(JumpKind::Offset),
+            _ => None,
+        }
+    }
+}
+
+/// Where a jump keeps its distance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum JumpKind {
+    /// In [`Insn::off`].
+    Offset,
+    /// In [`Insn::imm`] (`gotol` of -mcpu=v4).
+    Immediate,
 }

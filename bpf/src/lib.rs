@@ -15,13 +15,18 @@
 //! The [`kernel`] module is the one door through which anything in hoist changes the state of the
 //! running system.
 
+pub mod btf;
+mod elf;
+pub mod image;
 pub mod insn;
 pub mod kernel;
 pub mod module;
 pub mod names;
+pub mod parse;
 pub mod programs;
 pub mod requirements;
 
 pub use insn::Insn;
 pub use module::Module;
+pub use parse::Selector;
 pub use requirements::Requirements;

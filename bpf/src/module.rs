@@ -47,7 +47,8 @@ pub struct Module {
     pub maps: Vec<Map>,
     /// Kernel symbols, kfuncs and Kconfig values the object asks the loader for.
     pub externs: Vec<Extern>,
-    /// The `.BTF` section as found, before any adjustment; empty when the object has none.
+    /// The `.BTF` section, completed with what only the ELF file knows: sizes of data sections,
+    /// offsets in them, static linkage of hidden functions. Empty when the object has none.
     #[serde(skip)]
     pub btf: Vec<u8>,
     /// CO-RE relocations not yet applied, by function. Empty after `resolve`.
@@ -170,6 +171,10 @@ pub struct SourceLine {
     pub column: u32,
     /// The source text of the line, trimmed; empty when the object does not carry it.
     pub text: String,
+    /// Offsets of file name and text in the string section of [`Module::btf`], for the kernel's
+    /// own line information; `None` for lines that a pass made up.
+    #[serde(skip)]
+    pub strings: Option<(u32, u32)>,
 }
 
 /// One map as the object declares it.
@@ -201,7 +206,8 @@ pub struct Map {
     pub inner: Option<Box<Map>>,
     /// Static initialisers: what slot (key) holds which function or map.
     pub initial: Vec<InitialSlot>,
-    /// Contents for data-section maps: the section's bytes. Empty for declared maps.
+    /// Contents for data-section maps: the section's bytes. Empty for declared maps, and for
+    /// `.bss`, which starts out as zeroes.
     pub data: Vec<u8>,
     /// For data-section maps, which section; else `None`.
     pub section: Option<DataSection>,
@@ -241,6 +247,27 @@ pub struct Extern {
     pub weak: bool,
     /// BTF type id of the declaration in the object.
     pub btf_type_id: Option<u32>,
+    /// What `resolve` found.
+    #[serde(default)]
+    pub resolution: Resolution,
+}
+
+/// What became of an [`Extern`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Resolution {
+    /// Nobody has looked yet.
+    #[default]
+    Pending,
+    /// Found in vmlinux BTF under this type id.
+    KernelBtf(u32),
+    /// Found in the kernel's symbol table at this address.
+    Address(u64),
+    /// The Kconfig value has been written to the `.kconfig` map.
+    Value,
+    /// The kernel does not have it and the declaration is weak: the address reads as 0, a call is
+    /// replaced by one that the verifier refuses if it can be reached.
+    Absent,
 }
 
 /// Kinds of [`Extern`].

@@ -2,8 +2,17 @@
 //!
 //! | module | what it holds |
 //! |---|---|
+//! | [`lab`] | namespaces, veth pairs and other links that leave nothing behind |
 //! | [`frame`] | building, reading and comparing frames |
+//! | [`capture`] | raw frames out, raw frames in |
+//! | [`socket`] | ordinary sockets inside a namespace |
 //! | [`require`] | whether a test that needs privileges can run here, said by name when not |
+//! | [`wait`] | waiting, never for ever |
 
+pub mod capture;
 pub mod frame;
+pub mod lab;
 pub mod require;
+pub mod socket;
+mod sys;
+pub mod wait;

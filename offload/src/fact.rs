@@ -76,6 +76,14 @@ impl<T> Fact<T> {
         Self::Unknown { why: why.into() }
     }
 
+    /// The value made into another, with the same evidence.
+    pub fn map<U>(self, make: impl FnOnce(T) -> U) -> Fact<U> {
+        match self {
+            Self::Known { value, evidence } => Fact::Known { value: make(value), evidence },
+            Self::Unknown { why } => Fact::Unknown { why },
+        }
+    }
+
     /// The value, if known.
     pub const fn value(&self) -> Option<&T> {
         match self {

@@ -15,6 +15,8 @@ use std::path::{Path, PathBuf};
 
 mod error;
 #[cfg(feature = "kernel")]
+pub mod ethtool;
+#[cfg(feature = "kernel")]
 pub mod netlink;
 mod types;
 

@@ -3,14 +3,21 @@
 
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
-
 use crate::device::Device;
 use crate::error::Error;
 use crate::fact::Fact;
 
+pub mod fake;
+#[cfg(feature = "linux")]
+pub mod linux;
+pub mod record;
 pub mod report;
+pub mod sample;
 
+pub use fake::FakeHost;
+#[cfg(feature = "linux")]
+pub use linux::LinuxHost;
+pub use record::Recording;
 pub use report::HostReport;
 
 /// Where facts come from: the running system, or a recording of one.
@@ -26,6 +33,14 @@ pub trait Host: Send + Sync + fmt::Debug {
     /// # Errors
     /// [`Error::Input`] naming similar interfaces when there is none of that name.
     fn device(&self, name: &str) -> Result<Device, Error>;
+
+    /// Snapshots of all interfaces, in index order; cheaper than asking for one after the other.
+    ///
+    /// # Errors
+    /// The host could not be asked.
+    fn devices(&self) -> Result<Vec<Device>, Error> {
+        self.interfaces()?.iter().map(|name| self.device(name)).collect()
+    }
 
     /// What the host can do, independent of any interface. May take milliseconds (trial loads) the
     /// first time; cached afterwards.
@@ -48,20 +63,29 @@ pub trait Host: Send + Sync + fmt::Debug {
     /// # Errors
     /// The host could not be asked.
     fn kernel_btf(&self) -> Result<Fact<Vec<u8>>, Error>;
+
+    /// The kernel's configuration as its build wrote it (`CONFIG_HZ=250` lines), for programs that
+    /// ask for values of it.
+    ///
+    /// # Errors
+    /// The host could not be asked.
+    fn kernel_config(&self) -> Result<Fact<String>, Error>;
 }
 
-/// A host and its interfaces, as written by `hoist probe --record` and read by `--host`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Recording {
-    /// `hoist.record.v1`.
-    pub schema: String,
-    /// The host.
-    pub host: HostReport,
-    /// Its interfaces.
-    pub devices: Vec<Device>,
-}
+/// Similarity (0 to 1, Jaro-Winkler) from which a name is suggested for a mistyped one.
+const SUGGEST_FROM: f64 = 0.8;
 
-impl Recording {
-    /// The schema name of the current format.
-    pub const SCHEMA: &'static str = "hoist.record.v1";
+/// The error for an interface that is not there, naming those that may be meant.
+fn no_interface(name: &str, existing: &[&str]) -> Error {
+    let similar = existing
+        .iter()
+        .map(|other| (strsim::jaro_winkler(name, other), *other))
+        .filter(|(score, _)| *score >= SUGGEST_FROM)
+        .max_by(|a, b| a.0.total_cmp(&b.0));
+    let hint = match similar {
+        Some((_, other)) => format!("did you mean {other}?"),
+        None if existing.is_empty() => "this network namespace has no interfaces".to_owned(),
+        None => format!("the interfaces of this network namespace are {}", existing.join(", ")),
+    };
+    Error::Input { what: format!("there is no interface '{name}'"), hint: Some(hint) }
 }

@@ -16,8 +16,36 @@ pub struct Finding {
     pub evidence: Evidence,
 }
 
+/// Names of the program features in a report.
+pub const FEATURES: [&str; 24] = [
+    "atomics",
+    "bounded-loops",
+    "bpf-to-bpf-calls",
+    "bpf2bpf-tail-calls",
+    "btf-load",
+    "callbacks",
+    "cpumap-program",
+    "dev-bound-only",
+    "devmap-program",
+    "freplace",
+    "global-data",
+    "isa-v2",
+    "isa-v3",
+    "isa-v4",
+    "link-attach-failed",
+    "live-frames",
+    "million-insns",
+    "netkit",
+    "netlink-xdp",
+    "ringbuf",
+    "tcx",
+    "test-run",
+    "xdp-frags",
+    "xdp-link",
+];
+
 /// The host report.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HostReport {
     /// `uname -r`.
     pub kernel: String,
@@ -43,9 +71,9 @@ pub struct HostReport {
     pub xdp_helpers: BTreeMap<String, Finding>,
     /// Helpers of SCHED_CLS programs by name.
     pub tc_helpers: BTreeMap<String, Finding>,
-    /// kfuncs that bear on XDP and TC, by name.
+    /// kfuncs that bear on XDP and TC, by name: whether a program of the type they are meant for
+    /// (SCHED_CLS for those on socket buffers, else XDP) may call them.
     pub kfuncs: BTreeMap<String, Finding>,
-    /// Program features: `xdp-frags`, `bpf2bpf-tail-calls`, `dev-bound-only`, `test-run`,
-    /// `live-frames`, `tcx`, `xdp-link`, `netlink-xdp`, `isa-v2` ... `isa-v4`, ...
+    /// Program features, by the names in [`FEATURES`].
     pub features: BTreeMap<String, Finding>,
 }

@@ -1,0 +1,145 @@
+//! The ethtool questions that netlink does not answer, or answers more slowly (`SIOCETHTOOL`).
+//! These only read.
+#![expect(unsafe_code, reason = "SIOCETHTOOL takes a pointer to a pointer")]
+
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+
+use super::KernelError;
+
+const SIOCETHTOOL: libc::Ioctl = 0x8946;
+const ETHTOOL_GDRVINFO: u32 = 0x03;
+const ETHTOOL_GGRO: u32 = 0x2b;
+const ETHTOOL_GCHANNELS: u32 = 0x3c;
+const ETHTOOL_BUSINFO_LEN: usize = 32;
+const DRVINFO_BYTES: usize = 196;
+
+/// `struct ethtool_drvinfo` as far as it is of use.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DriverInfo {
+    /// Kernel driver, for example `mlx5_core`.
+    pub driver: String,
+    /// Firmware version; empty when the driver does not say.
+    pub firmware: String,
+    /// Bus address, for example `0000:3b:00.0` or `virtio1`; empty for software devices.
+    pub bus: String,
+}
+
+/// `struct ethtool_channels`: queue counts, current and largest.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Channels {
+    /// Largest receive only.
+    pub max_rx: u32,
+    /// Largest transmit only.
+    pub max_tx: u32,
+    /// Largest combined.
+    pub max_combined: u32,
+    /// Receive only.
+    pub rx: u32,
+    /// Transmit only.
+    pub tx: u32,
+    /// Combined.
+    pub combined: u32,
+}
+
+/// A socket to ask through, in the network namespace in which it was opened.
+#[derive(Debug)]
+pub struct Ethtool {
+    socket: OwnedFd,
+}
+
+impl Ethtool {
+    /// Opens the socket in the calling thread's network namespace.
+    ///
+    /// # Errors
+    /// The system's refusal of a datagram socket.
+    pub fn new() -> Result<Self, KernelError> {
+        // SAFETY: socket(2) takes no pointers.
+        let fd = unsafe { libc::socket(libc::AF_INET, libc::SOCK_DGRAM | libc::SOCK_CLOEXEC, 0) };
+        if fd < 0 {
+            return Err(last_error("socket", "AF_INET datagram"));
+        }
+        // SAFETY: the kernel just returned this descriptor and nobody else holds it.
+        Ok(Self { socket: unsafe { OwnedFd::from_raw_fd(fd) } })
+    }
+
+    /// Driver, firmware version and bus address.
+    ///
+    /// # Errors
+    /// `EOPNOTSUPP` from devices without ethtool operations, `ENODEV` for an unknown interface.
+    pub fn driver_info(&self, interface: &str) -> Result<DriverInfo, KernelError> {
+        let mut info = [0_u8; DRVINFO_BYTES];
+        info[..4].copy_from_slice(&ETHTOOL_GDRVINFO.to_ne_bytes());
+        self.call("ETHTOOL_GDRVINFO", interface, &mut info)?;
+        let text = |field: usize| {
+            let start = 4 + field * ETHTOOL_BUSINFO_LEN;
+            let bytes = &info[start..start + ETHTOOL_BUSINFO_LEN];
+            let end = bytes.iter().position(|b| *b == 0).unwrap_or(bytes.len());
+            String::from_utf8_lossy(&bytes[..end]).into_owned()
+        };
+        Ok(DriverInfo { driver: text(0), firmware: text(2), bus: text(3) })
+    }
+
+    /// Channel counts. For drivers that report them, these are the queues in use now.
+    ///
+    /// # Errors
+    /// `EOPNOTSUPP` from drivers without channels, `ENODEV` for an unknown interface.
+    pub fn channels(&self, interface: &str) -> Result<Channels, KernelError> {
+        let mut raw = [0_u8; 36];
+        raw[..4].copy_from_slice(&ETHTOOL_GCHANNELS.to_ne_bytes());
+        self.call("ETHTOOL_GCHANNELS", interface, &mut raw)?;
+        let word = |i: usize| {
+            u32::from_ne_bytes([raw[i * 4], raw[i * 4 + 1], raw[i * 4 + 2], raw[i * 4 + 3]])
+        };
+        Ok(Channels {
+            max_rx: word(1),
+            max_tx: word(2),
+            max_combined: word(4),
+            rx: word(5),
+            tx: word(6),
+            combined: word(8),
+        })
+    }
+
+    /// Whether generic receive offload is on.
+    ///
+    /// # Errors
+    /// `ENODEV` for an unknown interface.
+    pub fn gro(&self, interface: &str) -> Result<bool, KernelError> {
+        let mut raw = [0_u8; 8];
+        raw[..4].copy_from_slice(&ETHTOOL_GGRO.to_ne_bytes());
+        self.call("ETHTOOL_GGRO", interface, &mut raw)?;
+        Ok(raw[4..].iter().any(|b| *b != 0))
+    }
+
+    fn call(&self, what: &str, interface: &str, data: &mut [u8]) -> Result<(), KernelError> {
+        let mut request = libc::ifreq {
+            ifr_name: [0; libc::IFNAMSIZ],
+            ifr_ifru: libc::__c_anonymous_ifr_ifru { ifru_data: data.as_mut_ptr().cast() },
+        };
+        if interface.len() >= libc::IFNAMSIZ || interface.is_empty() {
+            return Err(error(what, interface, libc::ENODEV));
+        }
+        for (slot, byte) in request.ifr_name.iter_mut().zip(interface.bytes()) {
+            *slot = libc::c_char::from_ne_bytes([byte]);
+        }
+        // SAFETY: the request's name is NUL-terminated (checked above) and its data pointer covers
+        // the structure that the command in its first word reads and writes, which the callers size.
+        let result = unsafe { libc::ioctl(self.socket.as_raw_fd(), SIOCETHTOOL, &mut request) };
+        if result < 0 { Err(last_error(what, interface)) } else { Ok(()) }
+    }
+}
+
+fn last_error(operation: &str, object: &str) -> KernelError {
+    let errno = std::io::Error::last_os_error().raw_os_error().unwrap_or(libc::EIO);
+    error(operation, object, errno)
+}
+
+fn error(operation: &str, object: &str, errno: i32) -> KernelError {
+    KernelError {
+        operation: operation.to_owned(),
+        object: object.to_owned(),
+        errno,
+        message: None,
+        log: None,
+    }
+}

@@ -1,0 +1,123 @@
+//! Putting the host report together. The trial loads run beside the search through the kernel's
+//! BTF, which is as much work.
+
+use std::collections::BTreeMap;
+
+use hoist_bpf::insn::Insn;
+use hoist_bpf::kernel::{Kernel, ProgramSpec};
+use hoist_bpf::names;
+
+use super::trial::{self, Findings, SCHED_CLS, Trial, XDP};
+use super::{btf, system};
+use crate::capability::Answer;
+use crate::fact::Evidence;
+use crate::host::report::{Finding, HostReport};
+
+/// Kernel functions whose presence tells of a way to attach.
+const ATTACH: [(&str, &str); 2] = [
+    ("xdp-link", "bpf_xdp_link_attach"),
+    ("link-attach-failed", "__bpf_trace_bpf_xdp_link_attach_failed"),
+];
+
+/// Asks the running system for everything.
+pub(super) fn report(kernel: &dyn Kernel, capabilities: u64) -> HostReport {
+    let held = system::capabilities(capabilities);
+    let trial = Trial { kernel, perfmon: held["CAP_PERFMON"] || held["CAP_SYS_ADMIN"] };
+    let bpf_syscall = permitted(kernel, &held);
+    let wanted: Vec<&str> = trial::KFUNCS.iter().copied().chain(ATTACH.map(|(_, f)| f)).collect();
+    let helpers = |kind| trial::helpers(&trial, kind, 1..=names::LAST_HELPER);
+    let (xdp_helpers, (tc_helpers, found)) = std::thread::scope(|scope| {
+        let other = scope.spawn(|| (helpers(SCHED_CLS), btf::look_up(kernel, &wanted)));
+        let mine = helpers(XDP);
+        (mine, other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+    });
+    let program_types = trial::program_types(&trial);
+    let map_types = trial::map_types(&trial, program_types.get("struct_ops"));
+    let mut features = trial::features(&trial);
+    features.extend(by_btf(&found));
+    features.insert("netlink-xdp".to_owned(), netlink_xdp());
+    for (feature, from, name) in
+        [("ringbuf", &map_types, "ringbuf"), ("freplace", &program_types, "ext")]
+    {
+        features.extend(from.get(name).map(|finding| (feature.to_owned(), finding.clone())));
+    }
+    let kfuncs = match &found {
+        Ok(found) => trial::kfuncs(&trial, &found.functions, btf::modules()),
+        Err(why) => {
+            trial::KFUNCS.iter().map(|name| ((*name).to_owned(), trial::unknown(why))).collect()
+        }
+    };
+    HostReport {
+        kernel: system::release(),
+        machine: system::machine(),
+        cpus: kernel.possible_cpus().map_or(0, |n| u32::try_from(n).unwrap_or(u32::MAX)),
+        jit: system::jit(),
+        btf_bytes: system::size(btf::VMLINUX),
+        unprivileged_bpf_disabled: system::sysctl("kernel.unprivileged_bpf_disabled"),
+        capabilities: held,
+        bpf_syscall,
+        program_types,
+        map_types,
+        xdp_helpers,
+        tc_helpers,
+        kfuncs,
+        features,
+    }
+}
+
+/// Whether this process may load XDP programs, and what would permit it.
+fn permitted(kernel: &dyn Kernel, held: &BTreeMap<String, bool>) -> Finding {
+    let code = [Insn::new(0xb7, 0, 0, 0, 2), Insn::new(0x95, 0, 0, 0, 0)];
+    let result = kernel.load_program(&ProgramSpec {
+        name: "hoist_trial".to_owned(),
+        kind: XDP,
+        expected_attach_type: 37,
+        insns: &code,
+        license: "GPL".to_owned(),
+        ..ProgramSpec::default()
+    });
+    match result {
+        Ok(_) => trial::yes("an XDP program loads"),
+        Err(error) if error.errno == 1 => {
+            let missing: Vec<&str> =
+                ["CAP_BPF", "CAP_NET_ADMIN"].into_iter().filter(|name| !held[*name]).collect();
+            trial::no(if missing.is_empty() {
+                "BPF_PROG_LOAD: not permitted although CAP_BPF and CAP_NET_ADMIN are held: a \
+                 security module, seccomp filter or user namespace forbids it"
+                    .to_owned()
+            } else {
+                format!("BPF_PROG_LOAD: not permitted; {} would permit it", missing.join(" and "))
+            })
+        }
+        Err(error) if error.errno == 38 => trial::no("the kernel has no bpf(2)"),
+        Err(error) => trial::unknown(error.cause()),
+    }
+}
+
+fn by_btf(found: &Result<btf::Found, String>) -> Findings {
+    let finding = |function: &str| match found {
+        Ok(found) if found.names.iter().any(|n| n == function) => Finding {
+            answer: Answer::Yes,
+            evidence: Evidence::kernel(format!("{function} in the kernel's BTF")),
+        },
+        Ok(_) => Finding {
+            answer: Answer::No,
+            evidence: Evidence::kernel(format!("no {function} in the kernel's BTF")),
+        },
+        Err(why) => trial::unknown(why),
+    };
+    ATTACH.iter().map(|(feature, function)| ((*feature).to_owned(), finding(function))).collect()
+}
+
+/// Every kernel with XDP attaches it over netlink, and says so in each interface's description.
+fn netlink_xdp() -> Finding {
+    match super::link::links() {
+        Ok(links) if links.iter().any(|l| l.has_xdp) => {
+            Finding { answer: Answer::Yes, evidence: Evidence::kernel("IFLA_XDP in RTM_NEWLINK") }
+        }
+        Ok(_) => {
+            Finding { answer: Answer::No, evidence: Evidence::kernel("no IFLA_XDP in RTM_NEWLINK") }
+        }
+        Err(refusal) => trial::unknown(format!("RTM_GETLINK: {refusal}")),
+    }
+}

@@ -1,0 +1,125 @@
+//! Facts of the system that are read from files: release, sysctls, capabilities, configuration.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::Read;
+use std::path::Path;
+
+use crate::fact::Fact;
+
+const JIT: [&str; 4] = [
+    "net.core.bpf_jit_enable",
+    "net.core.bpf_jit_harden",
+    "net.core.bpf_jit_kallsyms",
+    "net.core.bpf_jit_limit",
+];
+
+/// Capabilities that decide what may be probed, loaded and attached, by bit number
+/// (`linux/capability.h`).
+const CAPABILITIES: [(&str, u32); 5] = [
+    ("CAP_NET_ADMIN", 12),
+    ("CAP_NET_RAW", 13),
+    ("CAP_SYS_ADMIN", 21),
+    ("CAP_PERFMON", 38),
+    ("CAP_BPF", 39),
+];
+
+/// `uname -r`.
+pub(super) fn release() -> String {
+    word("/proc/sys/kernel/osrelease").unwrap_or_else(|| "unknown".to_owned())
+}
+
+/// `uname -m`. Kernels before 6.1 tell it in no file; there, the architecture this program was
+/// built for.
+pub(super) fn machine() -> String {
+    word("/proc/sys/kernel/arch").unwrap_or_else(|| std::env::consts::ARCH.to_owned())
+}
+
+/// A number that changes with every boot.
+pub(super) fn boot_id() -> Option<String> {
+    word("/proc/sys/kernel/random/boot_id")
+}
+
+/// The JIT's sysctls.
+pub(super) fn jit() -> BTreeMap<String, Fact<i64>> {
+    JIT.iter().map(|name| ((*name).to_owned(), sysctl(name))).collect()
+}
+
+/// One numeric sysctl.
+pub(super) fn sysctl(name: &str) -> Fact<i64> {
+    let path = format!("/proc/sys/{}", name.replace('.', "/"));
+    match fs::read_to_string(&path) {
+        Ok(text) => match text.trim().parse() {
+            Ok(number) => Fact::kernel(number, path),
+            Err(_) => Fact::unknown(format!("{path} holds no number: {}", text.trim())),
+        },
+        Err(error) => Fact::unknown(format!("{path}: {error}")),
+    }
+}
+
+/// Size of a file in bytes.
+pub(super) fn size(path: &str) -> Fact<u64> {
+    match fs::metadata(path) {
+        Ok(metadata) => Fact::kernel(metadata.len(), path),
+        Err(error) => Fact::unknown(format!("{path}: {error}")),
+    }
+}
+
+/// `CapEff` of the calling thread, as the kernel prints it.
+pub(super) fn effective() -> u64 {
+    let status = fs::read_to_string("/proc/thread-self/status").unwrap_or_default();
+    capability_set(&status).unwrap_or(0)
+}
+
+/// Which capabilities of [`CAPABILITIES`] are in a set.
+pub(super) fn capabilities(set: u64) -> BTreeMap<String, bool> {
+    CAPABILITIES.iter().map(|(name, bit)| ((*name).to_owned(), set >> bit & 1 == 1)).collect()
+}
+
+fn capability_set(status: &str) -> Option<u64> {
+    let line = status.lines().find_map(|l| l.strip_prefix("CapEff:"))?;
+    u64::from_str_radix(line.trim(), 16).ok()
+}
+
+/// The kernel's configuration, from the kernel itself or from where distributions put it.
+pub(super) fn configuration() -> Fact<String> {
+    let own = Path::new("/proc/config.gz");
+    let mut tried = vec![own.display().to_string()];
+    if let Ok(file) = fs::File::open(own) {
+        let mut text = String::new();
+        match flate2::read::GzDecoder::new(file).read_to_string(&mut text) {
+            Ok(_) => return Fact::kernel(text, own.display().to_string()),
+            Err(error) => tried.push(error.to_string()),
+        }
+    }
+    let release = release();
+    for path in [format!("/boot/config-{release}"), format!("/lib/modules/{release}/config")] {
+        match fs::read_to_string(&path) {
+            Ok(text) => return Fact::kernel(text, path),
+            Err(_) => tried.push(path),
+        }
+    }
+    Fact::unknown(format!("none of these could be read: {}", tried.join(", ")))
+}
+
+fn word(path: &str) -> Option<String> {
+    let text = fs::read_to_string(path).ok()?;
+    Some(text.trim().to_owned()).filter(|t| !t.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn capabilities_are_read_from_status() {
+        let set =
+            capability_set("Name:\tx\nCapEff:\t000000c000001000\nCapBnd:\t0\n").expect("a set");
+        let held: Vec<_> = capabilities(set).into_iter().filter(|(_, has)| *has).collect();
+        assert_eq!(
+            held.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(),
+            ["CAP_BPF", "CAP_NET_ADMIN", "CAP_PERFMON"]
+        );
+        assert_eq!(capability_set("no such line"), None);
+    }
+}

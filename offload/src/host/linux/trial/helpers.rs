@@ -1,0 +1,118 @@
+//! Which helpers a program type has: `call N` as the first instruction, and what the verifier says.
+
+use hoist_bpf::kernel::KernelError;
+use hoist_bpf::names;
+
+use super::{EXIT, Findings, Trial, call, no, telling, unknown, unsettled, yes};
+use crate::host::report::Finding;
+
+/// Refusals that mean the program type does not have the helper. The first two are those of older
+/// kernels, the third that of Linux 6.11 and later.
+const DENIALS: [&str; 4] = [
+    "unknown func ",
+    "invalid func ",
+    "program of this type cannot use helper ",
+    "helper call is not allowed in probe",
+];
+
+/// Helpers that the kernel hides from processes without `CAP_PERFMON` (`bpf_base_func_proto`).
+const PERFMON: [&str; 12] = [
+    "bpf_probe_read",
+    "bpf_probe_read_str",
+    "bpf_probe_read_user",
+    "bpf_probe_read_user_str",
+    "bpf_probe_read_kernel",
+    "bpf_probe_read_kernel_str",
+    "bpf_trace_printk",
+    "bpf_trace_vprintk",
+    "bpf_get_current_task",
+    "bpf_get_current_task_btf",
+    "bpf_snprintf_btf",
+    "bpf_task_pt_regs",
+];
+
+/// Asks for each of the helpers in `ids`.
+pub(in super::super) fn helpers(
+    trial: &Trial<'_>,
+    program_type: u32,
+    ids: impl Iterator<Item = u32>,
+) -> Findings {
+    ids.map(|id| {
+        let name = names::helper(id);
+        let number = i32::try_from(id).unwrap_or(i32::MAX);
+        let finding = match trial.load(program_type, &[call(number), EXIT]) {
+            Ok(_) => yes("a call loads"),
+            Err(error) => judge(&error, &name, trial.perfmon),
+        };
+        (name, finding)
+    })
+    .collect()
+}
+
+/// Any complaint of the verifier other than a denial is about the arguments, which it checks only
+/// for helpers that the program type has.
+fn judge(error: &KernelError, name: &str, perfmon: bool) -> Finding {
+    match telling(error) {
+        Some(line) if DENIALS.iter().any(|d| line.contains(d)) => {
+            if !perfmon && PERFMON.contains(&name) {
+                unknown(format!("{line}; CAP_PERFMON would tell more"))
+            } else {
+                no(line)
+            }
+        }
+        Some(line) => yes(line),
+        None => unsettled(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::capability::Answer;
+
+    fn error(errno: i32, log: &str) -> KernelError {
+        KernelError {
+            operation: "BPF_PROG_LOAD".to_owned(),
+            object: "hoist_trial".to_owned(),
+            errno,
+            message: None,
+            log: Some(log.to_owned()),
+        }
+    }
+
+    /// Kernels changed the wording of a denial twice; every wording counts, and nothing else does.
+    #[test]
+    fn verifier_lines_are_judged() {
+        let stats = "processed 0 insns (limit 1000000) max_states_per_insn 0 total_states 0";
+        let denied = |line: &str| format!("0: R1=ctx() R10=fp0\n0: (85) call x#9\n{line}\n{stats}");
+        let cases = [
+            (22, denied("unknown func bpf_skb_store_bytes#9"), true, Answer::No),
+            (22, denied("invalid func unknown#9999"), true, Answer::No),
+            (
+                22,
+                denied("program of this type cannot use helper bpf_skb_store_bytes#9"),
+                true,
+                Answer::No,
+            ),
+            (13, denied("R2 !read_ok"), true, Answer::Yes),
+            (22, denied("kernel subsystem misconfigured verifier"), true, Answer::Yes),
+            (22, String::new(), true, Answer::Unknown),
+            (22, format!("0: (85) call x#9\n{stats}"), true, Answer::Unknown),
+            (1, String::new(), true, Answer::Unknown),
+            (12, String::new(), true, Answer::Unknown),
+        ];
+        for (errno, log, perfmon, expected) in cases {
+            let found = judge(&error(errno, &log), "bpf_skb_store_bytes", perfmon);
+            assert_eq!(found.answer, expected, "errno {errno}, log {log:?}");
+        }
+    }
+
+    /// Without `CAP_PERFMON` a denial of a tracing helper says nothing about the kernel.
+    #[test]
+    fn a_missing_capability_is_not_a_missing_helper() {
+        let log = "program of this type cannot use helper bpf_trace_printk#6";
+        let judged = |perfmon| judge(&error(22, log), "bpf_trace_printk", perfmon).answer;
+        assert_eq!(judged(true), Answer::No);
+        assert_eq!(judged(false), Answer::Unknown);
+    }
+}

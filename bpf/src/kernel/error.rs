@@ -1,5 +1,8 @@
 //! What went wrong at the kernel's door, in the kernel's words.
 
+use std::io;
+use std::path::Path;
+
 use serde::{Deserialize, Serialize};
 
 /// An error from the kernel, with what was asked, of what, and the kernel's own words.
@@ -19,6 +22,28 @@ pub struct KernelError {
 }
 
 impl KernelError {
+    /// An error with nothing but a number.
+    #[must_use]
+    pub fn new(operation: &str, object: impl Into<String>, errno: i32) -> Self {
+        let operation = operation.to_owned();
+        Self { operation, object: object.into(), errno, message: None, log: None }
+    }
+
+    /// An error of the file system.
+    #[must_use]
+    pub fn io(operation: &str, path: impl AsRef<Path>, error: &io::Error) -> Self {
+        // Only errors the system did not raise lack a number, and those say it in words.
+        let message = error.raw_os_error().is_none().then(|| error.to_string());
+        let errno = error.raw_os_error().unwrap_or(5);
+        Self { message, ..Self::new(operation, path.as_ref().display().to_string(), errno) }
+    }
+
+    /// The same error with the kernel's sentence.
+    #[must_use]
+    pub fn saying(self, message: impl Into<String>) -> Self {
+        Self { message: Some(message.into()), ..self }
+    }
+
     /// The kernel's sentence if it gave one, else the last telling line of the verifier's log, else
     /// the error number's text; always with the errno's name.
     #[must_use]

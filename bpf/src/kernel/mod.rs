@@ -17,10 +17,16 @@ mod error;
 #[cfg(feature = "kernel")]
 pub mod ethtool;
 #[cfg(feature = "kernel")]
+mod linux;
+#[cfg(feature = "kernel")]
 pub mod netlink;
+#[cfg(feature = "kernel")]
+pub mod netns;
 mod types;
 
 pub use error::{KernelError, errno_name, errno_text};
+#[cfg(feature = "kernel")]
+pub use linux::Linux;
 pub use types::{
     Entries, Expect, LinkInfo, MapInfo, MapSpec, ObjectKind, ProgramInfo, ProgramSpec, TestRun,
     TestRunSpec, XdpMode, XdpSlots,

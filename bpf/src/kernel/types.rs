@@ -152,7 +152,7 @@ pub struct LinkInfo {
     pub program_id: u32,
     /// Interface; 0 when the device is gone ("defunct").
     pub ifindex: u32,
-    /// Attach type for TCX links.
+    /// Attach type for TCX and tracing links.
     pub attach_type: u32,
     /// For tracing links (kind 2, which replacements of functions are too): id of the program or BTF
     /// object they are attached to.

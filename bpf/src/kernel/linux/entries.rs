@@ -1,0 +1,89 @@
+//! Reading whole maps: in batches where the type allows, else key by key.
+#![expect(unsafe_code, reason = "libbpf is a C library")]
+
+use std::collections::HashSet;
+use std::os::fd::AsRawFd;
+use std::ptr;
+
+use libbpf_rs::libbpf_sys as sys;
+
+use super::map::Table;
+use super::sys::{done, size32};
+use crate::kernel::{Entries, KernelError};
+
+/// The kernel's internal `ENOTSUPP`: this map type has no batch operation.
+const ENOTSUPP: i32 = 524;
+/// Bounds of one batch: entries, and bytes of keys and values.
+const BATCH_ENTRIES: usize = 4096;
+const BATCH_BYTES: usize = 4 << 20;
+
+pub(super) fn all(table: &Table<'_>) -> Result<Entries, KernelError> {
+    match by_batch(table) {
+        Ok(entries) => Ok(entries),
+        // No batches for this type or kernel, or a hash bucket longer than any batch.
+        Err(ENOTSUPP | libc::EOPNOTSUPP | libc::EINVAL | libc::ENOSPC) => by_key(table),
+        Err(errno) => Err(table.error("BPF_MAP_LOOKUP_BATCH", errno)),
+    }
+}
+
+fn by_batch(table: &Table<'_>) -> Result<Entries, i32> {
+    let entry = table.key_len + table.value_len;
+    let room = (BATCH_BYTES / entry.max(1)).clamp(1, BATCH_ENTRIES).min(table.max_entries.max(1));
+    let mut keys = vec![0; room * table.key_len];
+    let mut values = vec![0; room * table.value_len];
+    // A position is a bucket number (4 bytes) for hashes and a key for the rest.
+    let mut position = vec![0; table.key_len.max(4)];
+    let mut next = position.clone();
+    let mut entries = Entries::new();
+    let mut first = true;
+    loop {
+        let mut count = size32(room);
+        let from = if first { ptr::null_mut() } else { position.as_mut_ptr() };
+        // SAFETY: the arrays hold `count` keys and values of the lengths the kernel writes; the
+        // positions hold the larger of a key and the four bytes of a bucket number.
+        let returned = unsafe {
+            sys::bpf_map_lookup_batch(
+                table.fd.as_raw_fd(),
+                from.cast(),
+                next.as_mut_ptr().cast(),
+                keys.as_mut_ptr().cast(),
+                values.as_mut_ptr().cast(),
+                &raw mut count,
+                ptr::null(),
+            )
+        };
+        let outcome = done(returned);
+        if !matches!(outcome, Ok(()) | Err(libc::ENOENT)) {
+            return Err(outcome.err().unwrap_or(libc::EIO));
+        }
+        let got = (count as usize).min(room);
+        for i in 0..got {
+            entries.push((
+                keys[i * table.key_len..][..table.key_len].to_vec(),
+                values[i * table.value_len..][..table.value_len].to_vec(),
+            ));
+        }
+        if outcome.is_err() {
+            return Ok(entries);
+        }
+        std::mem::swap(&mut position, &mut next);
+        first = false;
+    }
+}
+
+fn by_key(table: &Table<'_>) -> Result<Entries, KernelError> {
+    let mut entries = Entries::new();
+    let mut seen = HashSet::new();
+    let mut key = table.next_key(None)?;
+    while let Some(current) = key {
+        // A key deleted while it was current sends the walk back to the start.
+        if !seen.insert(current.clone()) {
+            break;
+        }
+        key = table.next_key(Some(&current))?;
+        if let Some(value) = table.lookup(&current, table.value_len)? {
+            entries.push((current, value));
+        }
+    }
+    Ok(entries)
+}

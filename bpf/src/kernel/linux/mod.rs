@@ -1,0 +1,253 @@
+//! The running kernel, through libbpf's low-level calls and netlink.
+
+use std::fs;
+use std::io;
+use std::os::fd::{BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use super::netlink::route;
+use super::{
+    Entries, Expect, Kernel, KernelError, LinkInfo, MapInfo, MapSpec, ObjectKind, ProgramInfo,
+    ProgramSpec, TestRun, TestRunSpec, XdpMode, XdpSlots, netns,
+};
+
+mod bpffs;
+mod cpu;
+mod entries;
+mod feature;
+mod info;
+mod link;
+mod load;
+mod map;
+mod pin;
+mod reason;
+mod run;
+mod sys;
+
+use map::Table;
+
+/// The running kernel. Network questions are asked in the network namespace that the calling thread
+/// is in at that moment.
+#[derive(Clone, Copy, Debug)]
+pub struct Linux {
+    _private: (),
+}
+
+impl Linux {
+    /// Prepares libbpf: it prints nothing, what it has to say comes back as errors.
+    ///
+    /// # Errors
+    /// None at present; opening the door asks for no permission, using it does.
+    pub fn new() -> Result<Self, KernelError> {
+        sys::silence();
+        Ok(Self { _private: () })
+    }
+}
+
+impl Kernel for Linux {
+    fn load_program(&self, spec: &ProgramSpec<'_>) -> Result<OwnedFd, KernelError> {
+        load::program(spec)
+    }
+
+    fn load_btf(&self, btf: &[u8]) -> Result<OwnedFd, KernelError> {
+        load::btf(btf)
+    }
+
+    fn create_map(&self, spec: &MapSpec<'_>) -> Result<OwnedFd, KernelError> {
+        map::create(spec)
+    }
+
+    fn map_lookup(
+        &self,
+        map: BorrowedFd<'_>,
+        key: &[u8],
+        value_len: usize,
+    ) -> Result<Option<Vec<u8>>, KernelError> {
+        Table::of(map)?.lookup(key, value_len)
+    }
+
+    fn map_update(
+        &self,
+        map: BorrowedFd<'_>,
+        key: &[u8],
+        value: &[u8],
+        flags: u64,
+    ) -> Result<(), KernelError> {
+        Table::of(map)?.update(key, value, flags)
+    }
+
+    fn map_delete(&self, map: BorrowedFd<'_>, key: &[u8]) -> Result<bool, KernelError> {
+        Table::of(map)?.delete(key)
+    }
+
+    fn map_next_key(
+        &self,
+        map: BorrowedFd<'_>,
+        key: Option<&[u8]>,
+        key_len: usize,
+    ) -> Result<Option<Vec<u8>>, KernelError> {
+        Table::of(map)?.expecting(key_len, None)?.next_key(key)
+    }
+
+    fn map_entries(
+        &self,
+        map: BorrowedFd<'_>,
+        key_len: usize,
+        value_len: usize,
+    ) -> Result<Entries, KernelError> {
+        entries::all(&Table::of(map)?.expecting(key_len, Some(value_len))?)
+    }
+
+    fn map_freeze(&self, map: BorrowedFd<'_>) -> Result<(), KernelError> {
+        map::freeze(map)
+    }
+
+    fn pin(&self, object: BorrowedFd<'_>, path: &Path) -> Result<(), KernelError> {
+        pin::pin(object, path)
+    }
+
+    fn get_pinned(&self, path: &Path) -> Result<Option<OwnedFd>, KernelError> {
+        pin::get(path)
+    }
+
+    fn unpin(&self, path: &Path) -> Result<(), KernelError> {
+        absent_is_success("unlink", path, fs::remove_file(path))
+    }
+
+    fn bpffs(&self, sub: &str) -> Result<PathBuf, KernelError> {
+        bpffs::directory(sub)
+    }
+
+    fn link_xdp(
+        &self,
+        program: BorrowedFd<'_>,
+        ifindex: u32,
+        mode: XdpMode,
+    ) -> Result<OwnedFd, KernelError> {
+        link::attach_xdp(program, ifindex, mode)
+    }
+
+    fn link_update(
+        &self,
+        link: BorrowedFd<'_>,
+        new: BorrowedFd<'_>,
+        old: BorrowedFd<'_>,
+    ) -> Result<(), KernelError> {
+        link::update(link, new, old)
+    }
+
+    fn link_detach(&self, link: BorrowedFd<'_>) -> Result<(), KernelError> {
+        link::detach(link)
+    }
+
+    fn netlink_xdp(
+        &self,
+        ifindex: u32,
+        program: Option<BorrowedFd<'_>>,
+        mode: Option<XdpMode>,
+        expect: Expect<'_>,
+    ) -> Result<Option<String>, KernelError> {
+        route::set_xdp(ifindex, program, mode, expect)
+    }
+
+    fn program_info(&self, program: BorrowedFd<'_>) -> Result<ProgramInfo, KernelError> {
+        info::program(program)
+    }
+
+    fn map_info(&self, map: BorrowedFd<'_>) -> Result<MapInfo, KernelError> {
+        info::map(map)
+    }
+
+    fn link_info(&self, link: BorrowedFd<'_>) -> Result<LinkInfo, KernelError> {
+        info::link(link)
+    }
+
+    fn btf_bytes(&self, btf: BorrowedFd<'_>) -> Result<Vec<u8>, KernelError> {
+        info::btf_bytes(btf)
+    }
+
+    fn ids(&self, kind: ObjectKind) -> Result<Vec<u32>, KernelError> {
+        info::ids(kind)
+    }
+
+    fn open(&self, kind: ObjectKind, id: u32) -> Result<Option<OwnedFd>, KernelError> {
+        info::open(kind, id)
+    }
+
+    fn query_tcx(&self, ifindex: u32, attach_type: u32) -> Result<Vec<u32>, KernelError> {
+        link::query_tcx(ifindex, attach_type)
+    }
+
+    fn test_run(
+        &self,
+        program: BorrowedFd<'_>,
+        spec: &TestRunSpec<'_>,
+    ) -> Result<TestRun, KernelError> {
+        run::test(program, spec)
+    }
+
+    fn set_mtu(&self, ifindex: u32, mtu_bytes: u32) -> Result<(), KernelError> {
+        route::set_mtu(ifindex, mtu_bytes).map(drop)
+    }
+
+    fn set_feature(&self, interface: &str, feature: &str, on: bool) -> Result<(), KernelError> {
+        feature::set(interface, feature, on)
+    }
+
+    fn kernel_btf(&self) -> Result<Option<Vec<u8>>, KernelError> {
+        const PATH: &str = "/sys/kernel/btf/vmlinux";
+        match fs::read(PATH) {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(KernelError::io("read", PATH, &error)),
+        }
+    }
+
+    fn possible_cpus(&self) -> Result<usize, KernelError> {
+        cpu::possible()
+    }
+
+    fn query_xdp(&self, ifindex: u32) -> Result<XdpSlots, KernelError> {
+        route::query_xdp(ifindex)
+    }
+
+    fn network_namespace(&self) -> Result<u64, KernelError> {
+        netns::current_id()
+    }
+
+    fn make_directory(&self, path: &Path) -> Result<(), KernelError> {
+        fs::create_dir_all(path).map_err(|error| KernelError::io("mkdir", path, &error))
+    }
+
+    fn list_directory(&self, path: &Path) -> Result<Vec<String>, KernelError> {
+        let listed = fs::read_dir(path).and_then(|entries| {
+            entries.map(|e| Ok(e?.file_name().to_string_lossy().into_owned())).collect()
+        });
+        match listed {
+            Ok(names) => {
+                let mut names: Vec<String> = names;
+                names.sort();
+                Ok(names)
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+            Err(error) => Err(KernelError::io("readdir", path, &error)),
+        }
+    }
+
+    fn remove_directory(&self, path: &Path) -> Result<(), KernelError> {
+        absent_is_success("rmdir", path, fs::remove_dir_all(path))
+    }
+}
+
+fn absent_is_success(
+    operation: &str,
+    path: &Path,
+    outcome: io::Result<()>,
+) -> Result<(), KernelError> {
+    match outcome {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(KernelError::io(operation, path, &error))
+        }
+        _ => Ok(()),
+    }
+}

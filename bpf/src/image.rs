@@ -295,7 +295,7 @@ impl Writer<'_> {
                 };
                 (insn.imm, *second) = (address as i32, Some((address >> 32) as i32));
             }
-            Resolution::Pending => self.refer(slot, inst.target),
+            Resolution::Pending | Resolution::Unknown => self.refer(slot, inst.target),
         }
         Some(())
     }

@@ -25,6 +25,7 @@ pub mod names;
 pub mod parse;
 pub mod programs;
 pub mod requirements;
+pub mod resolve;
 
 pub use insn::Insn;
 pub use module::Module;

@@ -265,6 +265,8 @@ pub enum Resolution {
     Address(u64),
     /// The Kconfig value has been written to the `.kconfig` map.
     Value,
+    /// Not in vmlinux BTF; a kernel module may have it, which is not looked into.
+    Unknown,
     /// The kernel does not have it and the declaration is weak: the address reads as 0, a call is
     /// replaced by one that the verifier refuses if it can be reached.
     Absent,
@@ -303,6 +305,16 @@ pub struct CoreRelocation {
     pub access: String,
     /// `enum bpf_core_relo_kind`.
     pub kind: u32,
+}
+
+impl Function {
+    /// Where the instruction of this id is in [`Function::code`].
+    #[must_use]
+    pub fn position(&self, id: InstId) -> Option<usize> {
+        // As parsed, ids rise; passes insert ids out of order.
+        let guess = self.code.binary_search_by_key(&id, |inst| inst.id).ok();
+        guess.or_else(|| self.code.iter().position(|inst| inst.id == id))
+    }
 }
 
 impl Module {

@@ -99,7 +99,7 @@ impl<'d> BtfExt<'d> {
         let bytes = &self.bytes[..end];
         let error = |at: usize, problem| BtfError::Ext { what, offset: at as u64, problem };
         let size = u32_at(bytes, start).ok_or_else(|| error(start, BEYOND))? as usize;
-        if size < least || size % 4 != 0 {
+        if size < least || !size.is_multiple_of(4) {
             return Err(error(start, "has an impossible record size"));
         }
         let mut at = start + 4;

@@ -122,13 +122,13 @@ impl Btf {
     /// The first type of this name and kind, as `btf__find_by_name_kind` finds it.
     #[must_use]
     pub fn find(&self, name: &str, kind: Kind) -> Option<Type<'_>> {
-        self.types().find(|t| t.kind() == kind && t.name() == name)
+        self.types().find(|t| t.kind() == kind && t.is_named(name))
     }
 
     /// The first type of this name, whatever its kind.
     #[must_use]
     pub fn find_any(&self, name: &str) -> Option<Type<'_>> {
-        self.types().find(|t| t.name() == name)
+        self.types().find(|t| t.is_named(name))
     }
 
     /// The string at an offset of the string section; empty when out of range.
@@ -138,10 +138,15 @@ impl Btf {
     }
 
     fn string_at(&self, offset: u32) -> Option<&str> {
-        let strings = self.bytes.get(self.strings..self.strings + self.strings_len)?;
-        let tail = strings.get(offset as usize..)?;
+        let tail = self.string_bytes(offset);
         let end = tail.iter().position(|&b| b == 0)?;
         std::str::from_utf8(&tail[..end]).ok()
+    }
+
+    /// The string section from an offset on; empty when out of range.
+    fn string_bytes(&self, offset: u32) -> &[u8] {
+        let strings = &self.bytes[self.strings..self.strings + self.strings_len];
+        strings.get(offset as usize..).unwrap_or_default()
     }
 
     /// Follows typedefs, qualifiers and type tags; `None` when they end in `void` or in a cycle.

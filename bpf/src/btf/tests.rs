@@ -57,13 +57,14 @@ fn reads_structs_with_bit_fields() {
 #[test]
 fn refuses_damage_by_name() {
     let good = section(&[1, INT, 4, 32], "\0int\0");
-    let cases: [(&str, Box<dyn Fn(&mut Vec<u8>)>, &str); 6] = [
-        ("byte order", Box::new(|b| b.swap(0, 1)), "the other byte order"),
-        ("magic", Box::new(|b| b[0] = 0), "not BTF"),
-        ("cut", Box::new(|b| b.truncate(30)), "truncated"),
-        ("kind", Box::new(|b| b[24 + 7] = 31), "unknown kind 31"),
-        ("count", Box::new(|b| b[24 + 7] = 3), "beyond the type section"),
-        ("strings", Box::new(|b| *b.last_mut().unwrap() = b'x'), "NUL"),
+    type Damage = fn(&mut Vec<u8>);
+    let cases: [(&str, Damage, &str); 6] = [
+        ("byte order", |b| b.swap(0, 1), "the other byte order"),
+        ("magic", |b| b[0] = 0, "not BTF"),
+        ("cut", |b| b.truncate(30), "truncated"),
+        ("kind", |b| b[24 + 7] = 31, "unknown kind 31"),
+        ("count", |b| b[24 + 7] = 3, "beyond the type section"),
+        ("strings", |b| *b.last_mut().unwrap() = b'x', "NUL"),
     ];
     for (name, damage, expected) in cases {
         let mut bytes = good.clone();

@@ -218,6 +218,19 @@ impl<'b> Type<'b> {
         self.btf.string(self.word(0))
     }
 
+    /// Whether the name starts with `prefix`. Cheaper than [`Type::name`] on a whole kernel.
+    #[must_use]
+    pub fn name_starts_with(self, prefix: &str) -> bool {
+        self.btf.string_bytes(self.word(0)).starts_with(prefix.as_bytes())
+    }
+
+    /// Whether the name is `name`. Cheaper than [`Type::name`] on a whole kernel.
+    #[must_use]
+    pub fn is_named(self, name: &str) -> bool {
+        let rest = self.btf.string_bytes(self.word(0)).strip_prefix(name.as_bytes());
+        rest.is_some_and(|rest| rest.first() == Some(&0))
+    }
+
     /// Kind.
     #[must_use]
     pub fn kind(self) -> Kind {

@@ -140,7 +140,7 @@ fn fill_sizes(elf: &Elf<'_>, found: &mut [Found<'_>]) -> Result<(), ParseError> 
 
 fn code_of<'d>(section: &Section<'d>, name: &str, place: &Place) -> Result<&'d [u8], ParseError> {
     let damaged = |problem: String| ParseError::Symbol { symbol: shorten(name), problem };
-    if place.size == 0 || place.size % 8 != 0 || place.offset % 8 != 0 {
+    if place.size == 0 || !place.size.is_multiple_of(8) || !place.offset.is_multiple_of(8) {
         return Err(damaged(format!(
             "{} bytes at offset {:#x} of section '{}' are no sequence of instructions",
             place.size, place.offset, section.name

@@ -108,7 +108,7 @@ impl Module {
             .iter()
             .map(|p| ((strsim::jaro_winkler(wanted, key(p)) * 1e6) as u64, describe(p)))
             .collect();
-        programs.sort_by(|a, b| b.0.cmp(&a.0));
+        programs.sort_by_key(|(likeness, _)| std::cmp::Reverse(*likeness));
         programs.into_iter().map(|(_, text)| text).collect()
     }
 }

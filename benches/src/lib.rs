@@ -8,9 +8,12 @@
 //! 2. Two things are compared in interleaved pairs and quoted as a ratio of medians.
 //! 3. Idle time is not part of a rate: it is taken while traffic runs.
 
+pub mod counter;
 pub mod generator;
 pub mod meter;
+pub mod pairs;
 pub mod stats;
 
+pub use counter::ReceiveCounter;
 pub use generator::Generator;
 pub use meter::{Trial, measure};

@@ -15,6 +15,7 @@
 //! The [`kernel`] module is the one door through which anything in hoist changes the state of the
 //! running system.
 
+pub mod analysis;
 pub mod btf;
 mod elf;
 pub mod image;
@@ -22,7 +23,9 @@ pub mod insn;
 pub mod kernel;
 pub mod module;
 pub mod names;
+pub mod opcode;
 pub mod parse;
+pub mod passes;
 pub mod programs;
 pub mod requirements;
 pub mod resolve;

@@ -1,0 +1,427 @@
+//! The abstract interpretation: follows every feasible path of a program through its subprograms
+//! and callbacks, each call on its own with its callers' frames visible, as the verifier does.
+//!
+//! States are kept per basic block and joined, so the work is bounded by the size of the code and
+//! not by the number of its paths; a budget of steps and memory bounds it for hostile code.
+
+use std::collections::{BTreeSet, HashMap};
+
+use super::branch;
+use super::flow::{Flow, Graph, flow};
+use super::marks::{FunctionMarks, Mark};
+use super::state::State;
+use super::value::{NO_OFFSET, Rest, UNKNOWN, Value, kind};
+use crate::module::{Function, FunctionId, Inst, Linkage, Module, Target};
+use crate::opcode::{class, jmp, mode, pseudo};
+
+/// Frames the kernel allows (`MAX_CALL_FRAMES`).
+pub(super) const MAX_FRAMES: usize = 8;
+/// Instructions that are followed before the analysis gives up, counting a copied slot as one.
+const STEPS: u64 = 3_000_000;
+/// Bytes of states kept at once.
+const STATE_BYTES: usize = 24 << 20;
+/// Rounds of a loop after which its state is widened.
+const ROUNDS: u8 = 3;
+/// How often a callback is followed with what its last round left behind.
+const CALLBACK_ROUNDS: usize = 3;
+
+/// The budget is used up: what was marked so far is not all there is.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Exhausted;
+
+/// One run over a program and the programs it tail-calls.
+pub(super) struct Interp<'m> {
+    pub(super) module: &'m Module,
+    pub(super) marks: Vec<FunctionMarks>,
+    graphs: HashMap<u32, Graph>,
+    /// Results of calls that saw no caller's stack: `r0`, or `None` when they never return.
+    results: HashMap<(u32, [Value; 5]), Option<Value>>,
+    /// Functions whose frames are live, outermost first.
+    live: Vec<u32>,
+    steps: u64,
+    bytes: usize,
+}
+
+impl<'m> Interp<'m> {
+    pub(super) fn new(module: &'m Module) -> Self {
+        Self {
+            module,
+            marks: vec![FunctionMarks::default(); module.functions.len()],
+            graphs: HashMap::new(),
+            results: HashMap::new(),
+            live: Vec::new(),
+            steps: 0,
+            bytes: 0,
+        }
+    }
+
+    /// Follows a program from its entry.
+    pub(super) fn program(&mut self, function: FunctionId) -> Result<(), Exhausted> {
+        self.live.clear();
+        self.run(function, State::entry())?;
+        Ok(())
+    }
+
+    fn spend(&mut self, steps: usize) -> Result<(), Exhausted> {
+        self.steps += steps as u64;
+        if self.steps > STEPS || self.bytes > STATE_BYTES { Err(Exhausted) } else { Ok(()) }
+    }
+
+    /// Follows a function; the state where it returns, if it does.
+    fn run(&mut self, id: FunctionId, entry: State) -> Result<Option<State>, Exhausted> {
+        let module = self.module;
+        let Some(function) = module.functions.get(id.0 as usize) else { return Ok(None) };
+        if function.code.is_empty() {
+            return Ok(None);
+        }
+        let index = id.0 as usize;
+        if self.marks[index].insts.is_empty() {
+            self.marks[index].insts = vec![Mark::empty(); function.code.len()];
+        }
+        let graph = self.graphs.remove(&id.0).unwrap_or_else(|| Graph::of(function));
+        self.live.push(id.0);
+        let result = self.follow(id, function, &graph, entry);
+        self.live.pop();
+        self.graphs.insert(id.0, graph);
+        result
+    }
+
+    fn follow(
+        &mut self,
+        id: FunctionId,
+        function: &Function,
+        graph: &Graph,
+        entry: State,
+    ) -> Result<Option<State>, Exhausted> {
+        let before = self.bytes;
+        self.spend(graph.blocks.len())?;
+        let mut at_entry: Vec<Option<State>> = vec![None; graph.blocks.len()];
+        let mut rounds = vec![0_u8; graph.blocks.len()];
+        let mut work = BTreeSet::from([0_u32]);
+        let mut exit: Option<State> = None;
+        at_entry[0] = Some(entry);
+        // In the order of the code, so that most joins are complete when they are followed.
+        while let Some(block) = work.pop_first() {
+            let Some(mut state) = at_entry[block as usize].clone() else { continue };
+            let ways = self.block(id, function, graph, block, &mut state)?;
+            for (to, value) in [(ways.next, ways.fallen), (ways.jump, ways.taken)] {
+                let (Some(to), Some(compared)) = (to, value) else { continue };
+                let mut next = state.clone();
+                if let Some((register, value)) = compared {
+                    next.regs[usize::from(register)] = value;
+                }
+                let slot = &mut at_entry[to as usize];
+                let changed = match slot {
+                    Some(there) => {
+                        let widen =
+                            graph.blocks[to as usize].loops && rounds[to as usize] >= ROUNDS;
+                        there.merge(&next, widen)
+                    }
+                    None => {
+                        self.bytes += next.bytes();
+                        *slot = Some(next);
+                        true
+                    }
+                };
+                if changed {
+                    rounds[to as usize] = rounds[to as usize].saturating_add(1);
+                    work.insert(to);
+                }
+                self.spend(1)?;
+            }
+            if ways.exits {
+                match &mut exit {
+                    Some(there) => {
+                        there.merge(&state, false);
+                    }
+                    None => exit = Some(state),
+                }
+            }
+        }
+        self.bytes = before;
+        Ok(exit)
+    }
+
+    /// Follows one block; the state is that at its end afterwards.
+    fn block(
+        &mut self,
+        id: FunctionId,
+        function: &Function,
+        graph: &Graph,
+        block: u32,
+        state: &mut State,
+    ) -> Result<Ways, Exhausted> {
+        let b = graph.blocks[block as usize];
+        self.spend((b.end - b.start) as usize + state.frames.len())?;
+        for at in b.start as usize..b.end as usize {
+            let inst = &function.code[at];
+            self.note(id, at, Mark::REACHED);
+            match inst.insn.class() {
+                class::JMP if inst.insn.code & 0xf0 == jmp::CALL => {
+                    if !self.call(inst, state)? {
+                        return Ok(Ways::default());
+                    }
+                }
+                class::JMP | class::JMP32 => return Ok(self.jump(id, at, inst, b, state)),
+                _ => self.step(id, at, inst, state),
+            }
+        }
+        Ok(Ways { next: b.next, fallen: Some(None), ..Ways::default() })
+    }
+
+    fn jump(
+        &mut self,
+        id: FunctionId,
+        at: usize,
+        inst: &Inst,
+        block: super::flow::Block,
+        state: &State,
+    ) -> Ways {
+        let mut ways = Ways { next: block.next, jump: block.jump, ..Ways::default() };
+        match flow(inst) {
+            Flow::Exit => {
+                if self.live.len() == 1 {
+                    self.note(id, at, verdict(state.regs[0]));
+                }
+                ways.exits = true;
+            }
+            Flow::Jump => ways.taken = Some(None),
+            Flow::Branch => {
+                let dst = inst.insn.dst();
+                let decided =
+                    branch::decide(inst.insn, reg(state, dst), reg(state, inst.insn.src()));
+                let refined = |v: Value| (dst <= 9).then_some((dst, v));
+                ways.taken = decided.taken.map(refined);
+                ways.fallen = decided.fallen.map(refined);
+            }
+            Flow::Next => ways.fallen = Some(None),
+        }
+        if ways.taken.is_some() {
+            self.note(id, at, Mark::TAKEN);
+        }
+        ways
+    }
+
+    pub(super) fn note(&mut self, id: FunctionId, at: usize, mark: Mark) {
+        self.marks[id.0 as usize].insts[at] |= mark;
+    }
+
+    /// Notes that a function uses its stack down to an offset from its top.
+    pub(super) fn touch_stack(&mut self, frame: u8, offset: i32) {
+        if offset == NO_OFFSET || offset >= 0 {
+            return;
+        }
+        if let Some(&function) = self.live.get(usize::from(frame)) {
+            let stack = &mut self.marks[function as usize].stack;
+            *stack = (*stack).max(offset.unsigned_abs());
+        }
+    }
+
+    /// Follows a call; `false` when it never returns.
+    fn call(&mut self, inst: &Inst, state: &mut State) -> Result<bool, Exhausted> {
+        let args: [Value; 5] = std::array::from_fn(|i| state.regs[i + 1]);
+        for arg in args {
+            if let Value::Stack { frame, offset } = arg {
+                self.touch_stack(frame, offset);
+            }
+        }
+        let result = match (inst.insn.src(), inst.target) {
+            (_, Target::Call(callee)) => match self.subprogram(callee, args, state)? {
+                Some(value) => value,
+                None => return Ok(false),
+            },
+            (_, Target::Extern(id)) => {
+                clobber(state, args);
+                let name = self.module.externs.get(id.0 as usize).map(|e| e.name.as_str());
+                for arg in args {
+                    self.callback(arg, [Value::ANY; 5], state)?;
+                }
+                // A slice of the packet, or a copy of it in a buffer that was handed in.
+                if name == Some("bpf_dynptr_slice_rdwr") { Value::Packet } else { Value::ANY }
+            }
+            (pseudo::HELPER_CALL, _) => self.helper(inst.insn.imm, args, state)?,
+            _ => Value::ANY,
+        };
+        state.regs[0] = result;
+        state.regs[1..6].fill(Value::Unset);
+        Ok(true)
+    }
+
+    /// Follows a call of a subprogram: its result, or `None` when it never returns.
+    fn subprogram(
+        &mut self,
+        id: FunctionId,
+        mut args: [Value; 5],
+        state: &mut State,
+    ) -> Result<Option<Value>, Exhausted> {
+        if self.live.len() >= MAX_FRAMES {
+            return Ok(Some(Value::ANY));
+        }
+        let function = self.module.functions.get(id.0 as usize);
+        // The verifier judges a global function by its types alone.
+        let global = !self.module.btf.is_empty()
+            && function.is_some_and(|f| f.linkage == Linkage::Global && f.btf_type_id.is_some());
+        if global {
+            for arg in args.iter_mut().filter(|a| a.scalar().is_some()) {
+                *arg = Value::ANY;
+            }
+        }
+        let alone = args.iter().all(|a| a.kinds() & kind::STACK == 0);
+        if alone && let Some(&known) = self.results.get(&(id.0, args)) {
+            return Ok(known);
+        }
+        let exit = self.run(id, state.callee(args))?;
+        let result = exit.as_ref().map(|s| match s.regs[0].scalar() {
+            Some((small, rest)) if global => Value::Scalar { small, rest: rest.max(Rest::Opaque) },
+            _ => s.regs[0],
+        });
+        if alone {
+            self.results.insert((id.0, args), result);
+        } else if let Some(mut exit) = exit {
+            exit.frames.pop();
+            state.frames = exit.frames;
+        }
+        Ok(result)
+    }
+
+    /// Follows a function that a helper calls any number of times.
+    fn callback(
+        &mut self,
+        function: Value,
+        args: [Value; 5],
+        state: &mut State,
+    ) -> Result<(), Exhausted> {
+        let Value::Func(id) = function else { return Ok(()) };
+        for round in 0..CALLBACK_ROUNDS {
+            let mut after = state.clone();
+            self.subprogram(FunctionId(id), args, &mut after)?;
+            if !state.merge(&after, round > 0) {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Follows a helper call; its result.
+    fn helper(&mut self, id: i32, args: [Value; 5], state: &mut State) -> Result<Value, Exhausted> {
+        clobber(state, args);
+        let any = Value::ANY;
+        let value = match args[0] {
+            Value::Map(map) => Value::MapValue { map, offset: 0 },
+            _ => Value::MapValue { map: UNKNOWN, offset: 0 },
+        };
+        Ok(match id {
+            helper::MAP_LOOKUP_ELEM | helper::MAP_LOOKUP_PERCPU_ELEM => self.lookup(args[0]),
+            helper::REDIRECT => Value::Scalar { small: 0b1_0001, rest: Rest::Opaque },
+            helper::REDIRECT_MAP => match args[2] {
+                Value::Const(flags) => {
+                    Value::Scalar { small: 1 << 4 | 1 << (flags & 3), rest: Rest::Opaque }
+                }
+                _ => Value::Scalar { small: 1 << 4, rest: Rest::Any },
+            },
+            helper::LOOP => {
+                self.callback(args[1], [any, args[2], any, any, any], state)?;
+                any
+            }
+            helper::FOR_EACH_MAP_ELEM => {
+                let key = Value::MapValue { map: UNKNOWN, offset: UNKNOWN };
+                self.callback(args[1], [args[0], key, value, args[2], any], state)?;
+                any
+            }
+            helper::TIMER_SET_CALLBACK => {
+                if let Value::Func(f) = args[1]
+                    && let Some(marks) = self.marks.get_mut(f as usize)
+                {
+                    marks.asynchronous = true;
+                }
+                self.callback(args[1], [Value::Map(UNKNOWN), any, value, any, any], state)?;
+                any
+            }
+            _ => {
+                // Whatever else takes a function (bpf_user_ringbuf_drain, bpf_find_vma) hands the
+                // caller's argument over as the second.
+                for arg in args {
+                    self.callback(arg, [any, args[2], any, any, any], state)?;
+                }
+                any
+            }
+        })
+    }
+
+    fn lookup(&self, map: Value) -> Value {
+        let Value::Map(id) = map else {
+            return Value::MapValue { map: UNKNOWN, offset: 0 };
+        };
+        match self.module.maps.get(id as usize).map(|m| m.kind) {
+            // Maps of maps hand out maps; these hand out sockets.
+            Some(12 | 13) => Value::Map(UNKNOWN),
+            Some(15 | 17 | 18) => Value::ANY,
+            _ => Value::MapValue { map: id, offset: 0 },
+        }
+    }
+
+    fn step(&mut self, id: FunctionId, at: usize, inst: &Inst, state: &mut State) {
+        match inst.insn.class() {
+            class::ALU | class::ALU64 => super::arith::apply(inst.insn, state),
+            class::LD if inst.insn.is_wide() => {
+                set(state, inst.insn.dst(), super::memory::wide(self.module, inst));
+            }
+            class::LD => state.regs[0] = Value::ANY,
+            class::LDX => self.load(id, at, inst, state),
+            _ if inst.insn.code & 0xe0 == mode::ATOMIC => self.atomic(inst, state),
+            _ => self.store(id, at, inst, state),
+        }
+    }
+}
+
+/// Numbers of the helpers that are treated specially.
+mod helper {
+    pub(super) const MAP_LOOKUP_ELEM: i32 = 1;
+    pub(super) const REDIRECT: i32 = 23;
+    pub(super) const REDIRECT_MAP: i32 = 51;
+    pub(super) const FOR_EACH_MAP_ELEM: i32 = 164;
+    pub(super) const TIMER_SET_CALLBACK: i32 = 170;
+    pub(super) const LOOP: i32 = 181;
+    pub(super) const MAP_LOOKUP_PERCPU_ELEM: i32 = 195;
+}
+
+/// Where a block goes and with what in the register that its last instruction compared.
+#[derive(Default)]
+struct Ways {
+    next: Option<u32>,
+    jump: Option<u32>,
+    fallen: Option<Option<(u8, Value)>>,
+    taken: Option<Option<(u8, Value)>>,
+    exits: bool,
+}
+
+/// What a program's return value says of its verdicts.
+fn verdict(r0: Value) -> Mark {
+    let Some((small, rest)) = r0.scalar() else { return Mark::RETURNS_ANY };
+    let mut mark = Mark::empty();
+    mark.set(Mark::RETURNS_TX, small & (1 << 3) != 0);
+    mark.set(Mark::RETURNS_REDIRECT, small & (1 << 4) != 0);
+    mark.set(Mark::RETURNS_ANY, rest == Rest::Any && !matches!(r0, Value::Const(_)));
+    mark
+}
+
+/// A register's value; registers beyond r10 exist in hostile code only.
+pub(super) fn reg(state: &State, register: u8) -> Value {
+    state.regs.get(usize::from(register)).copied().unwrap_or(Value::Unset)
+}
+
+/// Sets a register other than r10.
+pub(super) fn set(state: &mut State, register: u8, value: Value) {
+    if register < 10 {
+        state.regs[usize::from(register)] = value;
+    }
+}
+
+/// What is called may write through the pointers it is given.
+fn clobber(state: &mut State, args: [Value; 5]) {
+    for arg in args {
+        if let Value::Stack { frame, offset } = arg {
+            state.clobber(frame, offset);
+        }
+    }
+}

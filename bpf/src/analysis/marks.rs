@@ -1,0 +1,62 @@
+//! What the interpretation notes of each instruction.
+
+use bitflags::bitflags;
+
+bitflags! {
+    /// Notes on one instruction, gathered over every way it is reached.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+    pub(super) struct Mark: u32 {
+        /// Some path from the entry reaches it.
+        const REACHED = 1;
+        /// Its jump can be taken.
+        const TAKEN = 1 << 1;
+        /// It reads `xdp_md` at offset 0, 4, 8, 12, 16, 20: six bits in this order.
+        const DATA = 1 << 2;
+        /// See [`Mark::DATA`].
+        const DATA_END = 1 << 3;
+        /// See [`Mark::DATA`].
+        const DATA_META = 1 << 4;
+        /// See [`Mark::DATA`].
+        const INGRESS_IFINDEX = 1 << 5;
+        /// See [`Mark::DATA`].
+        const RX_QUEUE_INDEX = 1 << 6;
+        /// See [`Mark::DATA`].
+        const EGRESS_IFINDEX = 1 << 7;
+        /// It stores to packet bytes.
+        const PACKET_WRITE = 1 << 8;
+        /// It stores to a map's value.
+        const MAP_VALUE_WRITE = 1 << 9;
+        /// It ends the program with the constant `XDP_TX`.
+        const RETURNS_TX = 1 << 10;
+        /// It ends the program with the constant `XDP_REDIRECT`, or a redirect helper's result.
+        const RETURNS_REDIRECT = 1 << 11;
+        /// It ends the program with a verdict that is computed at run time.
+        const RETURNS_ANY = 1 << 12;
+    }
+}
+
+impl Mark {
+    /// The note for a read of `xdp_md` at a byte offset.
+    pub(super) fn field(offset: i16) -> Self {
+        match offset {
+            0 => Self::DATA,
+            4 => Self::DATA_END,
+            8 => Self::DATA_META,
+            12 => Self::INGRESS_IFINDEX,
+            16 => Self::RX_QUEUE_INDEX,
+            20 => Self::EGRESS_IFINDEX,
+            _ => Self::empty(),
+        }
+    }
+}
+
+/// Notes on one function.
+#[derive(Clone, Debug, Default)]
+pub(super) struct FunctionMarks {
+    /// One per instruction; empty when the function was never entered.
+    pub(super) insts: Vec<Mark>,
+    /// Bytes of stack it uses itself.
+    pub(super) stack: u32,
+    /// Set as an asynchronous callback (a timer's): it runs on a stack of its own.
+    pub(super) asynchronous: bool,
+}

@@ -1,0 +1,145 @@
+//! Counts packets and bytes by verdict, for any program.
+//!
+//! Bytes are those of the whole frame as it arrives, before the program changes it. A tail-called
+//! program returns to the new main, so its verdict is counted too.
+
+use super::{PassError, asm, wrap};
+use crate::analysis::{self, STACK_LIMIT};
+use crate::insn::Insn;
+use crate::module::{Function, Linkage, Map, MapId, Module, ProgramId, Target};
+use crate::opcode::jmp;
+use crate::requirements::{Feature, LimitKind};
+
+/// Name of the map that holds the counters.
+pub const MAP_NAME: &str = "hoist_verdicts";
+
+/// Entries of the map: one for each of `XDP_ABORTED` 0 to `XDP_REDIRECT` 4.
+pub const VERDICTS: u32 = 5;
+
+/// Bytes per value: packets and bytes, `u64` each in host byte order.
+pub const VALUE_BYTES: u32 = 16;
+
+/// Stack of the new main, rounded as the verifier rounds it.
+const STACK_BYTES: u64 = 16;
+
+const BPF_MAP_TYPE_PERCPU_ARRAY: u32 = 6;
+const MAP_LOOKUP_ELEM: i32 = 1;
+const XDP_GET_BUFF_LEN: i32 = 188;
+
+/// A module whose program counts.
+#[derive(Clone, Debug)]
+pub struct Counted {
+    /// The module, with one more function and one more map.
+    pub module: Module,
+    /// The program, under its old id.
+    pub program: ProgramId,
+    /// The counters: a per-CPU array named [`MAP_NAME`].
+    pub counters: MapId,
+}
+
+/// Adds counters to a program.
+///
+/// # Errors
+/// `counting-stack` when the program leaves no room for the counter's key on the stack,
+/// `counting-twice` when the module already has a map of that name, `program-btf-missing` and
+/// `program-btf-unusable` when the verifier would refuse tail calls from a subprogram.
+pub fn apply(module: &Module, program: ProgramId) -> Result<Counted, PassError> {
+    let needs = analysis::requirements(module, program);
+    let name = &module.program(program).name;
+    if module.maps.iter().any(|m| m.name == MAP_NAME) {
+        return Err(PassError {
+            code: "counting-twice",
+            message: format!(
+                "{name}: the module already has a map named {MAP_NAME}; load it without counting"
+            ),
+        });
+    }
+    let stack = needs.demand(LimitKind::StackBytes);
+    if stack + STACK_BYTES > STACK_LIMIT {
+        return Err(PassError {
+            code: "counting-stack",
+            message: format!(
+                "{name}: uses {stack} of {STACK_LIMIT} bytes of stack and counting needs \
+                 {STACK_BYTES}; load it without counting"
+            ),
+        });
+    }
+    let mut module = module.clone();
+    module.maps.push(counters());
+    let map = MapId(module.maps.len() as u32 - 1);
+    let body = counting_main(&module, program, map);
+    wrap::enter_through(&mut module, program, body, needs.uses(Feature::TailCall))?;
+    Ok(Counted { module, program, counters: map })
+}
+
+fn counters() -> Map {
+    Map {
+        name: MAP_NAME.to_owned(),
+        kind: BPF_MAP_TYPE_PERCPU_ARRAY,
+        key_size: 4,
+        value_size: VALUE_BYTES,
+        max_entries: VERDICTS,
+        flags: 0,
+        extra: 0,
+        numa_node: None,
+        pin_by_name: false,
+        key_type_id: None,
+        value_type_id: None,
+        inner: None,
+        initial: Vec::new(),
+        data: Vec::new(),
+        section: None,
+    }
+}
+
+/// The new main. r6 holds the context, then the verdict; r7 the length.
+fn counting_main(module: &Module, program: ProgramId, counters: MapId) -> Function {
+    let mut f = Function::empty(&module.program(program).name, Linkage::Static);
+    let known = f.new_inst(asm::store32(10, -4, 1), Target::None);
+    let out = f.new_inst(asm::mov(0, 6), Target::None);
+    let old_main = Target::Call(module.program(program).function);
+    emit(
+        &mut f,
+        [
+            (asm::mov(6, 1), Target::None),
+            // The helper, not `data_end - data`: right for frames of several buffers, and a
+            // difference of pointers takes CAP_PERFMON.
+            (asm::helper(XDP_GET_BUFF_LEN), Target::None),
+            (asm::mov(7, 0), Target::None),
+            (asm::mov(1, 6), Target::None),
+            (asm::call(), old_main),
+            (asm::mov(6, 0), Target::None),
+            // The kernel reads 32 bits of the verdict and treats what it does not know as aborted.
+            (asm::mov32(1, 0), Target::None),
+            (asm::jump_imm(jmp::JLT, 1, VERDICTS as i32), Target::Jump(known.id)),
+            (asm::mov_imm(1, 0), Target::None),
+        ],
+    );
+    f.append([known]);
+    emit(
+        &mut f,
+        [
+            (asm::mov(2, 10), Target::None),
+            (asm::add_imm(2, -4), Target::None),
+            (asm::load_map(1), Target::Map(counters)),
+            (asm::helper(MAP_LOOKUP_ELEM), Target::None),
+            (asm::jump_imm(jmp::JEQ, 0, 0), Target::Jump(out.id)),
+            (asm::load64(1, 0, 0), Target::None),
+            (asm::add_imm(1, 1), Target::None),
+            (asm::store64(0, 0, 1), Target::None),
+            (asm::load64(1, 0, 8), Target::None),
+            (asm::add(1, 7), Target::None),
+            (asm::store64(0, 8, 1), Target::None),
+        ],
+    );
+    f.append([out]);
+    emit(&mut f, [(asm::exit(), Target::None)]);
+    f
+}
+
+fn emit<const N: usize>(f: &mut Function, code: [(Insn, Target); N]) {
+    for (insn, target) in code {
+        let inst = f.new_inst(insn, target);
+        f.append([inst]);
+    }
+}

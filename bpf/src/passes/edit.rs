@@ -33,12 +33,6 @@ impl Function {
         self.code.extend(code);
     }
 
-    /// Where an instruction stands in [`Function::code`].
-    #[must_use]
-    pub fn position(&self, id: InstId) -> Option<usize> {
-        self.code.iter().position(|i| i.id == id)
-    }
-
     /// Inserts instructions before another, so that every path to it, jumps included, runs them
     /// first. Jumps among the inserted instructions stay as they are. `false` when the function has
     /// no such instruction.

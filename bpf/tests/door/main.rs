@@ -1,5 +1,6 @@
 //! The door on the running kernel: each test in a network namespace of its own.
 #![cfg(feature = "kernel")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod attach;
 mod bench;

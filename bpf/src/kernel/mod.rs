@@ -13,6 +13,7 @@
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
+pub mod capability;
 mod error;
 #[cfg(feature = "kernel")]
 pub mod ethtool;
@@ -24,6 +25,7 @@ pub mod netlink;
 pub mod netns;
 mod types;
 
+pub use capability::Capability;
 pub use error::{KernelError, errno_name, errno_text};
 #[cfg(feature = "kernel")]
 pub use linux::Linux;

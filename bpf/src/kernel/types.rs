@@ -36,6 +36,9 @@ pub struct ProgramSpec<'a> {
     pub fd_array: Vec<i32>,
     /// 0 none, 1 on failure text only, 2 everything, plus 4 for statistics.
     pub log_level: u32,
+    /// Bytes of log to ask for from the first attempt on, where a refusal is expected and its reason
+    /// short. 0: the log is asked for after a refusal only.
+    pub log_bytes: usize,
 }
 
 /// A map for `BPF_MAP_CREATE`.

@@ -21,11 +21,16 @@ pub(super) fn program(spec: &ProgramSpec<'_>) -> Result<OwnedFd, KernelError> {
         log,
         ..KernelError::new("BPF_PROG_LOAD", format!("program {}", spec.name), errno)
     };
-    match load_program(spec, 0, &mut []) {
+    let level = spec.log_level.max(1);
+    let mut log = vec![0; spec.log_bytes];
+    match load_program(spec, level, &mut log) {
         Ok(fd) => Ok(fd),
+        Err(Attempt { errno, .. }) if !log.is_empty() && errno != libc::ENOSPC => {
+            Err(refused(errno, text(&log)))
+        }
         Err(Attempt { errno, .. }) => {
-            let level = spec.log_level.max(1);
-            logged(errno, |log| load_program(spec, level, log)).map_err(|(e, log)| refused(e, log))
+            let first = log.is_empty().then_some(errno);
+            logged(first, |log| load_program(spec, level, log)).map_err(|(e, log)| refused(e, log))
         }
     }
 }
@@ -34,7 +39,7 @@ pub(super) fn btf(bytes: &[u8]) -> Result<OwnedFd, KernelError> {
     match load_btf(bytes, &mut []) {
         Ok(fd) => Ok(fd),
         Err(Attempt { errno, .. }) => {
-            logged(errno, |log| load_btf(bytes, log)).map_err(|(errno, log)| KernelError {
+            logged(Some(errno), |log| load_btf(bytes, log)).map_err(|(errno, log)| KernelError {
                 log,
                 ..KernelError::new("BPF_BTF_LOAD", format!("BTF of {} bytes", bytes.len()), errno)
             })
@@ -49,9 +54,10 @@ struct Attempt {
 }
 
 /// Repeats a refused load with a log buffer that grows until the whole log fits. The first refusal's
-/// error number is the one reported, since a short buffer changes the later ones.
+/// error number is the one reported, since a short buffer changes the later ones; `None` if it came
+/// of a short buffer itself.
 fn logged(
-    first: i32,
+    first: Option<i32>,
     mut load: impl FnMut(&mut [u8]) -> Result<OwnedFd, Attempt>,
 ) -> Result<OwnedFd, (i32, Option<String>)> {
     let mut size = LOG_FIRST;
@@ -65,10 +71,14 @@ fn logged(
             size = attempt.log_true_size.max(size * 4).min(LOG_LAST);
             continue;
         }
-        let end = log.iter().position(|b| *b == 0).unwrap_or(log.len());
-        let text = String::from_utf8_lossy(&log[..end]).into_owned();
-        return Err((first, (!text.is_empty()).then_some(text)));
+        return Err((first.unwrap_or(attempt.errno), text(&log)));
     }
+}
+
+/// What was written into a log buffer, if anything.
+fn text(log: &[u8]) -> Option<String> {
+    let end = log.iter().position(|b| *b == 0).unwrap_or(log.len());
+    (end > 0).then(|| String::from_utf8_lossy(&log[..end]).into_owned())
 }
 
 fn load_program(

@@ -22,7 +22,6 @@ pub use attribute::{Attribute, Attributes, Builder};
 const NLMSG_ERROR: u16 = 2;
 const NLMSG_DONE: u16 = 3;
 const NLM_F_REQUEST: u16 = 0x1;
-const NLM_F_MULTI: u16 = 0x2;
 const NLM_F_ACK: u16 = 0x4;
 const NLM_F_DUMP_INTR: u16 = 0x10;
 const NLM_F_DUMP: u16 = 0x300;
@@ -140,7 +139,8 @@ impl Socket {
         }
     }
 
-    /// Asks for a whole table (`NLM_F_DUMP`). A table that changed while it was read is read again.
+    /// Asks for a whole table (`NLM_F_DUMP`), up to the message that ends it; some families leave
+    /// `NLM_F_MULTI` out of the messages before. A table that changed while it was read is read again.
     ///
     /// # Errors
     /// The kernel's refusal; `EINTR` when the table never stood still.
@@ -178,9 +178,6 @@ impl Socket {
                         return Ok(consistent.then_some(messages));
                     }
                     _ => messages.push(message.to_owned()),
-                }
-                if message.flags & NLM_F_MULTI == 0 {
-                    return Ok(Some(messages));
                 }
             }
         }

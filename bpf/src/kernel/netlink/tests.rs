@@ -54,8 +54,8 @@ fn acknowledgements() {
 
 #[test]
 fn a_datagram_splits_into_messages_and_lies_about_length_are_errors() {
-    let mut datagram = frame(16, NLM_F_MULTI, 1, &[1, 2, 3, 4, 5]);
-    datagram.extend(frame(NLMSG_DONE, NLM_F_MULTI, 1, &0_u32.to_ne_bytes()));
+    let mut datagram = frame(16, 0x2, 1, &[1, 2, 3, 4, 5]);
+    datagram.extend(frame(NLMSG_DONE, 0x2, 1, &0_u32.to_ne_bytes()));
     let kinds: Vec<_> = Frames::new(&datagram).map(|m| m.unwrap().kind).collect();
     assert_eq!(kinds, [16, NLMSG_DONE]);
     for length in [0_u32, 15, 4096, u32::MAX] {
@@ -75,7 +75,7 @@ fn attributes_round_trip_and_survive_truncation() {
     let nested = attributes.get(4).unwrap().nested();
     assert_eq!(nested.get(2).unwrap().u32(), Some(77));
     assert_eq!(nested.get(3).unwrap().text(), Some("veth"));
-    assert_eq!(attributes.get(6).unwrap().value, []);
+    assert!(attributes.get(6).unwrap().value.is_empty());
     assert_eq!(attributes.get(7).unwrap().u64(), Some(0x0101_0101_0101_0101));
     for end in 0..bytes.len() {
         for attribute in Attributes::after(&bytes[..end], 4) {

@@ -4,7 +4,7 @@
 //! however it was entered. `/sys/class/net` is not read: after `nsenter --net` it shows another
 //! namespace's interfaces.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use hoist_bpf::kernel::Kernel;
 use hoist_bpf::kernel::netlink::Refusal;
@@ -16,6 +16,7 @@ use crate::host::{Host, HostReport};
 
 mod attached;
 mod btf;
+mod cache;
 mod dispatcher;
 mod ethtool;
 mod link;
@@ -27,20 +28,53 @@ mod snapshot;
 mod system;
 mod trial;
 
+use cache::{Cache, Key, Sections};
 use link::Link;
 use snapshot::Sources;
+use system::Asker;
 
 /// The running system.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct LinuxHost {
     kernel: Arc<dyn Kernel>,
+    asker: Asker,
+    cache: Option<(Cache, Key)>,
+    report: OnceLock<HostReport>,
 }
 
 impl LinuxHost {
-    /// The system this process runs on, asked through `kernel` where BPF is concerned.
+    /// The system this process runs on, asked through `kernel` where BPF is concerned. What trial
+    /// loads find is remembered until the next boot.
     #[must_use]
     pub fn new(kernel: Arc<dyn Kernel>) -> Self {
-        Self { kernel }
+        let asker = system::asker();
+        let cache = Cache::of(asker).zip(Key::current(asker));
+        Self { kernel, asker, cache, report: OnceLock::new() }
+    }
+
+    /// The same, but nothing is remembered or recalled between processes.
+    #[must_use]
+    pub fn without_cache(mut self) -> Self {
+        self.cache = None;
+        self
+    }
+
+    fn recalled(&self) -> Sections {
+        self.cache.as_ref().map(|(cache, key)| cache.read(key)).unwrap_or_default()
+    }
+
+    fn probe(&self) -> HostReport {
+        let (kernel, capabilities) = (&*self.kernel, self.asker.capabilities);
+        let recalled = self.recalled();
+        let sections = report::probe(kernel, capabilities, recalled.clone());
+        if let Some((cache, key)) = &self.cache {
+            let conclusive = sections.clone().conclusive();
+            if conclusive != recalled {
+                cache.write(key, conclusive);
+            }
+        }
+        let permitted = report::permitted(kernel, capabilities);
+        report::assemble(kernel, capabilities, permitted, sections)
     }
 }
 
@@ -64,11 +98,19 @@ impl Host for LinuxHost {
     }
 
     fn report(&self) -> Result<HostReport, Error> {
-        Ok(report::report(&*self.kernel, system::effective()))
+        Ok(self.report.get_or_init(|| self.probe()).clone())
     }
 
     fn known(&self) -> Result<Option<HostReport>, Error> {
-        Ok(None)
+        if let Some(report) = self.report.get() {
+            return Ok(Some(report.clone()));
+        }
+        let recalled = self.recalled();
+        if recalled == Sections::default() {
+            return Ok(None);
+        }
+        let why = trial::unknown("not asked");
+        Ok(Some(report::assemble(&*self.kernel, self.asker.capabilities, why, recalled)))
     }
 
     fn kernel_config(&self) -> Result<Fact<String>, Error> {

@@ -1,11 +1,12 @@
 //! The other end of a veth or netkit pair, in this network namespace or another.
 
 use std::fs;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsFd, AsRawFd};
 use std::path::{Path, PathBuf};
 
 use hoist_bpf::kernel::ethtool::Ethtool;
 use hoist_bpf::kernel::netlink::{Attributes, Builder, Refusal, Socket};
+use hoist_bpf::kernel::netns;
 
 use super::link::{Link, link_in};
 use crate::device::{Peer, PeerInfo};
@@ -44,7 +45,10 @@ fn elsewhere(netnsid: i32, ifindex: u32) -> Peer {
     let path = namespace(netnsid);
     let name = path.as_deref().and_then(Path::file_name).map(|n| n.to_string_lossy().into_owned());
     let info = match link_in(netnsid, ifindex) {
-        Ok(Some(link)) => Fact::kernel(info(&link, None), "RTM_GETLINK with IFLA_TARGET_NETNSID"),
+        Ok(Some(link)) => {
+            let ethtool = path.as_deref().and_then(inside);
+            Fact::kernel(info(&link, ethtool.as_ref()), "RTM_GETLINK with IFLA_TARGET_NETNSID")
+        }
         Ok(None) => Fact::unknown("the kernel knows no such interface in the peer's namespace"),
         Err(refusal) if refusal.errno == EPERM => Fact::unknown(
             "the peer lives in another namespace; CAP_NET_ADMIN over that namespace would tell",
@@ -86,4 +90,11 @@ fn id_of(socket: &mut Socket, path: &Path) -> Result<Option<i32>, Refusal> {
         let attribute = Attributes::after(&message.payload, RTGENMSG).get(NETNSA_NSID)?;
         attribute.u32().map(u32::cast_signed)
     }))
+}
+
+/// An ethtool socket in another namespace: a socket stays in the one it was made in.
+fn inside(namespace: &Path) -> Option<Ethtool> {
+    let namespace = fs::File::open(namespace).ok()?;
+    let _stay = netns::scoped(namespace.as_fd()).ok()?;
+    Ethtool::new().ok()
 }

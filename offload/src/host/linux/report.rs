@@ -1,12 +1,11 @@
 //! Putting the host report together. The trial loads run beside the search through the kernel's
 //! BTF, which is as much work.
 
-use std::collections::BTreeMap;
-
 use hoist_bpf::insn::Insn;
 use hoist_bpf::kernel::{Kernel, ProgramSpec};
 use hoist_bpf::names;
 
+use super::cache::Sections;
 use super::trial::{self, Findings, SCHED_CLS, Trial, XDP};
 use super::{btf, system};
 use crate::capability::Answer;
@@ -19,34 +18,58 @@ const ATTACH: [(&str, &str); 2] = [
     ("link-attach-failed", "__bpf_trace_bpf_xdp_link_attach_failed"),
 ];
 
-/// Asks the running system for everything.
-pub(super) fn report(kernel: &dyn Kernel, capabilities: u64) -> HostReport {
+/// Asks by trial for the sections that `known` leaves open.
+pub(super) fn probe(kernel: &dyn Kernel, capabilities: u64, known: Sections) -> Sections {
     let held = system::capabilities(capabilities);
-    let trial = Trial { kernel, perfmon: held["CAP_PERFMON"] || held["CAP_SYS_ADMIN"] };
-    let bpf_syscall = permitted(kernel, &held);
-    let wanted: Vec<&str> = trial::KFUNCS.iter().copied().chain(ATTACH.map(|(_, f)| f)).collect();
-    let helpers = |kind| trial::helpers(&trial, kind, 1..=names::LAST_HELPER);
+    let perfmon = held["CAP_PERFMON"] || held["CAP_SYS_ADMIN"];
+    let bpf = held["CAP_BPF"] || held["CAP_SYS_ADMIN"];
+    let trial = Trial { kernel, perfmon, privileged: perfmon && bpf && held["CAP_NET_ADMIN"] };
+    let helpers = |section: Option<Findings>, kind| {
+        Some(section.unwrap_or_else(|| trial::helpers(&trial, kind, 1..=names::LAST_HELPER)))
+    };
+    let Sections { program_types, map_types, xdp_helpers, tc_helpers, kfuncs, features } = known;
+    let needs_btf = kfuncs.is_none() || features.is_none();
     let (xdp_helpers, (tc_helpers, found)) = std::thread::scope(|scope| {
-        let other = scope.spawn(|| (helpers(SCHED_CLS), btf::look_up(kernel, &wanted)));
-        let mine = helpers(XDP);
+        let other = scope.spawn(|| {
+            let found = needs_btf.then(|| look_up(kernel));
+            (helpers(tc_helpers, SCHED_CLS), found)
+        });
+        let mine = helpers(xdp_helpers, XDP);
         (mine, other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
     });
-    let program_types = trial::program_types(&trial);
-    let map_types = trial::map_types(&trial, program_types.get("struct_ops"));
-    let mut features = trial::features(&trial);
-    features.extend(by_btf(&found));
-    features.insert("netlink-xdp".to_owned(), netlink_xdp());
-    for (feature, from, name) in
-        [("ringbuf", &map_types, "ringbuf"), ("freplace", &program_types, "ext")]
-    {
-        features.extend(from.get(name).map(|finding| (feature.to_owned(), finding.clone())));
-    }
-    let kfuncs = match &found {
-        Ok(found) => trial::kfuncs(&trial, &found.functions, btf::modules()),
-        Err(why) => {
-            trial::KFUNCS.iter().map(|name| ((*name).to_owned(), trial::unknown(why))).collect()
+    let found = found.unwrap_or_else(|| Err("not asked".to_owned()));
+    let program_types = program_types.unwrap_or_else(|| trial::program_types(&trial));
+    let map_types =
+        map_types.unwrap_or_else(|| trial::map_types(&trial, program_types.get("struct_ops")));
+    let features = features.unwrap_or_else(|| {
+        let mut features = trial::features(&trial);
+        features.extend(by_btf(&found));
+        features.insert("netlink-xdp".to_owned(), netlink_xdp());
+        for (feature, from, name) in
+            [("ringbuf", &map_types, "ringbuf"), ("freplace", &program_types, "ext")]
+        {
+            features.extend(from.get(name).map(|finding| (feature.to_owned(), finding.clone())));
         }
-    };
+        features
+    });
+    Sections {
+        kfuncs: Some(kfuncs.unwrap_or_else(|| callable(&trial, &found))),
+        features: Some(features),
+        program_types: Some(program_types),
+        map_types: Some(map_types),
+        xdp_helpers,
+        tc_helpers,
+    }
+}
+
+/// The report: what can be read at once, and the sections as they are.
+pub(super) fn assemble(
+    kernel: &dyn Kernel,
+    capabilities: u64,
+    bpf_syscall: Finding,
+    sections: Sections,
+) -> HostReport {
+    let Sections { program_types, map_types, xdp_helpers, tc_helpers, kfuncs, features } = sections;
     HostReport {
         kernel: system::release(),
         machine: system::machine(),
@@ -54,19 +77,35 @@ pub(super) fn report(kernel: &dyn Kernel, capabilities: u64) -> HostReport {
         jit: system::jit(),
         btf_bytes: system::size(btf::VMLINUX),
         unprivileged_bpf_disabled: system::sysctl("kernel.unprivileged_bpf_disabled"),
-        capabilities: held,
+        capabilities: system::capabilities(capabilities),
         bpf_syscall,
-        program_types,
-        map_types,
-        xdp_helpers,
-        tc_helpers,
-        kfuncs,
-        features,
+        program_types: program_types.unwrap_or_default(),
+        map_types: map_types.unwrap_or_default(),
+        xdp_helpers: xdp_helpers.unwrap_or_default(),
+        tc_helpers: tc_helpers.unwrap_or_default(),
+        kfuncs: kfuncs.unwrap_or_default(),
+        features: features.unwrap_or_default(),
+    }
+}
+
+fn look_up(kernel: &dyn Kernel) -> Result<btf::Found, String> {
+    let functions: Vec<&str> =
+        trial::KFUNCS.iter().copied().chain(ATTACH.map(|(_, function)| function)).collect();
+    btf::look_up(kernel, &functions)
+}
+
+fn callable(trial: &Trial<'_>, found: &Result<btf::Found, String>) -> Findings {
+    match found {
+        Ok(found) => trial::kfuncs(trial, &found.functions, btf::modules()),
+        Err(why) => {
+            trial::KFUNCS.iter().map(|name| ((*name).to_owned(), trial::unknown(why))).collect()
+        }
     }
 }
 
 /// Whether this process may load XDP programs, and what would permit it.
-fn permitted(kernel: &dyn Kernel, held: &BTreeMap<String, bool>) -> Finding {
+pub(super) fn permitted(kernel: &dyn Kernel, capabilities: u64) -> Finding {
+    let held = system::capabilities(capabilities);
     let code = [Insn::new(0xb7, 0, 0, 0, 2), Insn::new(0x95, 0, 0, 0, 0)];
     let result = kernel.load_program(&ProgramSpec {
         name: "hoist_trial".to_owned(),

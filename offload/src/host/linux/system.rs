@@ -65,20 +65,32 @@ pub(super) fn size(path: &str) -> Fact<u64> {
     }
 }
 
-/// `CapEff` of the calling thread, as the kernel prints it.
-pub(super) fn effective() -> u64 {
-    let status = fs::read_to_string("/proc/thread-self/status").unwrap_or_default();
-    capability_set(&status).unwrap_or(0)
+/// Who asks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Asker {
+    /// Effective user id.
+    pub(super) user: u32,
+    /// Effective capabilities, one bit each.
+    pub(super) capabilities: u64,
+}
+
+/// Who the calling thread is; nobody with nothing where `/proc` cannot be read.
+pub(super) fn asker() -> Asker {
+    asker_in(&fs::read_to_string("/proc/thread-self/status").unwrap_or_default())
+}
+
+fn asker_in(status: &str) -> Asker {
+    const NOBODY: u32 = 65534;
+    let field = |name| status.lines().find_map(|l| l.strip_prefix(name));
+    // `Uid:` lists real, effective, saved and file system ids.
+    let user = field("Uid:").and_then(|ids| ids.split_whitespace().nth(1)?.parse().ok());
+    let set = field("CapEff:").and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok());
+    Asker { user: user.unwrap_or(NOBODY), capabilities: set.unwrap_or(0) }
 }
 
 /// Which capabilities of [`CAPABILITIES`] are in a set.
 pub(super) fn capabilities(set: u64) -> BTreeMap<String, bool> {
     CAPABILITIES.iter().map(|(name, bit)| ((*name).to_owned(), set >> bit & 1 == 1)).collect()
-}
-
-fn capability_set(status: &str) -> Option<u64> {
-    let line = status.lines().find_map(|l| l.strip_prefix("CapEff:"))?;
-    u64::from_str_radix(line.trim(), 16).ok()
 }
 
 /// The kernel's configuration, from the kernel itself or from where distributions put it.
@@ -112,14 +124,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn capabilities_are_read_from_status() {
-        let set =
-            capability_set("Name:\tx\nCapEff:\t000000c000001000\nCapBnd:\t0\n").expect("a set");
-        let held: Vec<_> = capabilities(set).into_iter().filter(|(_, has)| *has).collect();
-        assert_eq!(
-            held.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(),
-            ["CAP_BPF", "CAP_NET_ADMIN", "CAP_PERFMON"]
-        );
-        assert_eq!(capability_set("no such line"), None);
+    fn the_asker_is_read_from_status() {
+        let asker = asker_in("Name:\tx\nUid:\t1000\t7\t7\t7\nCapEff:\t000000c000001000\n");
+        assert_eq!(asker.user, 7);
+        let held = capabilities(asker.capabilities).into_iter().filter(|(_, has)| *has);
+        let held: Vec<_> = held.map(|(name, _)| name).collect();
+        assert_eq!(held, ["CAP_BPF", "CAP_NET_ADMIN", "CAP_PERFMON"]);
+        assert_eq!(asker_in("").capabilities, 0);
     }
 }

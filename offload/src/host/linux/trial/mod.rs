@@ -32,6 +32,8 @@ pub(super) const SCHED_CLS: u32 = 3;
 pub(super) const XDP: u32 = 6;
 
 const BPF_XDP: u32 = 37;
+/// Enough for the few instructions of a trial with the verifier's comment.
+const LOG_BYTES: usize = 2048;
 const EPERM: i32 = 1;
 const EINVAL: i32 = 22;
 
@@ -41,6 +43,8 @@ pub(super) struct Trial<'k> {
     pub(super) kernel: &'k dyn Kernel,
     /// Whether the process holds `CAP_PERFMON`, without which the kernel hides some helpers.
     pub(super) perfmon: bool,
+    /// Whether it holds everything that loading any type of program asks for.
+    pub(super) privileged: bool,
 }
 
 impl Trial<'_> {
@@ -60,6 +64,7 @@ impl Trial<'_> {
             name: "hoist_trial".to_owned(),
             license: "GPL".to_owned(),
             log_level: 1,
+            log_bytes: LOG_BYTES,
             insns: spec.insns,
             ..spec.clone()
         })

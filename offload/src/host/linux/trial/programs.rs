@@ -3,11 +3,13 @@
 use hoist_bpf::kernel::ProgramSpec;
 use hoist_bpf::names;
 
-use super::{Findings, Trial, by_success, no, returns, telling, unsettled, yes};
+use super::{EINVAL, EPERM, Findings, Trial, by_success, no, returns, telling, unsettled, yes};
 use crate::host::report::Finding;
 
 const BPF_F_SLEEPABLE: u32 = 1 << 4;
 const E2BIG: i32 = 7;
+/// Kernel-internal; `struct_ops` programs get it when they name no structure.
+const ENOTSUPP: i32 = 524;
 
 /// How the answer is read off the kernel's reaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,7 +79,11 @@ fn probe(trial: &Trial<'_>, &(kind, expected_attach_type, flags, by): &Row) -> F
         (By::Complaint, Ok(_)) => yes("accepted"),
         (By::Complaint, Err(error)) => match telling(&error) {
             Some(line) => yes(line),
-            None if matches!(error.errno, super::EINVAL | E2BIG) => no(error.cause()),
+            None if error.errno == ENOTSUPP => yes("the type is known; no structure was named"),
+            None if matches!(error.errno, EINVAL | E2BIG) => no(error.cause()),
+            None if error.errno == EPERM && trial.privileged => {
+                no("not permitted although every capability it asks for is held")
+            }
             None => unsettled(&error),
         },
     }

@@ -1,0 +1,85 @@
+//! Reproduces the figures of docs/benchmarking.md: hoist against the tools people use today, in
+//! interleaved pairs.
+//!
+//! ```text
+//! cargo build --release --workspace
+//! target/release/hoist-compare [--hoist PATH] [--pairs N] [load|share|probe|rate|counting|memory]...
+//! ```
+//!
+//! Root only. Everything happens in network namespaces made for the occasion.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+mod load;
+mod memory;
+mod probe;
+mod rate;
+mod world;
+
+use world::{Outcome, World};
+
+/// A figure by name and the function that takes it.
+type Figure = (&'static str, fn(&World) -> Outcome<()>);
+
+const FIGURES: [Figure; 6] = [
+    ("load", load::against_others),
+    ("share", load::own_share),
+    ("probe", probe::whole_host),
+    ("rate", rate::against_iproute2),
+    ("counting", rate::counting_pass),
+    ("memory", memory::of_run),
+];
+
+/// What the command line asks for.
+struct Wish {
+    hoist: PathBuf,
+    pairs: usize,
+    figures: Vec<Figure>,
+}
+
+fn main() -> ExitCode {
+    match parse(std::env::args().skip(1)).and_then(|wish| take(&wish)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("hoist-compare: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn parse(mut words: impl Iterator<Item = String>) -> Outcome<Wish> {
+    let mut wish = Wish { hoist: beside_us(), pairs: 60, figures: Vec::new() };
+    while let Some(word) = words.next() {
+        let mut value = || words.next().ok_or_else(|| format!("{word} needs a value"));
+        match word.as_str() {
+            "--hoist" => wish.hoist = value()?.into(),
+            "--pairs" => wish.pairs = value()?.parse::<usize>()?.max(1),
+            name => {
+                let figure = FIGURES.iter().find(|(known, _)| *known == name);
+                wish.figures.push(*figure.ok_or_else(|| {
+                    let names = FIGURES.map(|(name, _)| name).join(", ");
+                    format!("no figure is called '{name}'; there are {names}")
+                })?);
+            }
+        }
+    }
+    if wish.figures.is_empty() {
+        wish.figures = FIGURES.to_vec();
+    }
+    Ok(wish)
+}
+
+/// The hoist that was built together with this program.
+fn beside_us() -> PathBuf {
+    let folder = std::env::current_exe().ok().and_then(|us| us.parent().map(PathBuf::from));
+    folder.unwrap_or_default().join("hoist")
+}
+
+fn take(wish: &Wish) -> Outcome<()> {
+    let world = World::new(&wish.hoist, wish.pairs)?;
+    for (_, figure) in &wish.figures {
+        figure(&world)?;
+    }
+    Ok(())
+}

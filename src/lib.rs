@@ -1,3 +1,19 @@
 //! hoist runs one unmodified XDP program on the best engine an interface offers, and says why.
 
 pub use hoist_offload as offload;
+
+use hoist_offload::Registry;
+
+/// Every engine and driver of this build: the list that a vendor's own build adds to with
+/// [`Registry::driver`].
+#[must_use]
+pub fn registry() -> Registry {
+    let mut registry = Registry::new();
+    for engine in hoist_drivers::ENGINES.iter().chain(hoist_fallback::ENGINES) {
+        registry = registry.engine(*engine);
+    }
+    for driver in hoist_drivers::DRIVERS {
+        registry = registry.driver(*driver);
+    }
+    registry
+}

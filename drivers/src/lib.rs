@@ -1,1 +1,24 @@
 //! What needs the NIC's help: the native engine, and what is known of each NIC driver.
+//!
+//! # How a NIC is added
+//!
+//! One file `nic/<kernel driver>.rs` with a `DRIVER`, and one line in [`DRIVERS`]. A file that is not
+//! listed fails a test. Out of tree, a crate depends on `hoist-offload` alone and registers its own
+//! [`Driver`].
+
+use hoist_offload::{Driver, Engine};
+
+pub mod native;
+pub mod nic;
+pub mod rules;
+
+pub use native::Native;
+pub use nic::DRIVERS;
+
+/// The engines of this crate, best first.
+pub static ENGINES: &[&dyn Engine] = &[&Native];
+
+/// The knowledge of every driver that claims a device, in the order in which it refines.
+pub fn claiming(device: &hoist_offload::Device) -> impl Iterator<Item = &'static dyn Driver> {
+    DRIVERS.iter().copied().filter(move |d| d.claims(device))
+}

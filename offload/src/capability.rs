@@ -94,6 +94,47 @@ pub struct Condition {
     pub evidence: Evidence,
 }
 
+impl Condition {
+    /// A condition that concerns every program and would refuse it, without a remedy.
+    pub fn new(
+        code: impl Into<String>,
+        holds: Answer,
+        message: impl Into<String>,
+        evidence: Evidence,
+    ) -> Self {
+        Self {
+            code: code.into(),
+            when: When::Always,
+            holds,
+            severity: Severity::Refuses,
+            message: message.into(),
+            remedy: None,
+            evidence,
+        }
+    }
+
+    /// Concerning only these programs.
+    #[must_use]
+    pub const fn when(mut self, when: When) -> Self {
+        self.when = when;
+        self
+    }
+
+    /// With other consequences than a refusal.
+    #[must_use]
+    pub const fn severity(mut self, severity: Severity) -> Self {
+        self.severity = severity;
+        self
+    }
+
+    /// With a command that would make it hold.
+    #[must_use]
+    pub fn remedy(mut self, remedy: impl Into<String>) -> Self {
+        self.remedy = Some(remedy.into());
+        self
+    }
+}
+
 /// Everything known of one engine on one device.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Capabilities {

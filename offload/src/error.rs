@@ -38,6 +38,9 @@ pub struct Gap {
     /// How the missing capability is known.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub evidence: Option<Evidence>,
+    /// The verifier's log, whole, where it refused the program.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub log: Option<String>,
 }
 
 impl Gap {
@@ -51,6 +54,7 @@ impl Gap {
             line: None,
             map: None,
             evidence: None,
+            log: None,
         }
     }
 
@@ -101,6 +105,7 @@ impl Gap {
     pub fn kernel(code: &str, error: &KernelError) -> Self {
         Self {
             evidence: Some(Evidence::kernel(error.operation.clone())),
+            log: error.log.clone(),
             ..Self::new(code, error.to_string())
         }
     }

@@ -34,8 +34,12 @@ pub mod engine;
 pub mod error;
 pub mod fact;
 pub mod host;
+pub mod kernel_map;
 pub mod names;
+pub mod pins;
 pub mod plan;
+mod privilege;
+pub mod xdp;
 
 pub use attach::{AttachPolicy, Attachment, MapHandle, MapOps, Stats};
 pub use capability::{Answer, Capabilities, Capability, Condition, When};

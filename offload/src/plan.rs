@@ -6,12 +6,16 @@ use hoist_bpf::kernel::Kernel;
 use serde::{Deserialize, Serialize};
 
 use crate::attach::{AttachPolicy, Attachment};
-use crate::capability::{Capabilities, Severity};
+use crate::capability::Capabilities;
 use crate::device::Device;
 use crate::driver::Driver;
 use crate::engine::{Engine, EngineKind, Hook, Job, Prepared};
 use crate::error::{Error, Gap, Refusal};
 use crate::host::Host;
+
+mod rung;
+
+use rung::{Rung, Step};
 
 /// How sure a plan is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -91,14 +95,9 @@ pub struct Wishes {
     pub choice: Choice,
     /// Codes of differences the user accepts (`--accept`).
     pub accept: Vec<String>,
-}
-
-/// One rung of the ladder as the planner sees it.
-struct Rung {
-    engine: &'static dyn Engine,
-    gaps: Vec<Gap>,
-    unknown: bool,
-    warnings: Vec<Warning>,
+    /// The program that may be replaced: a slot that holds it is not held against the engine.
+    /// [`Registry::attach`] takes [`AttachPolicy::replace`] instead where that is set.
+    pub replace: Option<u32>,
 }
 
 impl Registry {
@@ -165,13 +164,15 @@ impl Registry {
         job: &Job,
         wishes: &Wishes,
     ) -> Result<Plan, Error> {
-        let mut plan = Self::empty_plan(device, job);
-        for rung in self.rungs(host, device, job, wishes)? {
-            if rung.gaps.is_empty() {
-                plan.choose(&rung);
-                break;
+        let mut plan = Plan::empty(device, job);
+        for rung in self.ladder(host, device, job, wishes)? {
+            match rung.fits() {
+                Some(engine) => {
+                    plan.choose(&rung, engine, Step::Compared);
+                    break;
+                }
+                None => plan.refuse(rung),
             }
-            plan.refuse(rung.engine, rung.gaps);
         }
         Ok(plan)
     }
@@ -189,19 +190,19 @@ impl Registry {
         job: &Job,
         wishes: &Wishes,
     ) -> Result<(Plan, Option<Box<dyn Prepared>>), Error> {
-        let mut plan = Self::empty_plan(device, job);
-        for rung in self.rungs(host, device, job, wishes)? {
-            if !rung.gaps.is_empty() {
-                plan.refuse(rung.engine, rung.gaps);
+        let mut plan = Plan::empty(device, job);
+        for rung in self.ladder(host, device, job, wishes)? {
+            let Some(engine) = rung.fits() else {
+                plan.refuse(rung);
                 continue;
-            }
-            match rung.engine.prepare(kernel, device, job) {
+            };
+            match engine.prepare(kernel, device, job) {
                 Ok(prepared) => {
-                    plan.choose(&rung);
-                    plan.certainty = Certainty::Proven;
+                    plan.choose(&rung, engine, Step::Loaded);
+                    plan.warnings.extend(prepared.warnings());
                     return Ok((plan, Some(prepared)));
                 }
-                Err(error) => plan.refuse(rung.engine, gaps_of(error)?),
+                Err(error) => plan.refuse(rung.refused(gaps_of(error)?)),
             }
         }
         Ok((plan, None))
@@ -222,84 +223,55 @@ impl Registry {
         wishes: &Wishes,
         policy: &AttachPolicy,
     ) -> Result<(Plan, Box<dyn Attachment>), Error> {
-        let mut plan = Self::empty_plan(device, job);
-        for rung in self.rungs(host, device, job, wishes)? {
-            if !rung.gaps.is_empty() {
-                plan.refuse(rung.engine, rung.gaps);
+        let wishes = Wishes { replace: policy.replace.or(wishes.replace), ..wishes.clone() };
+        let policy = AttachPolicy { replace: wishes.replace, ..policy.clone() };
+        let mut plan = Plan::empty(device, job);
+        for rung in self.ladder(host, device, job, &wishes)? {
+            let Some(engine) = rung.fits() else {
+                plan.refuse(rung);
                 continue;
-            }
-            let attached = rung.engine.prepare(kernel, device, job).and_then(|p| p.attach(policy));
+            };
+            let attached = engine.prepare(kernel, device, job).and_then(|prepared| {
+                let warnings = prepared.warnings();
+                prepared.attach(&policy).map(|attachment| (attachment, warnings))
+            });
             match attached {
-                Ok(attachment) => {
-                    plan.choose(&rung);
-                    plan.certainty = Certainty::Proven;
+                Ok((attachment, warnings)) => {
+                    plan.choose(&rung, engine, Step::Attached);
+                    plan.warnings.extend(warnings);
                     return Ok((plan, attachment));
                 }
-                Err(error) => plan.refuse(rung.engine, gaps_of(error)?),
+                Err(error) => plan.refuse(rung.refused(gaps_of(error)?)),
             }
         }
         let Plan { device, program, refusals, .. } = plan;
         Err(Error::Refused { device, program, refusals })
     }
 
-    fn empty_plan(device: &Device, job: &Job) -> Plan {
-        Plan {
-            schema: Plan::SCHEMA.to_owned(),
-            device: device.name.clone(),
-            program: job.program_name().to_owned(),
-            engine: None,
-            hook: None,
-            certainty: Certainty::Expected,
-            warnings: Vec::new(),
-            refusals: Vec::new(),
-        }
-    }
-
-    fn rungs(
+    fn ladder(
         &self,
         host: &dyn Host,
         device: &Device,
         job: &Job,
         wishes: &Wishes,
     ) -> Result<Vec<Rung>, Error> {
-        let engines: Vec<&'static dyn Engine> = match &wishes.choice {
-            Choice::Auto => self.engines.clone(),
-            Choice::Listed(kinds) => kinds
-                .iter()
-                .flat_map(|k| self.engines.iter().copied().filter(move |e| e.kind() == *k))
-                .collect(),
+        let kinds = match &wishes.choice {
+            Choice::Auto => &EngineKind::LADDER[..],
+            Choice::Listed(kinds) => kinds,
         };
-        let forced = matches!(&wishes.choice, Choice::Listed(kinds) if kinds.len() == 1);
-        engines
-            .into_iter()
-            .map(|engine| {
+        let mut rungs = Vec::new();
+        for &kind in kinds {
+            let before = rungs.len();
+            for engine in self.engines().filter(|e| e.kind() == kind) {
                 let capabilities = self.capabilities(host, device, engine)?;
-                Ok(rung(engine, &capabilities, job, wishes, forced))
-            })
-            .collect()
+                rungs.push(Rung::new(engine, &capabilities, device, job, wishes));
+            }
+            if rungs.len() == before && wishes.choice != Choice::Auto {
+                rungs.push(Rung::absent(kind));
+            }
+        }
+        Ok(rungs)
     }
-}
-
-/// Sorts one engine's comparison into gaps and warnings: a difference that breaks packets but that
-/// the kernel would not refuse is a gap, unless the user accepts it or forces the engine.
-fn rung(
-    engine: &'static dyn Engine,
-    capabilities: &Capabilities,
-    job: &Job,
-    wishes: &Wishes,
-    forced: bool,
-) -> Rung {
-    let fit = capabilities.fit(&job.requirements);
-    let lenient = |gap: &Gap| {
-        (forced || wishes.accept.contains(&gap.code))
-            && capabilities
-                .conditions
-                .iter()
-                .any(|c| c.code == gap.code && c.severity == Severity::Breaks)
-    };
-    let (tolerated, gaps): (Vec<_>, Vec<_>) = fit.gaps.into_iter().partition(lenient);
-    let warnings = fit.warnings.into_iter().chain(tolerated).map(Warning::from).collect();
-    Rung { engine, gaps, unknown: !fit.unknown.is_empty(), warnings }
 }
 
 /// The gaps inside a refusal; any other error is passed on.
@@ -311,28 +283,34 @@ fn gaps_of(error: Error) -> Result<Vec<Gap>, Error> {
 }
 
 impl Plan {
-    fn choose(&mut self, rung: &Rung) {
-        self.engine = Some(rung.engine.kind());
-        self.hook = Some(rung.engine.hook());
-        self.certainty = Certainty::Expected;
-        self.warnings.extend(rung.warnings.iter().cloned());
-        if rung.unknown {
-            self.warnings.push(Warning {
-                code: "unknown".to_owned(),
-                message: format!(
-                    "not everything {} needs here is known; loading will tell",
-                    self.program
-                ),
-                remedy: None,
-            });
+    fn empty(device: &Device, job: &Job) -> Self {
+        Self {
+            schema: Self::SCHEMA.to_owned(),
+            device: device.name.clone(),
+            program: job.program_name().to_owned(),
+            engine: None,
+            hook: None,
+            certainty: Certainty::Expected,
+            warnings: Vec::new(),
+            refusals: Vec::new(),
         }
     }
 
-    fn refuse(&mut self, engine: &dyn Engine, gaps: Vec<Gap>) {
-        self.refusals.push(Refusal {
-            engine: engine.kind(),
-            provider: engine.provider().to_owned(),
-            gaps,
-        });
+    fn choose(&mut self, rung: &Rung, engine: &dyn Engine, done: Step) {
+        self.engine = Some(engine.kind());
+        self.hook = Some(engine.hook());
+        self.certainty = match done {
+            Step::Compared => Certainty::Expected,
+            Step::Loaded | Step::Attached => Certainty::Proven,
+        };
+        self.warnings.extend(rung.warnings.iter().cloned());
+        self.warnings.extend(rung.open_after(done));
+    }
+
+    fn refuse(&mut self, rung: Rung) {
+        self.refusals.push(Refusal { engine: rung.kind, provider: rung.provider, gaps: rung.gaps });
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -19,6 +19,7 @@ mod error;
 pub mod ethtool;
 #[cfg(feature = "kernel")]
 mod linux;
+pub mod loader;
 #[cfg(feature = "kernel")]
 pub mod netlink;
 #[cfg(feature = "kernel")]

@@ -1,0 +1,15 @@
+//! Broadcom NetXtreme-C and -E. Channels must be combined, with transmit rings left for XDP; what is wrong
+//! stands in the kernel log only.
+
+use hoist_offload::When;
+
+use crate::rules::{Nic, Rule};
+
+/// See the module.
+pub static DRIVER: Nic = Nic {
+    name: "bnxt_en",
+    aliases: &[],
+    since: "4.11",
+    source: "drivers/net/ethernet/broadcom/bnxt/bnxt_xdp.c: bnxt_xdp_set",
+    rules: &[Rule::Mtu(3502, When::WithoutFrags), Rule::CombinedChannels],
+};

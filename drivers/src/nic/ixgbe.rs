@@ -1,0 +1,26 @@
+//! Intel 82599, X540, X550. It refuses with a bare `EINVAL` while SR-IOV, DCB or RSC (its LRO) is on, or
+//! when a frame does not fit a receive buffer; and with `ENOMEM` on more than 128 CPUs.
+
+use hoist_bpf::requirements::Feature;
+use hoist_offload::When;
+
+use crate::rules::{Nic, Rule};
+
+/// See the module.
+pub static DRIVER: Nic = Nic {
+    name: "ixgbe",
+    aliases: &[],
+    since: "4.12",
+    source: "drivers/net/ethernet/intel/ixgbe/ixgbe_main.c: ixgbe_xdp_setup",
+    rules: &[
+        Rule::Unmerged("rx-lro"),
+        Rule::Mtu(3050, When::Always),
+        Rule::Untold(
+            "sriov-on",
+            "SR-IOV must be off for native XDP",
+            "echo 0 > /sys/class/net/{dev}/device/sriov_numvfs",
+        ),
+        Rule::Untold("dcb-on", "DCB must be off for native XDP", "dcbtool sc {dev} dcb off"),
+        Rule::Has(Feature::Metadata),
+    ],
+};

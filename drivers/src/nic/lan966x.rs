@@ -1,0 +1,12 @@
+//! Microchip LAN966x, where frames go through the FDMA.
+
+use crate::rules::Nic;
+
+/// See the module.
+pub static DRIVER: Nic = Nic {
+    name: "lan966x-switch",
+    aliases: &["lan966x"],
+    since: "6.2",
+    source: "drivers/net/ethernet/microchip/lan966x/lan966x_xdp.c: lan966x_xdp_setup",
+    rules: &[],
+};

@@ -1,0 +1,24 @@
+//! Netronome and Corigine Agilio. xdp-features may say redirect, but the receive path of NFD3 has no
+//! `XDP_REDIRECT`: such frames are dropped as aborted (nfd3/dp.c).
+
+use hoist_bpf::requirements::Feature;
+use hoist_offload::When;
+
+use crate::rules::{Nic, Rule};
+
+/// See the module.
+pub static DRIVER: Nic = Nic {
+    name: "nfp",
+    aliases: &[],
+    since: "4.10",
+    source: "drivers/net/ethernet/netronome/nfp/nfp_net_common.c: nfp_net_xdp_setup_drv",
+    rules: &[
+        Rule::Lacks(Feature::Redirect),
+        Rule::Mtu(3498, When::Always),
+        Rule::Untold(
+            "not-enough-queues",
+            "a transmit ring for each receive ring must be free for XDP",
+            "ethtool -L {dev} combined N, with N smaller",
+        ),
+    ],
+};

@@ -1,0 +1,14 @@
+//! Marvell OcteonTX2 and CN10K. What is wrong stands in the kernel log only.
+
+use hoist_offload::When;
+
+use crate::rules::{Nic, Rule};
+
+/// See the module.
+pub static DRIVER: Nic = Nic {
+    name: "rvu-nicpf",
+    aliases: &["rvu-nicvf", "rvu_nicpf", "rvu_nicvf"],
+    since: "5.16",
+    source: "drivers/net/ethernet/marvell/octeontx2/nic/otx2_pf.c: otx2_xdp_setup",
+    rules: &[Rule::Mtu(1508, When::Always)],
+};

@@ -1,0 +1,14 @@
+//! Synopsys DesignWare: no jumbo frames with XDP.
+
+use hoist_offload::When;
+
+use crate::rules::{Nic, Rule};
+
+/// See the module.
+pub static DRIVER: Nic = Nic {
+    name: "stmmac",
+    aliases: &["st_gmac", "st_mac100", "dwmac-intel"],
+    since: "5.13",
+    source: "drivers/net/ethernet/stmicro/stmmac/stmmac_xdp.c: stmmac_xdp_set_prog",
+    rules: &[Rule::Mtu(1500, When::Always)],
+};

@@ -1,0 +1,140 @@
+//! One rung of the ladder: an engine, what speaks against it, and what is still open.
+
+use hoist_bpf::requirements::{Feature, Need, Strength};
+
+use crate::capability::{Answer, Capabilities, Condition, Severity};
+use crate::device::{Device, Slot};
+use crate::engine::{Engine, EngineKind, Job};
+use crate::error::Gap;
+use crate::plan::{Choice, Warning, Wishes};
+
+/// How far an engine was tried; each step settles more of what was not known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Step {
+    /// Requirements were compared with capabilities.
+    Compared,
+    /// The program was loaded and verified.
+    Loaded,
+    /// The program was attached.
+    Attached,
+}
+
+/// An engine as the planner sees it.
+#[derive(Debug)]
+pub(super) struct Rung {
+    pub(super) kind: EngineKind,
+    pub(super) provider: String,
+    /// `None` when nobody provides an engine of this kind.
+    engine: Option<&'static dyn Engine>,
+    pub(super) gaps: Vec<Gap>,
+    pub(super) warnings: Vec<Warning>,
+    /// What is not known, with the step that settles it; `None` when only traffic would.
+    open: Vec<(Option<Step>, Gap)>,
+}
+
+impl Rung {
+    /// Sorts an engine's comparison into gaps, warnings and open questions. A difference that breaks
+    /// packets but that the kernel would not refuse is a gap, unless the user accepts it or forces
+    /// the engine.
+    pub(super) fn new(
+        engine: &'static dyn Engine,
+        capabilities: &Capabilities,
+        device: &Device,
+        job: &Job,
+        wishes: &Wishes,
+    ) -> Self {
+        let forced = matches!(&wishes.choice, Choice::Listed(kinds) if kinds.len() == 1);
+        let breaks = |gap: &Gap| {
+            capabilities
+                .conditions
+                .iter()
+                .any(|c| c.code == gap.code && c.severity == Severity::Breaks)
+        };
+        let tolerated = |gap: &Gap| (forced || wishes.accept.contains(&gap.code)) && breaks(gap);
+        let replaced = |gap: &Gap| {
+            gap.code == "slot-held"
+                && wishes.replace.is_some_and(|id| holds(device, engine.kind(), id))
+        };
+        let fit = capabilities.fit(&job.requirements);
+        let gaps = fit.gaps.into_iter().filter(|gap| !replaced(gap));
+        let (tolerated, gaps): (Vec<_>, Vec<_>) = gaps.partition(tolerated);
+        let mut open = Vec::new();
+        for requirement in &job.requirements.items {
+            let unknown = capabilities.answer(&requirement.need).0 == Answer::Unknown;
+            if unknown && requirement.strength == Strength::Must {
+                open.push((settled_by(&requirement.need), Gap::unknown(requirement)));
+            }
+        }
+        let asked = |c: &&Condition| {
+            c.holds == Answer::Unknown
+                && c.severity != Severity::Warns
+                && c.when.concerns(&job.requirements)
+        };
+        for condition in capabilities.conditions.iter().filter(asked) {
+            let step = (condition.severity == Severity::Refuses).then_some(Step::Attached);
+            open.push((step, Gap::condition(condition)));
+        }
+        Self {
+            kind: engine.kind(),
+            provider: engine.provider().to_owned(),
+            engine: Some(engine),
+            gaps,
+            warnings: fit.warnings.into_iter().chain(tolerated).map(Warning::from).collect(),
+            open,
+        }
+    }
+
+    /// A kind that was asked for and that nobody provides.
+    pub(super) fn absent(kind: EngineKind) -> Self {
+        let message = format!("this build has no {kind} engine");
+        Self {
+            kind,
+            provider: "none".to_owned(),
+            engine: None,
+            gaps: vec![Gap::new("engine-missing", message).remedy("choose another engine")],
+            warnings: Vec::new(),
+            open: Vec::new(),
+        }
+    }
+
+    /// The engine, if nothing known speaks against it.
+    pub(super) fn fits(&self) -> Option<&'static dyn Engine> {
+        self.engine.filter(|_| self.gaps.is_empty())
+    }
+
+    /// With the reasons that only the attempt showed.
+    pub(super) fn refused(mut self, gaps: Vec<Gap>) -> Self {
+        self.gaps = gaps;
+        self
+    }
+
+    /// What is still not known after a step.
+    pub(super) fn open_after(&self, done: Step) -> Vec<Warning> {
+        self.open
+            .iter()
+            .filter(|(settled, _)| settled.is_none_or(|step| step > done))
+            .map(|(_, gap)| Warning::from(gap.clone()))
+            .collect()
+    }
+}
+
+/// The step that answers whether a need is met. The verifier does not know what a driver does with
+/// verdicts and metadata.
+const fn settled_by(need: &Need) -> Option<Step> {
+    match need {
+        Need::Feature(Feature::Tx | Feature::Redirect | Feature::Metadata) => None,
+        _ => Some(Step::Loaded),
+    }
+}
+
+/// Whether the engine's slot holds the program.
+fn holds(device: &Device, kind: EngineKind, id: u32) -> bool {
+    let slots: &[Slot] = match kind {
+        EngineKind::Hw => &[Slot::Hw],
+        EngineKind::Native => &[Slot::Native],
+        EngineKind::Generic => &[Slot::Generic],
+        EngineKind::Tc => &[Slot::TcxIngress, Slot::ClsactIngress],
+        EngineKind::User => &[],
+    };
+    device.attached.iter().any(|a| a.id == id && slots.contains(&a.slot))
+}

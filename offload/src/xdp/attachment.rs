@@ -1,0 +1,256 @@
+//! A program that runs on an interface.
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use hoist_bpf::kernel::{Kernel, KernelError};
+
+use crate::attach::{Attachment, Effective, MapHandle, Stats};
+use crate::device::Device;
+use crate::engine::{EngineKind, Hook, Prepared};
+use crate::error::{Error, Gap};
+use crate::kernel_map::KernelMap;
+use crate::pins::{self, Kept};
+use crate::xdp::hold::Hold;
+use crate::xdp::refusal::{ENODEV, Refuser};
+use crate::xdp::{Maps, XdpPrepared, kind, mode};
+
+/// Name of the map that the counting pass adds.
+const COUNTERS: &str = "hoist_verdicts";
+
+/// A running program.
+#[derive(Debug)]
+pub(super) struct XdpAttachment {
+    kernel: Arc<dyn Kernel>,
+    kind: EngineKind,
+    device: Device,
+    name: String,
+    program: OwnedFd,
+    maps: Maps,
+    /// `None` once the program was let go.
+    hold: Option<Hold>,
+    /// Directory of its pins, when it was told to stay.
+    pinned: Option<PathBuf>,
+}
+
+impl XdpAttachment {
+    pub(super) fn new(prepared: XdpPrepared, hold: Hold) -> Self {
+        let XdpPrepared { kernel, kind, device, program: name, loaded, maps, .. } = prepared;
+        Self {
+            kernel,
+            kind,
+            device,
+            name,
+            program: loaded.program,
+            maps,
+            hold: Some(hold),
+            pinned: None,
+        }
+    }
+
+    /// Pins everything, so that the program outlives this process.
+    pub(super) fn keep(&mut self, root: &Path) -> Result<(), Error> {
+        let namespace = self.kernel.network_namespace()?;
+        let directory = pins::directory(root, namespace, self.device.ifindex, self.kind);
+        self.pin(&directory)?;
+        self.pinned = Some(directory);
+        Ok(())
+    }
+
+    /// What is in the directory belongs to a program that is gone: this one holds the slot.
+    fn pin(&self, directory: &Path) -> Result<(), Error> {
+        let maps = self.maps.own.iter().chain(&self.maps.counters);
+        let link = self.hold.as_ref().and_then(Hold::link);
+        pins::write(&*self.kernel, directory, self.program.as_fd(), link, maps)
+    }
+
+    fn refuser(&self) -> Refuser<'_> {
+        Refuser::new(self.kind, &self.device, &self.name)
+    }
+
+    fn take_off(&mut self) -> Result<(), KernelError> {
+        let Some(hold) = self.hold.take() else { return Ok(()) };
+        let (ifindex, mode) = (self.device.ifindex, mode(self.kind));
+        if let Err(error) = hold.detach(&*self.kernel, ifindex, mode, self.program.as_fd()) {
+            self.hold = Some(hold);
+            return Err(error);
+        }
+        match self.pinned.take() {
+            Some(directory) => pins::remove(&*self.kernel, &directory),
+            None => Ok(()),
+        }
+    }
+
+    fn gone(&self, why: &str) -> Error {
+        Error::Kernel {
+            error: KernelError {
+                operation: "BPF_OBJ_GET_INFO_BY_FD".to_owned(),
+                object: format!("{} on {}", self.name, self.device.name),
+                errno: ENODEV,
+                message: Some(why.to_owned()),
+                log: None,
+            },
+            hint: Some("hoist status lists what is attached".to_owned()),
+        }
+    }
+}
+
+impl Attachment for XdpAttachment {
+    fn effective(&self) -> Result<Effective, Error> {
+        let (ifindex, program_id, link_id) = match self.hold.as_ref().and_then(Hold::link) {
+            Some(link) => {
+                let info = self.kernel.link_info(link)?;
+                if info.ifindex == 0 {
+                    return Err(self.gone("the interface is gone, and the program with it"));
+                }
+                (info.ifindex, info.program_id, Some(info.id))
+            }
+            None => {
+                let info = self.kernel.program_info(self.program.as_fd())?;
+                (self.device.ifindex, info.id, None)
+            }
+        };
+        let slots = self.kernel.query_xdp(ifindex)?;
+        let engine = [EngineKind::Hw, EngineKind::Native, EngineKind::Generic]
+            .into_iter()
+            .map(mode)
+            .find(|&m| slots.of(m) == Some(program_id))
+            .map(kind)
+            .ok_or_else(|| self.gone("the program is in no XDP slot of the interface any more"))?;
+        Ok(Effective { engine, hook: Hook::Xdp, program_id, link_id })
+    }
+
+    fn engine(&self) -> EngineKind {
+        self.kind
+    }
+
+    fn ifindex(&self) -> u32 {
+        self.device.ifindex
+    }
+
+    fn map(&self, name: &str) -> Option<MapHandle> {
+        self.maps.named(name)
+    }
+
+    fn maps(&self) -> Vec<MapHandle> {
+        self.maps.own.clone()
+    }
+
+    fn stats(&self) -> Result<Option<Stats>, Error> {
+        let Some(counters) = &self.maps.counters else { return Ok(None) };
+        let mut stats = Stats::default();
+        for (key, value) in counters.entries()? {
+            let at = <[u8; 4]>::try_from(&key[..])
+                .map_or(usize::MAX, |k| u32::from_ne_bytes(k) as usize);
+            let (Some(packets), Some(bytes)) = (stats.packets.get_mut(at), stats.bytes.get_mut(at))
+            else {
+                continue;
+            };
+            for cpu in value.chunks_exact(16) {
+                let (p, b) = cpu.split_at(8);
+                *packets += u64::from_ne_bytes(p.try_into().unwrap_or_default());
+                *bytes += u64::from_ne_bytes(b.try_into().unwrap_or_default());
+            }
+        }
+        Ok(Some(stats))
+    }
+
+    fn replace(&mut self, next: Box<dyn Prepared>) -> Result<(), Error> {
+        let next: Box<dyn std::any::Any> = next;
+        let other = |what: &str| {
+            Gap::new("replace-mismatch", format!("the new program was prepared for {what}"))
+                .remedy("prepare it with the same engine for the same interface")
+        };
+        let mut next = match next.downcast::<XdpPrepared>() {
+            Ok(next) if next.kind == self.kind && next.device.ifindex == self.device.ifindex => {
+                next
+            }
+            Ok(next) => {
+                let what = format!("the {} engine on {}", next.kind, next.device.name);
+                return Err(self.refuser().refused(other(&what)));
+            }
+            Err(_) => return Err(self.refuser().refused(other("another provider's engine"))),
+        };
+        let Some(hold) = &self.hold else {
+            return Err(self.gone("the program was detached"));
+        };
+        let old = self.kernel.program_info(self.program.as_fd())?.id;
+        let pins = next.loaded.commit(&*self.kernel).map_err(|e| next.refuser().load(e))?;
+        let new = next.loaded.program.as_fd();
+        if let Err(error) =
+            hold.swap(&*self.kernel, new, (self.program.as_fd(), old), &next.refuser())
+        {
+            hoist_bpf::kernel::loader::withdraw(&*self.kernel, &pins);
+            return Err(error);
+        }
+        self.name = next.program;
+        self.program = next.loaded.program;
+        self.maps = next.maps;
+        match &self.pinned {
+            Some(directory) => self.pin(directory),
+            None => Ok(()),
+        }
+    }
+
+    fn detach(mut self: Box<Self>) -> Result<(), Error> {
+        self.take_off().map_err(|e| self.refuser().attach(e))
+    }
+
+    fn release(mut self: Box<Self>) {
+        if self.pinned.is_some() {
+            self.hold = None;
+        }
+    }
+}
+
+impl Drop for XdpAttachment {
+    fn drop(&mut self) {
+        // Pinned: told to stay. Otherwise a failure has nobody to go to: `detach` is for those who
+        // want to know, and a link of our own goes with its descriptor in any case.
+        if self.pinned.is_none() {
+            drop(self.take_off());
+        }
+    }
+}
+
+/// Takes charge of a program that an earlier process left running: its maps, its counters, its
+/// replacement and its end. Dropping the attachment leaves the program running.
+///
+/// # Errors
+/// The pins could not be opened.
+pub fn adopt(
+    kernel: &Arc<dyn Kernel>,
+    kept: &Kept,
+    device: &Device,
+) -> Result<Box<dyn Attachment>, Error> {
+    let missing = || Error::Input {
+        what: format!("{} holds no program", kept.path.display()),
+        hint: Some("hoist status lists what is attached".to_owned()),
+    };
+    let program = kernel.get_pinned(&kept.program())?.ok_or_else(missing)?;
+    let hold = match kernel.get_pinned(&kept.link())? {
+        Some(link) => Hold::Adopted(link),
+        None => Hold::Netlink,
+    };
+    let name = kernel.program_info(program.as_fd())?.name;
+    let mut maps = Maps::default();
+    for (name, fd) in kept.open_maps(&**kernel)? {
+        let handle = KernelMap::found(kernel, fd, name)?.handle();
+        if handle.def().name == COUNTERS {
+            maps.counters = Some(handle);
+        } else {
+            maps.own.push(handle);
+        }
+    }
+    Ok(Box::new(XdpAttachment {
+        kernel: Arc::clone(kernel),
+        kind: kept.engine,
+        device: device.clone(),
+        name,
+        program,
+        maps,
+        hold: Some(hold),
+        pinned: Some(kept.path.clone()),
+    }))
+}

@@ -105,6 +105,12 @@ fn every_page_is_in_the_summary() {
     assert_eq!(pages, listed, "pages of docs/ (left) and lines of docs/SUMMARY.md (right)");
 }
 
+/// Folders in which a hyphenated word in quotes is a code: the engines and what is known of NICs.
+const ENGINES: [&str; 3] = ["offload/src/xdp", "drivers/src", "fallback/src"];
+
+/// Hyphenated words in those folders that are no codes: features as ethtool names them.
+const FEATURES: [&str; 3] = ["rx-gro", "rx-gro-hw", "rx-lro"];
+
 /// Codes of gaps, conditions and warnings that the sources can produce.
 fn codes() -> BTreeSet<String> {
     let mut codes = BTreeSet::new();
@@ -116,6 +122,9 @@ fn codes() -> BTreeSet<String> {
             let source = read(&file);
             let source = source.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
             codes.extend(codes_in(source));
+            if ENGINES.iter().any(|folder| file.starts_with(root().join(folder))) {
+                codes.extend(hyphenated(source));
+            }
         }
     }
     codes
@@ -124,7 +133,14 @@ fn codes() -> BTreeSet<String> {
 /// String literals that stand where a code is expected.
 fn codes_in(source: &str) -> BTreeSet<String> {
     /// What comes before a code.
-    const PLACES: [&str; 4] = ["code: \"", "Gap::new(\"", "Gap::kernel(\"", "Condition::new(\""];
+    const PLACES: [&str; 6] = [
+        "code: \"",
+        "Gap::new(\"",
+        "Gap::kernel(\"",
+        "Condition::new(\"",
+        "Rule::Note(\"",
+        "Rule::Untold(\"",
+    ];
     let mut codes = BTreeSet::new();
     // rustfmt may break the line after an opening parenthesis.
     let joined = source.split_whitespace().collect::<Vec<_>>().join(" ").replace("( ", "(");
@@ -140,12 +156,36 @@ fn codes_in(source: &str) -> BTreeSet<String> {
     codes
 }
 
+/// Hyphenated words in quotes, save names of drivers and of their features.
+fn hyphenated(source: &str) -> BTreeSet<String> {
+    let is_code = |word: &str| {
+        word.contains('-')
+            && word.split('-').all(|part| {
+                !part.is_empty()
+                    && part.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit())
+            })
+            && !FEATURES.contains(&word)
+    };
+    source
+        .lines()
+        .map(str::trim_start)
+        .filter(|line| !line.starts_with("//"))
+        .filter(|line| !line.starts_with("name:") && !line.starts_with("aliases:"))
+        .flat_map(|line| line.split('"').skip(1).step_by(2))
+        .filter(|word| is_code(word))
+        .map(str::to_owned)
+        .collect()
+}
+
 #[test]
 fn codes_are_found_where_they_stand() {
     let source = "Gap::new(\n    \"a-b\", x); Condition { code: \"c\".into() } \
                   pub const fn gap_code(n) { X => \"d\", } pub const fn other() { Y => \"e\" }";
     let expected: BTreeSet<String> = ["a-b", "c", "d"].map(str::to_owned).into();
     assert_eq!(codes_in(source), expected);
+    let source =
+        "name: \"a-b\",\naliases: &[\"c-d\"],\n// \"e-f\"\n(\"A text\", \"g-h\"), \"rx-lro\"";
+    assert_eq!(hyphenated(source), BTreeSet::from(["g-h".to_owned()]));
 }
 
 #[test]

@@ -108,8 +108,19 @@ fn every_page_is_in_the_summary() {
 /// Folders in which a hyphenated word in quotes is a code: the engines and what is known of NICs.
 const ENGINES: [&str; 3] = ["offload/src/xdp", "drivers/src", "fallback/src"];
 
-/// Hyphenated words in those folders that are no codes: features as ethtool names them.
-const FEATURES: [&str; 3] = ["rx-gro", "rx-gro-hw", "rx-lro"];
+/// Hyphenated words in those folders that are no codes: features as ethtool and the host's report
+/// name them.
+const FEATURES: [&str; 9] = [
+    "bpf2bpf-tail-calls",
+    "dev-bound-only",
+    "isa-v2",
+    "isa-v3",
+    "isa-v4",
+    "rx-gro",
+    "rx-gro-hw",
+    "rx-lro",
+    "xdp-frags",
+];
 
 /// Codes of gaps, conditions and warnings that the sources can produce.
 fn codes() -> BTreeSet<String> {
@@ -133,9 +144,10 @@ fn codes() -> BTreeSet<String> {
 /// String literals that stand where a code is expected.
 fn codes_in(source: &str) -> BTreeSet<String> {
     /// What comes before a code.
-    const PLACES: [&str; 6] = [
+    const PLACES: [&str; 7] = [
         "code: \"",
         "Gap::new(\"",
+        "gap = Self::new(\"",
         "Gap::kernel(\"",
         "Condition::new(\"",
         "Rule::Note(\"",

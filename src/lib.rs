@@ -1,5 +1,9 @@
 //! hoist runs one unmodified XDP program on the best engine an interface offers, and says why.
 
+pub mod cli;
+pub mod session;
+mod suggest;
+
 pub use hoist_offload as offload;
 
 use hoist_offload::Registry;

@@ -1,3 +1,7 @@
 //! The `hoist` command.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    hoist::cli::main(hoist::registry())
+}

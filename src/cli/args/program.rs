@@ -1,0 +1,146 @@
+//! Arguments of the commands that take a program: plan, run, load.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::values::{Assignment, EngineList, Interval};
+
+/// Options shared by plan, run and load.
+#[derive(Debug, Args)]
+pub(crate) struct ProgramArgs {
+    /// The program, where the object has several
+    #[arg(short = 'n', long = "program", visible_alias = "prog-name", value_name = "PROG")]
+    pub program: Option<String>,
+    /// The ELF section of the program
+    #[arg(short, long, value_name = "SECTION")]
+    pub section: Option<String>,
+    /// Engines to try, in this order [default: every engine, best first]
+    #[arg(
+        short = 'm',
+        long = "engine",
+        visible_alias = "mode",
+        value_name = "LIST",
+        default_value = "auto",
+        hide_default_value = true,
+        long_help = "Engines to try, in this order, separated by commas. A single one means that \
+                     one or a refusal. The engines are hw, native, generic, tc, user; the \
+                     spellings of xdp-loader, bpftool and iproute2 (offload, drv, skb, xdpdrv, \
+                     xdpgeneric ...) are understood. 'auto' tries every engine of this build, \
+                     best first, and says why each better one was passed over."
+    )]
+    pub engine: EngineList,
+    /// Accept a difference by its code, as printed in a refusal
+    #[arg(
+        long,
+        value_name = "CODE",
+        value_delimiter = ',',
+        long_help = "Accept a difference by its code, as printed in a refusal: an engine that \
+                     would lose or change packets is passed over unless its code is accepted or \
+                     the engine is the only one asked for."
+    )]
+    pub accept: Vec<String>,
+    /// Set a global variable before loading
+    #[arg(
+        long,
+        value_name = "VAR=VALUE",
+        long_help = "Set a global variable (.rodata, .data or .bss) before loading; the value is \
+                     read by the variable's BTF type: 10, 0x1f, true, 192.0.2.1, \
+                     02:00:00:00:00:01, {\"port\": 80}, [1, 2]. May be given several times."
+    )]
+    pub set: Vec<Assignment>,
+    /// Fill maps from this file before attaching ('map dump' writes it)
+    #[arg(long, value_name = "FILE")]
+    pub maps: Option<PathBuf>,
+    /// Where maps that ask to be pinned by name are pinned
+    #[arg(
+        long,
+        value_name = "DIR",
+        long_help = "Where maps that ask to be pinned by name are pinned and found again: a \
+                     directory on a bpffs, made if need be. Without it such maps are private."
+    )]
+    pub pin_root: Option<PathBuf>,
+    /// Count packets and bytes per verdict
+    #[arg(long, overrides_with = "no_count")]
+    pub count: bool,
+    /// Run the program as it is, without counting
+    #[arg(long, overrides_with = "count")]
+    pub no_count: bool,
+}
+
+/// What is attached, and where: shared by run and load.
+#[derive(Debug, Args)]
+pub(crate) struct Attach {
+    /// Interfaces; all of them or none
+    #[arg(value_name = "IF", required = true, num_args = 1..)]
+    pub interfaces: Vec<String>,
+    /// The object file
+    #[arg(value_name = "OBJ", required = true)]
+    pub object: PathBuf,
+    /// Program options.
+    #[command(flatten)]
+    pub program: ProgramArgs,
+    /// Replace the program with this id, and only that one
+    #[arg(long, value_name = "ID")]
+    pub replace: Option<u32>,
+}
+
+/// `hoist plan`.
+#[derive(Debug, Args)]
+#[command(after_long_help = "\
+As root the program is loaded and verified to be sure ('proven'), then unloaded; nothing is ever
+attached. Without privilege, or with --host, the plan follows from facts ('expected').
+
+Examples:
+  hoist plan eth0 filter.o
+  hoist plan eth0 filter.o -n xdp_main -m hw,native
+  hoist plan --host customer.json eth0 filter.o -j")]
+pub(crate) struct Plan {
+    /// The interface
+    #[arg(value_name = "IF")]
+    pub interface: String,
+    /// The object file
+    #[arg(value_name = "OBJ")]
+    pub object: PathBuf,
+    /// Program options.
+    #[command(flatten)]
+    pub program: ProgramArgs,
+}
+
+/// `hoist run`.
+#[derive(Debug, Args)]
+#[command(after_long_help = "\
+The ladder is printed first: each engine passed over with every reason, then the one that runs it.
+Ctrl-C or SIGTERM detaches and prints totals; so does the end of hoist for any other reason.
+
+Examples:
+  sudo hoist run eth0 filter.o
+  sudo hoist run eth0 eth1 filter.o --duration 10s --interval 500ms
+  sudo hoist run eth0 xdpfilt_dny_ip.o --maps blocked.json -m native,generic")]
+pub(crate) struct Run {
+    /// What is attached, and where.
+    #[command(flatten)]
+    pub attach: Attach,
+    /// Stop after this long
+    #[arg(short, long, value_name = "TIME")]
+    pub duration: Option<Interval>,
+    /// Time between counter lines
+    #[arg(long, value_name = "TIME", default_value = "1s")]
+    pub interval: Interval,
+}
+
+/// `hoist load`.
+#[derive(Debug, Args)]
+#[command(after_long_help = "\
+The program stays until 'hoist unload' or a reboot: its link is pinned on a bpffs. The ladder is
+printed as by 'plan'. Verdicts are counted with --count ('hoist status' shows them).
+
+Examples:
+  sudo hoist load eth0 filter.o
+  sudo hoist load eth0 eth1 filter.o --count
+  sudo hoist load eth0 filter-v2.o --replace 42")]
+pub(crate) struct Load {
+    /// What is attached, and where.
+    #[command(flatten)]
+    pub attach: Attach,
+}

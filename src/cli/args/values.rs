@@ -1,0 +1,118 @@
+//! Values on the command line that have a form of their own.
+
+use std::str::FromStr;
+use std::time::Duration;
+
+use hoist_offload::EngineKind;
+use hoist_offload::plan::Choice;
+
+/// `VAR=VALUE`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Assignment {
+    /// The variable.
+    pub name: String,
+    /// The value as written.
+    pub value: String,
+}
+
+impl FromStr for Assignment {
+    type Err = String;
+
+    fn from_str(s: &str) -> Result<Self, Self::Err> {
+        match s.split_once('=') {
+            Some((name, value)) if !name.trim().is_empty() => {
+                Ok(Self { name: name.trim().to_owned(), value: value.to_owned() })
+            }
+            _ => Err("expected VAR=VALUE, for example threshold=10".to_owned()),
+        }
+    }
+}
+
+/// `auto`, or engines in order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct EngineList {
+    /// The words as given, for messages: `tcx` asks for more than `tc`.
+    pub words: Vec<String>,
+    /// What they mean.
+    pub choice: Choice,
+}
+
+/// Every word that names an engine.
+const ENGINE_WORDS: [&str; 18] = [
+    "auto",
+    "hw",
+    "native",
+    "generic",
+    "tc",
+    "user",
+    "offload",
+    "xdpoffload",
+    "drv",
+    "driver",
+    "xdpdrv",
+    "skb",
+    "xdpgeneric",
+    "tcx",
+    "clsact",
+    "userspace",
+    "vm",
+    "unspecified",
+];
+
+impl FromStr for EngineList {
+    type Err = String;
+
+    fn from_str(s: &str) -> Result<Self, Self::Err> {
+        let words: Vec<String> = s.split(',').map(|w| w.trim().to_owned()).collect();
+        if matches!(words.as_slice(), [one] if one == "auto" || one == "unspecified") {
+            return Ok(Self { words, choice: Choice::Auto });
+        }
+        let mut kinds: Vec<EngineKind> = Vec::new();
+        for word in &words {
+            let kind = word.parse().map_err(|_| unknown_engine(word))?;
+            if !kinds.contains(&kind) {
+                kinds.push(kind);
+            }
+        }
+        Ok(Self { words, choice: Choice::Listed(kinds) })
+    }
+}
+
+fn unknown_engine(word: &str) -> String {
+    let hint = match crate::suggest::closest(word, ENGINE_WORDS) {
+        Some(near) => format!("did you mean '{near}'?"),
+        None => "engines are hw, native, generic, tc, user, or auto".to_owned(),
+    };
+    match word {
+        "auto" | "unspecified" => format!("'{word}' stands alone, not in a list"),
+        "" => "an engine's name is missing".to_owned(),
+        _ => format!("no engine is called '{word}'; {hint}"),
+    }
+}
+
+/// A length of time: `10`, `10s`, `500ms`, `2m`. A bare number is in seconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Interval(pub Duration);
+
+impl FromStr for Interval {
+    type Err = String;
+
+    fn from_str(s: &str) -> Result<Self, Self::Err> {
+        let digits = s.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(s.len());
+        let (number, unit) = s.split_at(digits);
+        let bad = || format!("'{s}' is no length of time; write 10s, 500ms or 2m");
+        let number: f64 = number.parse().map_err(|_| bad())?;
+        let seconds = match unit.trim() {
+            "" | "s" => number,
+            "ms" => number / 1000.0,
+            "m" | "min" => number * 60.0,
+            "h" => number * 3600.0,
+            _ => return Err(bad()),
+        };
+        let duration = Duration::try_from_secs_f64(seconds).map_err(|_| bad())?;
+        if duration < Duration::from_millis(1) || duration > Duration::from_secs(366 * 86_400) {
+            return Err(format!("'{s}' is out of range: 1ms to a year"));
+        }
+        Ok(Self(duration))
+    }
+}

@@ -1,0 +1,126 @@
+//! What the command line means: a host to ask, a kernel to change, a registry and a shell.
+
+use std::sync::Arc;
+
+use hoist_offload::bpf::kernel::{Kernel, Linux, netns};
+use hoist_offload::host::{FakeHost, LinuxHost, Recording};
+use hoist_offload::{Device, Error, Host, Registry};
+
+use super::args::Global;
+use super::failure::{Exit, Failure, Words};
+use super::privilege::Privilege;
+use super::schema::ErrorDocument;
+use super::shell::Shell;
+use crate::session::Session;
+
+/// Needed to load a program.
+pub(super) const LOAD: [&str; 2] = ["CAP_BPF", "CAP_NET_ADMIN"];
+
+/// Everything a command works with.
+#[derive(Debug)]
+pub(super) struct Context<'s> {
+    /// All output.
+    pub shell: &'s mut Shell,
+    /// Engines and drivers.
+    pub registry: Registry,
+    /// Where facts come from.
+    pub host: Arc<dyn Host>,
+    /// What can be changed; absent when the host is a recording.
+    kernel: Option<Arc<dyn Kernel>>,
+    /// What this process may do.
+    pub privilege: Privilege,
+}
+
+impl<'s> Context<'s> {
+    /// Enters the namespace and opens the host. Must run before any thread is started: a namespace
+    /// belongs to a thread.
+    ///
+    /// # Errors
+    /// The namespace, the recording or the kernel could not be had.
+    pub(super) fn open(
+        global: &Global,
+        registry: Registry,
+        shell: &'s mut Shell,
+    ) -> Result<Self, Failure> {
+        let privilege = Privilege::current();
+        if let Some(path) = &global.host {
+            if let Some(netns) = &global.netns {
+                return Err(Failure::input(
+                    format!("--netns {netns}: a recorded host has no namespaces to enter"),
+                    "leave --netns or --host away",
+                ));
+            }
+            let host = Arc::new(FakeHost::new(recording(path)?));
+            return Ok(Self { shell, registry, host, kernel: None, privilege });
+        }
+        if let Some(name) = &global.netns {
+            privilege.require(&format!("enter network namespace {name}"), &["CAP_SYS_ADMIN"])?;
+            netns::enter(name)?;
+        }
+        let kernel: Arc<dyn Kernel> = Arc::new(Linux::new()?);
+        let host = Arc::new(LinuxHost::new(kernel.clone()));
+        Ok(Self { shell, registry, host, kernel: Some(kernel), privilege })
+    }
+
+    /// The kernel, for a command that cannot do without it.
+    ///
+    /// # Errors
+    /// [`Error::Input`] on a recorded host.
+    pub(super) fn kernel(&self, what: &str) -> Result<Arc<dyn Kernel>, Failure> {
+        self.kernel.clone().ok_or_else(|| {
+            Failure::input(
+                format!("{what} needs a running kernel, not a recording"),
+                "leave --host away; 'hoist plan' and 'hoist probe' work on recordings",
+            )
+        })
+    }
+
+    /// Whether this is a running host, not a recording.
+    pub(super) const fn is_live(&self) -> bool {
+        self.kernel.is_some()
+    }
+
+    /// Tells an error: in words on stderr, and as a document where documents are wanted.
+    ///
+    /// # Errors
+    /// stdout cannot be written.
+    pub(super) fn tell(&mut self, words: &Words, exit: Exit) -> Result<(), Failure> {
+        self.shell.error(words);
+        if self.shell.json() {
+            self.shell.document(&ErrorDocument::new(words, exit))?;
+        }
+        Ok(())
+    }
+
+    /// The planner on this host. It loads only where it may.
+    pub(super) fn session(&self) -> Session<'_> {
+        let kernel = self.kernel.as_ref().filter(|_| self.privilege.missing(&LOAD).is_empty());
+        Session { host: self.host.as_ref(), kernel, registry: &self.registry }
+    }
+
+    /// Snapshots of the named interfaces, each once, in the order given; without names, of all.
+    ///
+    /// # Errors
+    /// The first interface that is not there.
+    pub(super) fn devices(&self, names: &[String]) -> Result<Vec<Device>, Error> {
+        if names.is_empty() {
+            return self.host.devices();
+        }
+        let mut devices: Vec<Device> = Vec::with_capacity(names.len());
+        for name in names {
+            let device = self.host.device(name)?;
+            if !devices.iter().any(|d| d.ifindex == device.ifindex) {
+                devices.push(device);
+            }
+        }
+        Ok(devices)
+    }
+}
+
+fn recording(path: &std::path::Path) -> Result<Recording, Failure> {
+    let name = path.display().to_string();
+    let text = std::fs::read_to_string(path).map_err(|error| {
+        Failure::input(format!("{name}: {error}"), "'hoist probe --record FILE' writes one")
+    })?;
+    Ok(Recording::from_json(&name, &text)?)
+}

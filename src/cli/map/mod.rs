@@ -1,0 +1,154 @@
+//! `hoist map`: maps, typed by their BTF.
+
+use hoist_offload::Error;
+use serde_json::Value;
+
+use super::args::{MapCommand, MapSelector};
+use super::context::Context;
+use super::failure::{Exit, Failure};
+use super::schema::{EntryDocument, MapName};
+use crate::session::codec::text_value;
+use crate::session::contents::{Contents, Entry, MapContents};
+
+mod find;
+mod list;
+mod typed;
+mod watch;
+
+use typed::TypedMap;
+
+/// Does what was asked of a map.
+///
+/// # Errors
+/// No such map or entry, a value that does not fit, or the kernel's refusal.
+pub(super) fn run(cx: &mut Context<'_>, command: &MapCommand) -> Result<(), Failure> {
+    match command {
+        MapCommand::List(args) => list::run(cx, args),
+        MapCommand::Dump(args) => dump(cx, &args.words),
+        MapCommand::Get(args) => get(cx, &args.words),
+        MapCommand::Set(args) => set(cx, &args.words),
+        MapCommand::Delete(args) => delete(cx, &args.words),
+        MapCommand::Watch(args) => watch::run(cx, args),
+    }
+}
+
+/// The map that the first words name, and the `N` words after it.
+fn map<'w, const N: usize>(
+    cx: &Context<'_>,
+    words: &'w [String],
+    expected: &'static str,
+) -> Result<(TypedMap, &'w [String; N]), Failure> {
+    let usage = |what: String| Failure::input(what, "'hoist map get --help' shows how to name one");
+    let (selector, rest) = MapSelector::split(words).map_err(|error| usage(error.to_string()))?;
+    let rest: &[String; N] = rest.try_into().map_err(|_| {
+        usage(format!("expected {expected} after the map, not {} words", rest.len()))
+    })?;
+    Ok((find::map(cx, &selector)?, rest))
+}
+
+fn dump(cx: &mut Context<'_>, words: &[String]) -> Result<(), Failure> {
+    let (map, []) = map(cx, words, "nothing")?;
+    let contents = Contents {
+        schema: Contents::SCHEMA.to_owned(),
+        maps: vec![MapContents {
+            name: map.name.clone(),
+            kind: Some(map.kind_name()),
+            id: Some(map.info.id),
+            entries: map.entries()?,
+        }],
+    };
+    if cx.shell.json() {
+        return cx.shell.document(&contents);
+    }
+    cx.shell.print(readable(&contents)?)
+}
+
+/// The same document with one entry per line.
+fn readable(contents: &Contents) -> Result<String, Failure> {
+    let json = |value: &Value| serde_json::to_string(value).map_err(std::io::Error::from);
+    let mut maps = Vec::new();
+    for map in &contents.maps {
+        let mut lines = Vec::new();
+        for Entry { key, value } in &map.entries {
+            lines.push(format!("  {{\"key\": {}, \"value\": {}}}", json(key)?, json(value)?));
+        }
+        let head = serde_json::json!({"name": map.name, "type": map.kind, "id": map.id});
+        let head = json(&head)?;
+        let entries = match lines.as_slice() {
+            [] => "[]".to_owned(),
+            lines => format!("[\n{}\n]", lines.join(",\n")),
+        };
+        maps.push(format!("{}, \"entries\": {entries}}}", head.trim_end_matches('}')));
+    }
+    Ok(format!("{{\"schema\": \"{}\", \"maps\": [{}]}}", contents.schema, maps.join(", ")))
+}
+
+fn get(cx: &mut Context<'_>, words: &[String]) -> Result<(), Failure> {
+    let (map, [key]) = map(cx, words, "a key")?;
+    let key = map.key(key)?;
+    let Some(value) = map.get(&key)? else { return Err(absent(cx, &map, &key)) };
+    if cx.shell.json() {
+        return document(cx, "hoist.map-get.v1", &map, &key, Some(value));
+    }
+    match (&value, map.per_cpu) {
+        (Value::Array(values), true) => {
+            let lines: Vec<String> =
+                values.iter().enumerate().map(|(cpu, v)| format!("cpu {cpu}: {v}")).collect();
+            cx.shell.print(lines.join("\n"))
+        }
+        _ => cx.shell.print(value),
+    }
+}
+
+fn set(cx: &mut Context<'_>, words: &[String]) -> Result<(), Failure> {
+    let (map, [key, value]) = map(cx, words, "a key and a value")?;
+    let key = map.key(key)?;
+    let value = text_value(value);
+    map.set(cx, &key, &value)?;
+    if cx.shell.json() {
+        let value = map.get(&key)?;
+        return document(cx, "hoist.map-set.v1", &map, &key, value);
+    }
+    Ok(())
+}
+
+fn delete(cx: &mut Context<'_>, words: &[String]) -> Result<(), Failure> {
+    let (map, [key]) = map(cx, words, "a key")?;
+    let key = map.key(key)?;
+    if !map.delete(&key)? {
+        return Err(absent(cx, &map, &key));
+    }
+    if cx.shell.json() {
+        return document(cx, "hoist.map-delete.v1", &map, &key, None);
+    }
+    Ok(())
+}
+
+fn document(
+    cx: &mut Context<'_>,
+    schema: &'static str,
+    map: &TypedMap,
+    key: &[u8],
+    value: Option<Value>,
+) -> Result<(), Failure> {
+    let name = MapName { id: map.info.id, name: map.name.clone() };
+    cx.shell.document(&EntryDocument { schema, map: name, key: map.key_json(key), value })
+}
+
+/// A key that is not there: a check that failed, not a mistake.
+fn absent(cx: &mut Context<'_>, map: &TypedMap, key: &[u8]) -> Failure {
+    let words = super::failure::Words {
+        error: format!("map '{}' has no key {}", map.name, map.key_json(key)),
+        next: Some(format!("'hoist map dump id {}' shows those it has", map.info.id)),
+        log: None,
+    };
+    match cx.tell(&words, Exit::Refused) {
+        Ok(()) => Failure::Told(Exit::Refused),
+        Err(failure) => failure,
+    }
+}
+
+/// An input error about one map.
+fn bad(map: &str, why: impl std::fmt::Display, hint: Option<String>) -> Error {
+    Error::Input { what: format!("map '{map}': {why}"), hint }
+}

@@ -1,0 +1,230 @@
+//! A kernel map with its types.
+
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::sync::Arc;
+
+use hoist_offload::Error;
+use hoist_offload::bpf::btf::Btf;
+use hoist_offload::bpf::kernel::{Entries, Kernel, KernelError, MapInfo, ObjectKind};
+use hoist_offload::bpf::names;
+use serde_json::Value;
+
+use super::bad;
+use crate::cli::context::Context;
+use crate::session::codec::{Codec, text_value};
+use crate::session::contents::{Entry, is_per_cpu, per_cpu};
+
+/// An open map.
+#[derive(Debug)]
+pub(super) struct TypedMap {
+    kernel: Arc<dyn Kernel>,
+    fd: OwnedFd,
+    btf: Option<Btf>,
+    /// What the kernel says of it.
+    pub info: MapInfo,
+    /// Its name as asked for, else the kernel's.
+    pub name: String,
+    /// Whether it holds one value for each possible CPU.
+    pub per_cpu: bool,
+    cpus: usize,
+}
+
+impl TypedMap {
+    /// Reads the map's types.
+    ///
+    /// # Errors
+    /// The kernel's refusal.
+    pub(super) fn open(
+        kernel: Arc<dyn Kernel>,
+        fd: OwnedFd,
+        info: MapInfo,
+        name: String,
+    ) -> Result<Self, Error> {
+        let btf = match info.btf_id {
+            0 => None,
+            id => kernel.open(ObjectKind::Btf, id)?,
+        };
+        let btf = match btf {
+            Some(btf) => Btf::from_vec(kernel.btf_bytes(btf.as_fd())?).ok(),
+            None => None,
+        };
+        let per_cpu = is_per_cpu(info.kind);
+        let cpus = if per_cpu { kernel.possible_cpus()? } else { 1 };
+        Ok(Self { kernel, fd, btf, info, name, per_cpu, cpus })
+    }
+
+    /// The map type's name.
+    pub(super) fn kind_name(&self) -> String {
+        names::map_type(self.info.kind)
+    }
+
+    fn codec(&self, type_id: u32, size: u32) -> Codec<'_> {
+        Codec::new(self.btf.as_ref().filter(|_| type_id != 0).map(|b| (b, type_id)), size)
+    }
+
+    fn key_codec(&self) -> Codec<'_> {
+        self.codec(self.info.btf_key_type_id, self.info.key_size)
+    }
+
+    fn value_codec(&self) -> Codec<'_> {
+        self.codec(self.info.btf_value_type_id, self.info.value_size)
+    }
+
+    fn value_len(&self) -> usize {
+        match (self.per_cpu, self.info.value_size as usize) {
+            (true, size) => size.next_multiple_of(8) * self.cpus,
+            (false, size) => size,
+        }
+    }
+
+    /// A key from a word.
+    ///
+    /// # Errors
+    /// Why it is none.
+    pub(super) fn key(&self, text: &str) -> Result<Vec<u8>, Error> {
+        if self.info.key_size == 0 {
+            return Err(bad(&self.name, format!("a {} has no keys", self.kind_name()), None));
+        }
+        let key = text_value(text);
+        self.key_codec().from_json(&key).map_err(|why| bad(&self.name, format!("key: {why}"), None))
+    }
+
+    /// A key as a value.
+    pub(super) fn key_json(&self, key: &[u8]) -> Value {
+        self.key_codec().to_json(key)
+    }
+
+    /// A value as the kernel returns it; per-CPU maps have a list.
+    pub(super) fn value_json(&self, value: &[u8]) -> Value {
+        let codec = self.value_codec();
+        let size = self.info.value_size as usize;
+        if !self.per_cpu {
+            return codec.to_json(value);
+        }
+        let each = value.chunks(size.next_multiple_of(8).max(1));
+        each.map(|v| codec.to_json(v.get(..size).unwrap_or(v))).collect()
+    }
+
+    /// All entries, as they are.
+    ///
+    /// # Errors
+    /// The kernel's refusal, or a map that holds no entries by its nature.
+    pub(super) fn raw_entries(&self) -> Result<Entries, Error> {
+        if self.info.key_size == 0 {
+            return Err(bad(&self.name, format!("a {} has no entries", self.kind_name()), None));
+        }
+        let key_len = self.info.key_size as usize;
+        Ok(self.kernel.map_entries(self.fd.as_fd(), key_len, self.value_len())?)
+    }
+
+    /// One value, as it is.
+    ///
+    /// # Errors
+    /// The kernel's refusal.
+    pub(super) fn raw_get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, Error> {
+        Ok(self.kernel.map_lookup(self.fd.as_fd(), key, self.value_len())?)
+    }
+
+    /// One value.
+    ///
+    /// # Errors
+    /// The kernel's refusal.
+    pub(super) fn get(&self, key: &[u8]) -> Result<Option<Value>, Error> {
+        Ok(self.raw_get(key)?.map(|value| self.value_json(&value)))
+    }
+
+    /// All entries.
+    ///
+    /// # Errors
+    /// See [`TypedMap::raw_entries`].
+    pub(super) fn entries(&self) -> Result<Vec<Entry>, Error> {
+        let entries = self.raw_entries()?;
+        let entry = |(key, value): &(Vec<u8>, Vec<u8>)| Entry {
+            key: self.key_json(key),
+            value: self.value_json(value),
+        };
+        Ok(entries.iter().map(entry).collect())
+    }
+
+    /// Inserts or replaces.
+    ///
+    /// # Errors
+    /// A value that does not fit, or the kernel's refusal.
+    pub(super) fn set(&self, cx: &Context<'_>, key: &[u8], value: &Value) -> Result<(), Error> {
+        let does_not_fit = |why| bad(&self.name, format!("value: {why}"), None);
+        // Lives until the kernel has taken its own reference.
+        let held = self.referred(value)?;
+        let bytes = match &held {
+            Some(fd) => fd.as_raw_fd().to_ne_bytes().to_vec(),
+            None if self.per_cpu => {
+                per_cpu(&self.value_codec(), value, Some(self.cpus)).map_err(does_not_fit)?
+            }
+            None => {
+                let value = self.interface(cx, value)?;
+                self.value_codec().from_json(&value).map_err(does_not_fit)?
+            }
+        };
+        self.kernel
+            .map_update(self.fd.as_fd(), key, &bytes, 0)
+            .map_err(|error| self.explain(error, cx))
+    }
+
+    /// Deletes; `false` when the key was absent.
+    ///
+    /// # Errors
+    /// The kernel's refusal.
+    pub(super) fn delete(&self, key: &[u8]) -> Result<bool, Error> {
+        self.kernel.map_delete(self.fd.as_fd(), key).map_err(|error| Error::Kernel {
+            hint: (error.errno == 22).then(|| {
+                format!("entries of a {} cannot be deleted; set them to 0", self.kind_name())
+            }),
+            error,
+        })
+    }
+
+    /// For maps whose values are programs or maps: the object whose id the value is.
+    fn referred(&self, value: &Value) -> Result<Option<OwnedFd>, Error> {
+        let (kind, what) = match self.kind_name().as_str() {
+            "prog_array" => (ObjectKind::Program, "program"),
+            "array_of_maps" | "hash_of_maps" => (ObjectKind::Map, "map"),
+            _ => return Ok(None),
+        };
+        let id = value.as_u64().and_then(|id| u32::try_from(id).ok()).ok_or_else(|| {
+            let why = format!("value: expected the id of a {what}, not {value}");
+            bad(&self.name, why, None)
+        })?;
+        let object = self.kernel.open(kind, id)?;
+        object
+            .map(Some)
+            .ok_or_else(|| bad(&self.name, format!("value: there is no {what} with id {id}"), None))
+    }
+
+    /// In device maps an interface may be given by name.
+    fn interface(&self, cx: &Context<'_>, value: &Value) -> Result<Value, Error> {
+        match (self.kind_name().as_str(), value) {
+            ("devmap" | "devmap_hash", Value::String(name)) if !name.starts_with("0x") => {
+                let index = cx.host.device(name)?.ifindex;
+                Ok(match self.info.value_size {
+                    4 => Value::from(index),
+                    _ => serde_json::json!({ "ifindex": index }),
+                })
+            }
+            _ => Ok(value.clone()),
+        }
+    }
+
+    fn explain(&self, error: KernelError, cx: &Context<'_>) -> Error {
+        let hint = match error.errno {
+            1 if cx.privilege.has("CAP_BPF") => {
+                return bad(
+                    &self.name,
+                    format!("it is read-only: {error}"),
+                    Some("constants are set before loading: --set VAR=VALUE".to_owned()),
+                );
+            }
+            7 => Some(format!("the map holds at most {} entries", self.info.max_entries)),
+            _ => None,
+        };
+        Error::Kernel { error, hint }
+    }
+}

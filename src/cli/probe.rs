@@ -1,0 +1,72 @@
+//! `hoist probe`: what interfaces and the host can do.
+
+use std::fs::File;
+use std::io::Write;
+
+use hoist_offload::host::Recording;
+use hoist_offload::{Capabilities, Device, Error};
+
+use super::args;
+use super::context::Context;
+use super::failure::Failure;
+use super::render;
+use super::schema::{ProbeDocument, ProbedDevice};
+
+/// Probes and prints; optionally keeps a recording. Nothing is attached.
+///
+/// # Errors
+/// An interface that is not there, a file that cannot be written, or a host that cannot be asked.
+pub(super) fn run(cx: &mut Context<'_>, args: &args::Probe) -> Result<(), Failure> {
+    // Created first: a probe that cannot be kept is not worth waiting for.
+    let mut file = args.record.as_ref().map(create).transpose()?;
+    let whole = args.interfaces.is_empty();
+    let devices = cx.devices(&args.interfaces)?;
+    let engines = devices.iter().map(|d| engines(cx, d)).collect::<Result<Vec<_>, _>>()?;
+    let host = if whole || file.is_some() { Some(cx.host.report()?) } else { None };
+    if let (Some((name, file)), Some(host)) = (&mut file, &host) {
+        let recording = Recording::new(host.clone(), devices.clone());
+        write(name, file, &recording)?;
+        cx.shell.say(format_args!("recorded {} interfaces in {name}", devices.len()));
+    }
+    let host = host.filter(|_| whole);
+    if cx.shell.json() {
+        let devices = devices
+            .iter()
+            .zip(&engines)
+            .map(|(device, engines)| ProbedDevice { device, engines })
+            .collect();
+        let schema = "hoist.probe.v1";
+        return cx.shell.document(&ProbeDocument { schema, host: host.as_ref(), devices });
+    }
+    let mut screens: Vec<String> = Vec::new();
+    screens.extend(host.as_ref().map(|host| render::host::host(host, args.full)));
+    for (device, engines) in devices.iter().zip(&engines) {
+        screens.push(render::device::device(device, engines, cx.shell.verbose()));
+    }
+    if screens.is_empty() {
+        return cx.shell.print("no interfaces in this network namespace");
+    }
+    cx.shell.print(screens.join("\n\n"))
+}
+
+fn engines(cx: &Context<'_>, device: &Device) -> Result<Vec<Capabilities>, Error> {
+    cx.registry
+        .engines()
+        .map(|engine| cx.registry.capabilities(cx.host.as_ref(), device, engine))
+        .collect()
+}
+
+fn create(path: &std::path::PathBuf) -> Result<(String, File), Failure> {
+    let name = path.display().to_string();
+    match File::create(path) {
+        Ok(file) => Ok((name, file)),
+        Err(error) => {
+            Err(Failure::input(format!("{name}: {error}"), "name a file that can be written"))
+        }
+    }
+}
+
+fn write(name: &str, file: &mut File, recording: &Recording) -> Result<(), Error> {
+    let failed = |source| Error::Host { operation: "write", object: name.to_owned(), source };
+    file.write_all(recording.to_json().as_bytes()).map_err(failed)
+}

@@ -1,0 +1,152 @@
+//! What plan, run and load share: from arguments to a job, checked before anything slow.
+
+use std::path::Path;
+
+use hoist_offload::bpf::parse::Selector;
+use hoist_offload::engine::Job;
+use hoist_offload::plan::{Choice, Plan, Wishes};
+use hoist_offload::{Error, Registry};
+
+use super::args::{Attach, ProgramArgs};
+use super::context::{Context, LOAD};
+use super::failure::{Exit, Failure};
+use super::render;
+use super::schema::{Attached, ErrorDocument};
+use crate::session::contents::Contents;
+use crate::session::{Counting, Order, Running};
+
+/// The order that the arguments describe.
+///
+/// # Errors
+/// The map file cannot be read.
+pub(super) fn order(args: &ProgramArgs, object: &Path, count: Counting) -> Result<Order, Error> {
+    let count = match (args.count, args.no_count) {
+        (true, _) => Counting::Always,
+        (_, true) => Counting::Never,
+        _ => count,
+    };
+    Ok(Order {
+        object: object.to_owned(),
+        selector: Selector { program: args.program.clone(), section: args.section.clone() },
+        set: args.set.iter().map(|a| (a.name.clone(), a.value.clone())).collect(),
+        contents: args.maps.as_deref().map(Contents::read).transpose()?,
+        count,
+        pin_root: args.pin_root.clone(),
+    })
+}
+
+/// What the arguments wish of the planner.
+///
+/// # Errors
+/// An engine was asked for that this build does not have, and no other.
+pub(super) fn wishes(
+    args: &ProgramArgs,
+    registry: &Registry,
+) -> Result<(Wishes, Vec<String>), Failure> {
+    let mut wishes = Wishes { choice: args.engine.choice.clone(), accept: args.accept.clone() };
+    let Choice::Listed(kinds) = &mut wishes.choice else { return Ok((wishes, Vec::new())) };
+    let mut here: Vec<&str> = registry.engines().map(|e| e.kind().name()).collect();
+    here.dedup();
+    kinds.retain(|k| here.contains(&k.name()));
+    let absent: Vec<String> = args
+        .engine
+        .words
+        .iter()
+        .filter(|w| w.parse().is_ok_and(|k: hoist_offload::EngineKind| !here.contains(&k.name())))
+        .map(|w| format!("engine '{w}' is not in this build, which has {}", here.join(", ")))
+        .collect();
+    if kinds.is_empty() {
+        return Err(Failure::Error(Error::Input {
+            what: absent.join("; "),
+            hint: Some("name one of these, or leave --engine away".to_owned()),
+        }));
+    }
+    Ok((wishes, absent))
+}
+
+/// Reads and resolves the program, the cheap checks first.
+///
+/// # Errors
+/// What is wrong with the file, the program, or its settings.
+pub(super) fn job(cx: &Context<'_>, order: Order) -> Result<Job, Failure> {
+    Ok(cx.session().job(order.read()?)?)
+}
+
+/// Attaches to every interface or to none, and tells the ladder of each.
+///
+/// # Errors
+/// The first refusal, told with its ladder, or the first failure.
+pub(super) fn attach(
+    cx: &mut Context<'_>,
+    args: &Attach,
+    count: Counting,
+    keep: bool,
+) -> Result<Vec<Running>, Failure> {
+    let Attach { interfaces, object, program, replace } = args;
+    let kernel = cx.kernel("running a program")?;
+    let order = order(program, object, count)?;
+    let (wishes, absent) = wishes(program, &cx.registry)?;
+    let devices = cx.devices(interfaces)?;
+    let draft = order.read()?;
+    cx.privilege.require("attach a program", &LOAD)?;
+    if replace.is_some() && devices.len() > 1 {
+        return Err(Failure::input(
+            "--replace names one program, which is on one interface",
+            "replace it on one interface at a time",
+        ));
+    }
+    for absent in absent {
+        cx.shell.warn(absent);
+    }
+    let keep = keep.then(|| kernel.bpffs("hoist")).transpose()?;
+    let policy = hoist_offload::AttachPolicy { keep, replace: *replace };
+    let job = cx.session().job(draft)?;
+    if job.count_verdicts != (count != Counting::Never) && !program.no_count && !program.count {
+        cx.shell.say("note: verdicts cannot be counted for this program; it runs as it is");
+    }
+    let mut undone = Vec::new();
+    let result = cx.session().attach_all(&devices, &job, &wishes, &policy, |device, result| {
+        undone.push((device.name.clone(), result));
+    });
+    for (name, result) in undone {
+        match result {
+            Ok(()) => cx.shell.say(format_args!("{name}: detached again")),
+            Err(error) => cx.shell.warn(format_args!("{name}: could not be detached: {error}")),
+        }
+    }
+    let running = result.map_err(|error| refused(cx, error))?;
+    for one in &running {
+        tell(cx, &one.plan);
+    }
+    Ok(running)
+}
+
+/// Tells a plan where it is talk, not the product.
+fn tell(cx: &mut Context<'_>, plan: &Plan) {
+    let text = render::plan::ladder(plan, cx.shell.verbose());
+    cx.shell.say(text);
+}
+
+/// Tells a refusal with its ladder; other errors are passed on.
+fn refused(cx: &mut Context<'_>, error: Error) -> Failure {
+    let Error::Refused { device, program, refusals } = &error else {
+        return Failure::Error(error);
+    };
+    let text = render::plan::refusals(program, device, refusals, cx.shell.verbose());
+    cx.shell.say(text);
+    if cx.shell.json() {
+        let document = ErrorDocument::refused(&error, refusals);
+        if let Err(failure) = cx.shell.document(&document) {
+            return failure;
+        }
+    }
+    Failure::Told(Exit::Refused)
+}
+
+/// What is attached now, as read back from the kernel.
+///
+/// # Errors
+/// The kernel could not be asked.
+pub(super) fn attached(running: &[Running]) -> Result<Vec<Attached>, Error> {
+    running.iter().map(Attached::of).collect()
+}

@@ -1,0 +1,7 @@
+//! Everything humans read: text out of the same data that machines get as JSON.
+
+pub(crate) mod device;
+pub(crate) mod host;
+pub(crate) mod plan;
+pub(crate) mod style;
+pub(crate) mod table;

@@ -1,0 +1,184 @@
+//! `hoist run`: in the foreground, with live counters.
+
+use std::time::{Duration, Instant};
+
+use hoist_offload::Verdict;
+use hoist_offload::attach::Stats;
+
+use super::args;
+use super::context::Context;
+use super::failure::Failure;
+use super::program;
+use super::render::table::Table;
+use super::schema::{CounterLine, RunLine, bytes, packets};
+use super::signal::Signals;
+use crate::session::{Counting, Running};
+
+const SCHEMA: &str = "hoist.run.v1";
+
+/// Runs until Ctrl-C, SIGTERM or the end of the duration; then detaches and prints totals.
+///
+/// # Errors
+/// A refusal or failure at the start, or a program that could not be detached at the end.
+pub(super) fn run(cx: &mut Context<'_>, args: &args::Run) -> Result<(), Failure> {
+    // Before attaching, so that no signal finds a program without someone to detach it.
+    let signals = Signals::catch()?;
+    let running = program::attach(cx, &args.attach, Counting::IfPossible, false)?;
+    let start = Instant::now();
+    if cx.shell.json() {
+        cx.shell.line(&RunLine {
+            schema: SCHEMA,
+            event: "started",
+            elapsed_ms: 0,
+            attachments: Some(program::attached(&running)?),
+            plans: Some(running.iter().map(|r| &r.plan).collect()),
+            counters: Vec::new(),
+        })?;
+    } else {
+        cx.shell.say("running; Ctrl-C detaches");
+    }
+    let watched = watch(cx, args, &running, &signals, start);
+    let totals = counters(&running, &vec![Stats::default(); running.len()], start.elapsed());
+    let mut result = Ok(());
+    for one in running {
+        let device = one.plan.device;
+        match one.attachment.detach() {
+            Ok(()) => cx.shell.say(format_args!("{device}: detached")),
+            Err(error) => result = Err(error.into()),
+        }
+    }
+    let closing = finish(cx, totals?, start.elapsed());
+    result.and(watched).and(closing)
+}
+
+/// Prints counters until it is time to stop.
+fn watch(
+    cx: &mut Context<'_>,
+    args: &args::Run,
+    running: &[Running],
+    signals: &Signals,
+    start: Instant,
+) -> Result<(), Failure> {
+    let mut before = vec![Stats::default(); running.len()];
+    let mut last = start;
+    loop {
+        let left = args.duration.map(|d| d.0.saturating_sub(start.elapsed()));
+        let nap = left.map_or(args.interval.0, |left| left.min(args.interval.0));
+        if nap.is_zero() || signals.wait(nap)? {
+            return Ok(());
+        }
+        let lines = counters(running, &before, last.elapsed())?;
+        last = Instant::now();
+        before = stats(running)?;
+        show(cx, &lines, start.elapsed())?;
+    }
+}
+
+fn show(cx: &mut Context<'_>, lines: &[CounterLine], elapsed: Duration) -> Result<(), Failure> {
+    if cx.shell.json() {
+        return cx.shell.line(&RunLine {
+            schema: SCHEMA,
+            event: "counters",
+            elapsed_ms: millis(elapsed),
+            attachments: None,
+            plans: None,
+            counters: lines.to_vec(),
+        });
+    }
+    if lines.iter().all(|l| !l.counted) {
+        return Ok(());
+    }
+    let line: Vec<String> = lines.iter().map(one_line).collect();
+    cx.shell.refresh(&table(lines), &line.join("; "))
+}
+
+fn finish(cx: &mut Context<'_>, lines: Vec<CounterLine>, elapsed: Duration) -> Result<(), Failure> {
+    if cx.shell.json() {
+        return cx.shell.line(&RunLine {
+            schema: SCHEMA,
+            event: "totals",
+            elapsed_ms: millis(elapsed),
+            attachments: None,
+            plans: None,
+            counters: lines,
+        });
+    }
+    let seconds = elapsed.as_secs_f64();
+    if lines.iter().all(|l| !l.counted) {
+        return cx.shell.print(format_args!("ran for {seconds:.1} s"));
+    }
+    cx.shell.print(format_args!("totals after {seconds:.1} s\n{}", table(&lines)))
+}
+
+fn stats(running: &[Running]) -> Result<Vec<Stats>, Failure> {
+    running.iter().map(|r| Ok(r.attachment.stats()?.unwrap_or_default())).collect()
+}
+
+/// Counters now, with the rate since `before`.
+fn counters(
+    running: &[Running],
+    before: &[Stats],
+    since: Duration,
+) -> Result<Vec<CounterLine>, Failure> {
+    running
+        .iter()
+        .zip(before)
+        .map(|(one, before)| {
+            let stats = one.attachment.stats()?;
+            let now = stats.unwrap_or_default();
+            let new = now.total().saturating_sub(before.total());
+            Ok(CounterLine {
+                device: one.plan.device.clone(),
+                engine: one.attachment.engine(),
+                counted: stats.is_some(),
+                packets: packets(&now),
+                bytes: bytes(&now),
+                pps: new as f64 / since.as_secs_f64().max(1e-9),
+            })
+        })
+        .collect()
+}
+
+fn table(lines: &[CounterLine]) -> String {
+    let mut table = Table::new(&["interface", "engine", "verdict", ">packets", ">bytes"]);
+    for line in lines {
+        let seen =
+            Verdict::ALL.iter().filter(|v| line.packets.get(v.name()).is_some_and(|n| *n > 0));
+        let mut head = vec![line.device.clone(), line.engine.to_string()];
+        for verdict in seen {
+            let of = |map: &std::collections::BTreeMap<&'static str, u64>| {
+                map.get(verdict.name()).copied().unwrap_or(0).to_string()
+            };
+            head.extend([verdict.name().to_owned(), of(&line.packets), of(&line.bytes)]);
+            table.row(std::mem::replace(&mut head, vec![String::new(), String::new()]));
+        }
+        let sum = |map: &std::collections::BTreeMap<&'static str, u64>| map.values().sum::<u64>();
+        head.extend([
+            format!("all, {}/s", rate(line.pps)),
+            sum(&line.packets).to_string(),
+            sum(&line.bytes).to_string(),
+        ]);
+        table.row(head);
+    }
+    table.render()
+}
+
+fn one_line(line: &CounterLine) -> String {
+    let seen = line.packets.iter().filter(|(_, n)| **n > 0);
+    let words: Vec<String> = seen.map(|(verdict, n)| format!("{verdict} {n}")).collect();
+    let words = if words.is_empty() { "no packets yet".to_owned() } else { words.join(", ") };
+    format!("{} {}: {}/s; {words}", line.device, line.engine, rate(line.pps))
+}
+
+/// A rate with a unit prefix.
+pub(super) fn rate(pps: f64) -> String {
+    match pps {
+        r if r >= 1e6 => format!("{:.2} Mpkt", r / 1e6),
+        r if r >= 1e4 => format!("{:.1} kpkt", r / 1e3),
+        r => format!("{r:.0} pkt"),
+    }
+}
+
+fn millis(elapsed: Duration) -> u64 {
+    u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,143 @@
+//! The one object through which everything is printed. The product goes to stdout, talk to stderr.
+
+use std::fmt;
+use std::io::{self, IsTerminal, Write};
+
+use anstream::{AutoStream, ColorChoice};
+use serde::Serialize;
+
+use super::args::{Color, Format, Global};
+use super::failure::{Failure, Words};
+use super::render::style;
+
+/// Where output goes, and in which form.
+pub(super) struct Shell {
+    out: Box<dyn Write + Send + Sync>,
+    err: Box<dyn Write + Send + Sync>,
+    format: Format,
+    quiet: bool,
+    verbose: u8,
+    live: bool,
+    /// Lines of the block that the next one overwrites.
+    drawn: usize,
+}
+
+impl fmt::Debug for Shell {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shell").field("format", &self.format).finish_non_exhaustive()
+    }
+}
+
+impl Shell {
+    /// A shell on the process's own streams.
+    pub(super) fn new(global: &Global) -> Self {
+        let choice = match global.color {
+            Color::Auto => ColorChoice::Auto,
+            Color::Always => ColorChoice::Always,
+            Color::Never => ColorChoice::Never,
+        };
+        let terminal = io::stdout().is_terminal();
+        let dumb = std::env::var_os("TERM").is_none_or(|t| t == "dumb");
+        Self {
+            out: Box::new(AutoStream::new(io::stdout(), choice)),
+            err: Box::new(AutoStream::new(io::stderr(), choice)),
+            format: global.format(),
+            quiet: global.quiet,
+            verbose: global.verbose,
+            live: terminal && !dumb,
+            drawn: 0,
+        }
+    }
+
+    /// Whether documents are wanted rather than text.
+    pub(super) fn json(&self) -> bool {
+        self.format == Format::Json
+    }
+
+    /// Whether more is to be said.
+    pub(super) fn verbose(&self) -> bool {
+        self.verbose > 0
+    }
+
+    /// Prints text that ends without a line break.
+    ///
+    /// # Errors
+    /// stdout cannot be written.
+    pub(super) fn print(&mut self, text: impl fmt::Display) -> Result<(), Failure> {
+        self.drawn = 0;
+        writeln!(self.out, "{text}")?;
+        Ok(self.out.flush()?)
+    }
+
+    /// Prints one JSON document, indented.
+    ///
+    /// # Errors
+    /// stdout cannot be written.
+    pub(super) fn document(&mut self, value: &impl Serialize) -> Result<(), Failure> {
+        let text = serde_json::to_string_pretty(value).map_err(io::Error::from)?;
+        self.print(text)
+    }
+
+    /// Prints one JSON document on one line: for streams.
+    ///
+    /// # Errors
+    /// stdout cannot be written.
+    pub(super) fn line(&mut self, value: &impl Serialize) -> Result<(), Failure> {
+        let text = serde_json::to_string(value).map_err(io::Error::from)?;
+        self.print(text)
+    }
+
+    /// Prints a block that the next block overwrites; where stdout is no terminal, nothing is
+    /// overwritten and `line` is printed instead.
+    ///
+    /// # Errors
+    /// stdout cannot be written.
+    pub(super) fn refresh(&mut self, block: &str, line: &str) -> Result<(), Failure> {
+        if !self.live {
+            return self.print(line);
+        }
+        if self.drawn > 0 {
+            write!(self.out, "\x1b[{}A\x1b[J", self.drawn)?;
+        }
+        writeln!(self.out, "{block}")?;
+        self.drawn = block.lines().count();
+        Ok(self.out.flush()?)
+    }
+
+    /// Says something on stderr, unless quiet. A failing stderr is nobody's concern.
+    pub(super) fn say(&mut self, text: impl fmt::Display) {
+        if !self.quiet {
+            let _ = writeln!(self.err, "{text}");
+        }
+    }
+
+    /// Warns on stderr, unless quiet.
+    pub(super) fn warn(&mut self, text: impl fmt::Display) {
+        let s = style::WARN;
+        self.say(format_args!("{s}warning{s:#}: {text}"));
+    }
+
+    /// Tells an error on stderr, whatever the options say.
+    pub(super) fn error(&mut self, words: &Words) {
+        let s = style::BAD;
+        let _ = writeln!(self.err, "{s}error{s:#}: {}", words.error);
+        if let Some(log) = words.log.as_ref().filter(|_| self.verbose()) {
+            let _ = writeln!(self.err, "{}", log.trim_end());
+        }
+        if let Some(next) = &words.next {
+            let s = style::GOOD;
+            let _ = writeln!(self.err, "{s}next{s:#}: {next}");
+        }
+    }
+}
+
+impl Global {
+    /// The output format.
+    pub(crate) fn format(&self) -> Format {
+        match self.output {
+            Some(format) => format,
+            None if self.json => Format::Json,
+            None => Format::Text,
+        }
+    }
+}

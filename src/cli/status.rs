@@ -1,0 +1,145 @@
+//! `hoist status`: what is attached, other people's programs included.
+
+use std::os::fd::AsFd;
+use std::sync::Arc;
+
+use hoist_offload::attach::Stats;
+use hoist_offload::bpf::kernel::{Kernel, ObjectKind};
+use hoist_offload::device::{AttachedProgram, Device, Owner};
+use hoist_offload::{Error, Verdict};
+
+use super::args;
+use super::context::Context;
+use super::failure::Failure;
+use super::render::device::slot_name;
+use super::render::style::{DIM, paint};
+use super::render::table::Table;
+use super::schema::{StatusDocument, StatusRow, bytes, engine_of, packets};
+
+/// The map in which counted programs keep their verdicts.
+const COUNTERS: &str = "hoist_verdicts";
+
+/// Shows attached programs.
+///
+/// # Errors
+/// An interface that is not there, or a host that cannot be asked.
+pub(super) fn run(cx: &mut Context<'_>, args: &args::Status) -> Result<(), Failure> {
+    let devices = cx.devices(&args.interfaces)?;
+    let kernel = cx.kernel("status").ok();
+    let mut rows = Vec::new();
+    for device in &devices {
+        for program in &device.attached {
+            rows.push(row(device, program, kernel.as_ref())?);
+        }
+    }
+    for device in &devices {
+        for why in &device.attached_unknown {
+            cx.shell.warn(format_args!("{}: {why}", device.name));
+        }
+    }
+    if cx.shell.json() {
+        let schema = "hoist.status.v1";
+        return cx.shell.document(&StatusDocument { schema, attachments: rows });
+    }
+    if rows.is_empty() {
+        return cx.shell.print("nothing is attached");
+    }
+    cx.shell.print(table(&rows))
+}
+
+/// One program as a row, with its counters where hoist counts.
+///
+/// # Errors
+/// The kernel could not be asked.
+pub(super) fn row(
+    device: &Device,
+    program: &AttachedProgram,
+    kernel: Option<&Arc<dyn Kernel>>,
+) -> Result<StatusRow, Error> {
+    let (engine, hook) = engine_of(program.slot);
+    let ours = matches!(program.owner, Owner::Hoist { .. } | Owner::Link { .. });
+    let stats = match kernel.filter(|_| ours) {
+        Some(kernel) => counters(kernel.as_ref(), program.id).unwrap_or_default(),
+        None => None,
+    };
+    Ok(StatusRow {
+        device: device.name.clone(),
+        engine,
+        hook,
+        slot: program.slot,
+        program: program.name.clone(),
+        id: program.id,
+        owner: program.owner.clone(),
+        components: program.components.clone(),
+        packets: stats.as_ref().map(packets),
+        bytes: stats.as_ref().map(bytes),
+    })
+}
+
+/// The verdict counters of a program, if it has any.
+///
+/// # Errors
+/// The kernel's refusal: without CAP_BPF objects cannot be opened by id.
+fn counters(kernel: &dyn Kernel, program: u32) -> Result<Option<Stats>, Error> {
+    let Some(program) = kernel.open(ObjectKind::Program, program)? else { return Ok(None) };
+    for id in kernel.program_info(program.as_fd())?.map_ids {
+        let Some(map) = kernel.open(ObjectKind::Map, id)? else { continue };
+        let info = kernel.map_info(map.as_fd())?;
+        if info.name != COUNTERS || info.value_size != 16 {
+            continue;
+        }
+        let mut stats = Stats::default();
+        for verdict in Verdict::ALL {
+            let key = (verdict as u32).to_ne_bytes();
+            let length = 16 * kernel.possible_cpus()?;
+            let values = kernel.map_lookup(map.as_fd(), &key, length)?.unwrap_or_default();
+            for cpu in values.chunks_exact(16) {
+                let (packets, bytes) = cpu.split_at(8);
+                stats.packets[verdict as usize] += number(packets);
+                stats.bytes[verdict as usize] += number(bytes);
+            }
+        }
+        return Ok(Some(stats));
+    }
+    Ok(None)
+}
+
+fn number(bytes: &[u8]) -> u64 {
+    bytes.try_into().map(u64::from_ne_bytes).unwrap_or_default()
+}
+
+/// The table, also shown by `unload`.
+pub(super) fn table(rows: &[StatusRow]) -> String {
+    let mut table = Table::new(&["interface", "slot", ">id", "program", "held by"]);
+    for row in rows {
+        table.row([
+            row.device.as_str(),
+            slot_name(row.slot),
+            &row.id.to_string(),
+            row.program.as_deref().unwrap_or("?"),
+            &owner(&row.owner),
+        ]);
+        for part in &row.components {
+            let priority = part.priority.map(|p| format!("priority {p}")).unwrap_or_default();
+            let name = format!("=> {}", part.name.as_deref().unwrap_or("?"));
+            table.row(["", "", &part.id.to_string(), &name, &priority]);
+        }
+        if let Some(counts) = &row.packets {
+            let seen: Vec<String> =
+                counts.iter().filter(|(_, n)| **n > 0).map(|(v, n)| format!("{v} {n}")).collect();
+            let seen = if seen.is_empty() { "no packets yet".to_owned() } else { seen.join(", ") };
+            table.row(["", "", "", &paint(DIM, seen)]);
+        }
+    }
+    table.render()
+}
+
+fn owner(owner: &Owner) -> String {
+    match owner {
+        Owner::Hoist { pin } => format!("hoist ({pin})"),
+        Owner::Link { id } => format!("link {id}"),
+        Owner::Netlink => "the interface".to_owned(),
+        Owner::Libxdp => "libxdp's dispatcher".to_owned(),
+        Owner::Unknown { why } => format!("unknown: {why}"),
+    }
+}

@@ -1,0 +1,143 @@
+//! `hoist unload`: take off what hoist loaded, or, by name, what somebody else did.
+
+use std::os::fd::AsFd;
+use std::path::Path;
+use std::sync::Arc;
+
+use hoist_offload::Error;
+use hoist_offload::bpf::kernel::{Expect, Kernel, ObjectKind, XdpMode};
+use hoist_offload::device::{AttachedProgram, Device, Owner, Slot};
+
+use super::args;
+use super::context::Context;
+use super::failure::Failure;
+use super::render::device::{owner_words, slot_name};
+use super::schema::UnloadDocument;
+use super::status;
+
+/// Detaches. Every interface must have something to detach before any is touched.
+///
+/// # Errors
+/// Nothing to detach, or the kernel's refusal.
+pub(super) fn run(cx: &mut Context<'_>, args: &args::Unload) -> Result<(), Failure> {
+    let kernel = cx.kernel("unload")?;
+    let devices = cx.devices(&args.interfaces)?;
+    let mut chosen = Vec::new();
+    for device in &devices {
+        let programs = choose(device, args)?;
+        chosen.extend(programs.into_iter().map(|p| (device, p)));
+    }
+    cx.privilege.require("detach a program", &super::context::LOAD)?;
+    let mut detached = Vec::with_capacity(chosen.len());
+    for (device, program) in chosen {
+        // Before it is gone, for its last counters.
+        let row = status::row(device, program, Some(&kernel))?;
+        detach(&kernel, device, program)?;
+        if !cx.shell.json() {
+            let name = program.name.as_deref().unwrap_or("?");
+            let slot = slot_name(program.slot);
+            let line = format!("{}: {name} (id {}) is off {slot}", device.name, program.id);
+            cx.shell.print(line)?;
+        }
+        if program.owner == Owner::Libxdp {
+            cx.shell.say("note: libxdp's pins stay; 'xdp-loader clean' removes them");
+        }
+        detached.push(row);
+    }
+    if cx.shell.json() {
+        cx.shell.document(&UnloadDocument { schema: "hoist.unload.v1", detached })?;
+    }
+    Ok(())
+}
+
+/// The programs of one interface that the arguments mean.
+fn choose<'d>(
+    device: &'d Device,
+    args: &args::Unload,
+) -> Result<Vec<&'d AttachedProgram>, Failure> {
+    let ours = |p: &&AttachedProgram| matches!(p.owner, Owner::Hoist { .. });
+    let chosen: Vec<&AttachedProgram> = match (args.force, args.id) {
+        (Some(id), _) => device.attached.iter().filter(|p| p.id == id).collect(),
+        (None, Some(id)) => device.attached.iter().filter(ours).filter(|p| p.id == id).collect(),
+        (None, None) => device.attached.iter().filter(ours).collect(),
+    };
+    if !chosen.is_empty() {
+        return Ok(chosen);
+    }
+    let asked = args.force.or(args.id);
+    let held = match asked {
+        Some(id) => device.attached.iter().find(|p| p.id == id),
+        None => device.attached.first(),
+    };
+    Err(match (held, asked) {
+        (Some(program), _) => refuse(device, program),
+        (None, Some(id)) => Failure::input(
+            format!("{}: no program with id {id} is attached", device.name),
+            format!("'hoist status {}' shows what is", device.name),
+        ),
+        (None, None) => Failure::input(
+            format!("{}: nothing is attached", device.name),
+            "'hoist status' shows where something is",
+        ),
+    })
+}
+
+/// Another's program is not taken off without being told to.
+fn refuse(device: &Device, program: &AttachedProgram) -> Failure {
+    let name = program.name.as_deref().unwrap_or("?");
+    let gap = hoist_offload::Gap::new(
+        "not-loaded-by-hoist",
+        format!(
+            "{name} (id {}) on {} was not loaded by hoist: {}",
+            program.id,
+            slot_name(program.slot),
+            owner_words(&program.owner)
+        ),
+    )
+    .remedy(format!("hoist unload {} --force {}", device.name, program.id));
+    let refusal = hoist_offload::Refusal {
+        engine: super::schema::engine_of(program.slot).0,
+        provider: "kernel".to_owned(),
+        gaps: vec![gap],
+    };
+    Failure::Error(Error::Refused {
+        device: device.name.clone(),
+        program: name.to_owned(),
+        refusals: vec![refusal],
+    })
+}
+
+fn detach(
+    kernel: &Arc<dyn Kernel>,
+    device: &Device,
+    program: &AttachedProgram,
+) -> Result<(), Error> {
+    match &program.owner {
+        Owner::Hoist { pin } => {
+            let _ = Path::new(pin);
+            Ok(())
+        }
+        Owner::Link { id } => {
+            if let Some(link) = kernel.open(ObjectKind::Link, *id)? {
+                kernel.link_detach(link.as_fd())?;
+            }
+            Ok(())
+        }
+        Owner::Netlink | Owner::Libxdp | Owner::Unknown { .. } => {
+            let mode = match program.slot {
+                Slot::Hw => XdpMode::Hardware,
+                Slot::Native => XdpMode::Native,
+                Slot::Generic => XdpMode::Generic,
+                slot => {
+                    return Err(Error::Input {
+                        what: format!("{} is not hoist's to empty", slot_name(slot)),
+                        hint: Some("use tc filter del, or bpftool net detach".to_owned()),
+                    });
+                }
+            };
+            let Some(held) = kernel.open(ObjectKind::Program, program.id)? else { return Ok(()) };
+            kernel.netlink_xdp(device.ifindex, None, Some(mode), Expect::Program(held.as_fd()))?;
+            Ok(())
+        }
+    }
+}

@@ -1,0 +1,233 @@
+//! From a file and an interface to a running program, in the steps that the command takes.
+//!
+//! ```text
+//!  Order --read--> Draft --resolve--> Job --Session::plan------> Plan         nothing attached
+//!  (file, set,     (pure)  (kernel       \-Session::attach_all-> attachments  all or none
+//!   maps)                   types)
+//! ```
+//!
+//! [`Order::read`] touches nothing but files; [`Draft::resolve`] asks the host for its types, and
+//! only where the program refers to them; everything after that is the registry's business.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use hoist_offload::attach::{AttachPolicy, Attachment};
+use hoist_offload::bpf::kernel::Kernel;
+use hoist_offload::bpf::module::{Module, ProgramId};
+use hoist_offload::bpf::parse::{SelectError, Selector};
+use hoist_offload::bpf::{analysis, passes};
+use hoist_offload::engine::Job;
+use hoist_offload::plan::{Plan, Wishes};
+use hoist_offload::{Device, Error, Host, Registry};
+
+pub mod codec;
+pub mod contents;
+mod fit;
+pub mod variables;
+
+use contents::Contents;
+
+use crate::suggest;
+
+/// Whether verdicts are counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Counting {
+    /// The program runs as it is.
+    #[default]
+    Never,
+    /// Counted where the pass applies; the program runs either way.
+    IfPossible,
+    /// Counted, or the order is refused.
+    Always,
+}
+
+/// What to run, and what to set before it runs.
+#[derive(Clone, Debug, Default)]
+pub struct Order {
+    /// The object file.
+    pub object: PathBuf,
+    /// Which of its programs.
+    pub selector: Selector,
+    /// Global variables and their values, in text.
+    pub set: Vec<(String, String)>,
+    /// Map contents, from [`Contents::read`].
+    pub contents: Option<Contents>,
+    /// Whether to count verdicts.
+    pub count: Counting,
+    /// Where maps that ask to be pinned by name are pinned.
+    pub pin_root: Option<PathBuf>,
+}
+
+/// A program that was read, chosen and set up, but does not know its kernel yet.
+#[derive(Clone, Debug)]
+pub struct Draft {
+    module: Module,
+    program: ProgramId,
+    order: Order,
+}
+
+impl Order {
+    /// Reads the file, chooses the program and sets its variables. Pure but for reading the file.
+    ///
+    /// # Errors
+    /// [`Error::Input`] naming what is wrong with the file, the selector or a variable.
+    pub fn read(self) -> Result<Draft, Error> {
+        let name = self.object.display().to_string();
+        let bytes = std::fs::read(&self.object).map_err(|error| {
+            input(format!("{name}: {}", io_words(&error)), "the object file comes last, after IF")
+        })?;
+        self.parse(&name, &bytes)
+    }
+
+    /// Like [`Order::read`], for an object that is in memory already.
+    ///
+    /// # Errors
+    /// See [`Order::read`].
+    pub fn parse(self, name: &str, bytes: &[u8]) -> Result<Draft, Error> {
+        let mut module = Module::parse(name, bytes)
+            .map_err(|error| Error::Input { what: format!("{name}: {error}"), hint: None })?;
+        let program = module
+            .select(&self.selector)
+            .map_err(|error| Error::Input { hint: nearest(&error), what: error.to_string() })?;
+        variables::set(&mut module, &self.set)?;
+        Ok(Draft { module, program, order: self })
+    }
+}
+
+impl Draft {
+    /// The module as it stands.
+    #[must_use]
+    pub const fn module(&self) -> &Module {
+        &self.module
+    }
+
+    /// Fits the program to a host's kernel. The kernel's types are read only when the program
+    /// refers to them. `cpus` is the number of possible CPUs of the kernel that will load it; `None`
+    /// when the program is only planned for.
+    ///
+    /// # Errors
+    /// The host could not be asked, the program refers to something its kernel lacks, a map's
+    /// contents do not fit, or verdicts cannot be counted although they must be.
+    pub fn resolve(self, host: &dyn Host, cpus: Option<usize>) -> Result<Job, Error> {
+        let Self { module, program, order } = self;
+        let module = fit::fit(module, host, cpus.is_some())?;
+        let count_verdicts = match order.count {
+            Counting::Never => false,
+            Counting::IfPossible => passes::count::apply(&module, program).is_ok(),
+            Counting::Always => {
+                passes::count::apply(&module, program).map_err(|error| {
+                    input(
+                        format!("{}: verdicts cannot be counted: {error}", module.name),
+                        "leave --count away to run the program as it is",
+                    )
+                })?;
+                true
+            }
+        };
+        let contents = match &order.contents {
+            Some(contents) => contents.bytes_for(&module, cpus)?,
+            None => Default::default(),
+        };
+        Ok(Job {
+            requirements: analysis::requirements(&module, program),
+            program,
+            count_verdicts,
+            pin_root: order.pin_root,
+            contents,
+            module: Arc::new(module),
+        })
+    }
+}
+
+/// A registry at work on one host.
+#[derive(Clone, Debug)]
+pub struct Session<'a> {
+    /// Where facts come from.
+    pub host: &'a dyn Host,
+    /// The kernel, if there is one to load into: not for recordings, nor without privilege.
+    pub kernel: Option<&'a Arc<dyn Kernel>>,
+    /// Engines and drivers.
+    pub registry: &'a Registry,
+}
+
+/// One interface's plan and what runs there.
+#[derive(Debug)]
+pub struct Running {
+    /// Why this engine.
+    pub plan: Plan,
+    /// The program at work.
+    pub attachment: Box<dyn Attachment>,
+}
+
+impl Session<'_> {
+    /// Fits a program to this host.
+    ///
+    /// # Errors
+    /// See [`Draft::resolve`].
+    pub fn job(&self, draft: Draft) -> Result<Job, Error> {
+        let cpus = self.kernel.map(|kernel| kernel.possible_cpus()).transpose()?;
+        draft.resolve(self.host, cpus)
+    }
+
+    /// Plans: proven by loading where there is a kernel, else from facts. Nothing is attached.
+    ///
+    /// # Errors
+    /// The host could not be asked, or loading failed for a reason that is not a refusal.
+    pub fn plan(&self, device: &Device, job: &Job, wishes: &Wishes) -> Result<Plan, Error> {
+        match self.kernel {
+            Some(kernel) => Ok(self.registry.prove(self.host, kernel, device, job, wishes)?.0),
+            None => self.registry.plan(self.host, device, job, wishes),
+        }
+    }
+
+    /// Attaches to every device or to none: when one refuses, those before it are detached.
+    ///
+    /// # Errors
+    /// The first device's refusal or failure. What could not be undone is told to `undone`.
+    pub fn attach_all(
+        &self,
+        devices: &[Device],
+        job: &Job,
+        wishes: &Wishes,
+        policy: &AttachPolicy,
+        mut undone: impl FnMut(&Device, Result<(), Error>),
+    ) -> Result<Vec<Running>, Error> {
+        let kernel = self.kernel.ok_or_else(|| {
+            input("a recorded host cannot run programs".to_owned(), "leave --host away")
+        })?;
+        let mut running: Vec<Running> = Vec::with_capacity(devices.len());
+        for device in devices {
+            match self.registry.attach(self.host, kernel, device, job, wishes, policy) {
+                Ok((plan, attachment)) => running.push(Running { plan, attachment }),
+                Err(error) => {
+                    for (done, before) in running.into_iter().zip(devices).rev() {
+                        undone(before, done.attachment.detach());
+                    }
+                    return Err(error);
+                }
+            }
+        }
+        Ok(running)
+    }
+}
+
+/// The program that was probably meant.
+fn nearest(error: &SelectError) -> Option<String> {
+    let (wanted, have) = match error {
+        SelectError::NoSuchProgram { wanted, have, .. } => (wanted, have),
+        SelectError::NoSuchSection { .. } => return Some("-n names a program".to_owned()),
+        SelectError::Ambiguous { .. } => return None,
+    };
+    let names = have.iter().map(|program| program.split(" (").next().unwrap_or(program));
+    let near = suggest::closest(wanted, names)?;
+    Some(format!("did you mean -n {near}?"))
+}
+
+fn input(what: String, hint: &str) -> Error {
+    Error::Input { what, hint: Some(hint.to_owned()) }
+}
+
+fn io_words(error: &std::io::Error) -> String {
+    error.to_string().split(" (os error").next().unwrap_or_default().to_owned()
+}

@@ -1,0 +1,86 @@
+//! Setting global variables before a program is loaded.
+
+use hoist_offload::Error;
+use hoist_offload::bpf::btf::{Btf, Kind};
+use hoist_offload::bpf::module::{DataSection, Module};
+
+use super::codec::Codec;
+use crate::suggest;
+
+/// One variable of a data section.
+struct Variable {
+    name: String,
+    section: String,
+    type_id: u32,
+    offset: usize,
+    size: u32,
+}
+
+/// Sets variables in `.rodata`, `.data` and `.bss`, by name and in text.
+///
+/// # Errors
+/// [`Error::Input`] when the object has no types, no such variable, or the value does not fit.
+pub fn set(module: &mut Module, assignments: &[(String, String)]) -> Result<(), Error> {
+    if assignments.is_empty() {
+        return Ok(());
+    }
+    if module.btf.is_empty() {
+        return Err(Error::Input {
+            what: format!("{}: variables cannot be set: the object has no BTF", module.name),
+            hint: Some("build it with clang -g".to_owned()),
+        });
+    }
+    let btf = Btf::parse(&module.btf)
+        .map_err(|error| Error::Input { what: format!("{}: {error}", module.name), hint: None })?;
+    let variables = variables(module, &btf);
+    for (name, text) in assignments {
+        let variable = variables.iter().find(|v| v.name == *name).ok_or_else(|| {
+            let names: Vec<&str> = variables.iter().map(|v| v.name.as_str()).collect();
+            Error::Input {
+                what: format!("{}: no variable is called '{name}'", module.name),
+                hint: Some(suggest::instead(name, "variable", &names)),
+            }
+        })?;
+        let codec = Codec::new(Some((&btf, variable.type_id)), variable.size);
+        let bytes = codec.from_text(text).map_err(|why| Error::Input {
+            what: format!("variable '{name}': {why}"),
+            hint: None,
+        })?;
+        write(module, variable, &bytes);
+    }
+    Ok(())
+}
+
+/// The variables of all writable-before-load sections.
+fn variables(module: &Module, btf: &Btf) -> Vec<Variable> {
+    let mut variables = Vec::new();
+    let maps = module.maps.iter().filter(|m| {
+        matches!(m.section, Some(DataSection::Rodata | DataSection::Data | DataSection::Bss))
+    });
+    for map in maps {
+        let Some(section) = btf.find(&map.name, Kind::Datasec) else { continue };
+        for entry in section.variables() {
+            let Some(var) = btf.type_by_id(entry.type_id).filter(|v| v.kind() == Kind::Var) else {
+                continue;
+            };
+            variables.push(Variable {
+                name: var.name().to_owned(),
+                section: map.name.clone(),
+                type_id: var.size_or_type(),
+                offset: entry.offset as usize,
+                size: entry.size,
+            });
+        }
+    }
+    variables
+}
+
+fn write(module: &mut Module, variable: &Variable, bytes: &[u8]) {
+    let Some(map) = module.maps.iter_mut().find(|m| m.name == variable.section) else { return };
+    if map.data.len() < map.value_size as usize {
+        map.data.resize(map.value_size as usize, 0);
+    }
+    if let Some(room) = map.data.get_mut(variable.offset..variable.offset + bytes.len()) {
+        room.copy_from_slice(bytes);
+    }
+}

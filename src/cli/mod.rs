@@ -12,6 +12,7 @@
 
 pub(crate) mod args;
 mod failure;
+mod kept;
 mod privilege;
 pub(crate) mod render;
 mod shell;

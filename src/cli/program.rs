@@ -43,7 +43,11 @@ pub(super) fn wishes(
     args: &ProgramArgs,
     registry: &Registry,
 ) -> Result<(Wishes, Vec<String>), Failure> {
-    let mut wishes = Wishes { choice: args.engine.choice.clone(), accept: args.accept.clone() };
+    let mut wishes = Wishes {
+        choice: args.engine.choice.clone(),
+        accept: args.accept.clone(),
+        replace: args.replace,
+    };
     let Choice::Listed(kinds) = &mut wishes.choice else { return Ok((wishes, Vec::new())) };
     let mut here: Vec<&str> = registry.engines().map(|e| e.kind().name()).collect();
     here.dedup();
@@ -82,14 +86,14 @@ pub(super) fn attach(
     count: Counting,
     keep: bool,
 ) -> Result<Vec<Running>, Failure> {
-    let Attach { interfaces, object, program, replace } = args;
+    let Attach { interfaces, object, program } = args;
     let kernel = cx.kernel("running a program")?;
     let order = order(program, object, count)?;
     let (wishes, absent) = wishes(program, &cx.registry)?;
     let devices = cx.devices(interfaces)?;
     let draft = order.read()?;
     cx.privilege.require("attach a program", &LOAD)?;
-    if replace.is_some() && devices.len() > 1 {
+    if program.replace.is_some() && devices.len() > 1 {
         return Err(Failure::input(
             "--replace names one program, which is on one interface",
             "replace it on one interface at a time",
@@ -99,7 +103,7 @@ pub(super) fn attach(
         cx.shell.warn(absent);
     }
     let keep = keep.then(|| kernel.bpffs("hoist")).transpose()?;
-    let policy = hoist_offload::AttachPolicy { keep, replace: *replace };
+    let policy = hoist_offload::AttachPolicy { keep, ..Default::default() };
     let job = cx.session().job(draft)?;
     if job.count_verdicts != (count != Counting::Never) && !program.no_count && !program.count {
         cx.shell.say("note: verdicts cannot be counted for this program; it runs as it is");

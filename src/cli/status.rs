@@ -11,6 +11,7 @@ use hoist_offload::{Error, Verdict};
 use super::args;
 use super::context::Context;
 use super::failure::Failure;
+use super::kept;
 use super::render::device::slot_name;
 use super::render::style::{DIM, paint};
 use super::render::table::Table;
@@ -24,8 +25,11 @@ const COUNTERS: &str = "hoist_verdicts";
 /// # Errors
 /// An interface that is not there, or a host that cannot be asked.
 pub(super) fn run(cx: &mut Context<'_>, args: &args::Status) -> Result<(), Failure> {
-    let devices = cx.devices(&args.interfaces)?;
+    let mut devices = cx.devices(&args.interfaces)?;
     let kernel = cx.kernel("status").ok();
+    if let Some(kernel) = &kernel {
+        kept::mark(&mut devices, kernel.as_ref());
+    }
     let mut rows = Vec::new();
     for device in &devices {
         for program in &device.attached {

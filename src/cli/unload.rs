@@ -1,19 +1,19 @@
 //! `hoist unload`: take off what hoist loaded, or, by name, what somebody else did.
 
 use std::os::fd::AsFd;
-use std::path::Path;
 use std::sync::Arc;
 
 use hoist_offload::Error;
 use hoist_offload::bpf::kernel::{Expect, Kernel, ObjectKind, XdpMode};
 use hoist_offload::device::{AttachedProgram, Device, Owner, Slot};
+use hoist_offload::pins::Kept;
 
 use super::args;
 use super::context::Context;
 use super::failure::Failure;
 use super::render::device::{owner_words, slot_name};
 use super::schema::UnloadDocument;
-use super::status;
+use super::{kept, status};
 
 /// Detaches. Every interface must have something to detach before any is touched.
 ///
@@ -21,7 +21,8 @@ use super::status;
 /// Nothing to detach, or the kernel's refusal.
 pub(super) fn run(cx: &mut Context<'_>, args: &args::Unload) -> Result<(), Failure> {
     let kernel = cx.kernel("unload")?;
-    let devices = cx.devices(&args.interfaces)?;
+    let mut devices = cx.devices(&args.interfaces)?;
+    let kept = kept::mark(&mut devices, kernel.as_ref());
     let mut chosen = Vec::new();
     for device in &devices {
         let programs = choose(device, args)?;
@@ -32,7 +33,7 @@ pub(super) fn run(cx: &mut Context<'_>, args: &args::Unload) -> Result<(), Failu
     for (device, program) in chosen {
         // Before it is gone, for its last counters.
         let row = status::row(device, program, Some(&kernel))?;
-        detach(&kernel, device, program)?;
+        detach(&kernel, &kept, device, program)?;
         if !cx.shell.json() {
             let name = program.name.as_deref().unwrap_or("?");
             let slot = slot_name(program.slot);
@@ -109,14 +110,15 @@ fn refuse(device: &Device, program: &AttachedProgram) -> Failure {
 
 fn detach(
     kernel: &Arc<dyn Kernel>,
+    kept: &[Kept],
     device: &Device,
     program: &AttachedProgram,
 ) -> Result<(), Error> {
     match &program.owner {
-        Owner::Hoist { pin } => {
-            let _ = Path::new(pin);
-            Ok(())
-        }
+        Owner::Hoist { pin } => match kept::adopt(kernel, kept, device, pin)? {
+            Some(attachment) => attachment.detach(),
+            None => Ok(()),
+        },
         Owner::Link { id } => {
             if let Some(link) = kernel.open(ObjectKind::Link, *id)? {
                 kernel.link_detach(link.as_fd())?;

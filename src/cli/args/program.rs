@@ -60,6 +60,9 @@ pub(crate) struct ProgramArgs {
                      directory on a bpffs, made if need be. Without it such maps are private."
     )]
     pub pin_root: Option<PathBuf>,
+    /// Replace the program with this id, and only that one
+    #[arg(long, value_name = "ID")]
+    pub replace: Option<u32>,
     /// Count packets and bytes per verdict
     #[arg(long, overrides_with = "no_count")]
     pub count: bool,
@@ -80,9 +83,6 @@ pub(crate) struct Attach {
     /// Program options.
     #[command(flatten)]
     pub program: ProgramArgs,
-    /// Replace the program with this id, and only that one
-    #[arg(long, value_name = "ID")]
-    pub replace: Option<u32>,
 }
 
 /// `hoist plan`.

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: GPL-2.0 OR MIT */
+/* The older way of declaring maps, which libbpf 1.x no longer reads. */
+#include "object.h"
+
+struct bpf_map_def {
+	__u32 type, key_size, value_size, max_entries, map_flags;
+};
+
+struct bpf_map_def SEC("maps") packets = { 2, 4, 8, 16, 0 };
+struct bpf_map_def SEC("maps") flows = { 9, 12, 4, 1024, 2 };
+
+SEC("xdp_prog")
+int old(struct xdp_md *ctx)
+{
+	__u32 key[3] = {};
+	__u64 *count = map_lookup_elem(&packets, key);
+
+	if (count)
+		__sync_fetch_and_add(count, 1);
+	map_update_elem(&flows, key, key, 0);
+	return 2;
+}
+
+char _license[] SEC("license") = "GPL";

@@ -1,7 +1,7 @@
 //! A quick look into the kernel's BTF: which of a few names it has, and the ids of functions among
 //! them. Reading it as a whole costs more than everything else that is asked of a host together.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
@@ -51,32 +51,45 @@ fn search(btf: &[u8], wanted: &[&str]) -> Option<Found> {
     })
 }
 
-/// Offsets of whole strings in the string section.
+/// Offsets of whole strings in the string section, in one pass.
 fn find_strings(strings: &[u8], wanted: &[&str]) -> BTreeMap<u32, String> {
-    wanted
-        .iter()
-        .filter_map(|name| {
-            let needle = format!("\0{name}\0");
-            let at = memchr::memmem::find(strings, needle.as_bytes())?;
-            Some((u32::try_from(at + 1).ok()?, (*name).to_owned()))
-        })
-        .collect()
+    let wanted: BTreeSet<&[u8]> = wanted.iter().map(|name| name.as_bytes()).collect();
+    // Nearly all strings fail this, which is cheaper than looking them up.
+    let beginnings: BTreeSet<[u8; 4]> =
+        wanted.iter().filter_map(|name| name.first_chunk().copied()).collect();
+    let beginnings: Vec<[u8; 4]> = beginnings.into_iter().collect();
+    let mut found = BTreeMap::new();
+    let mut start = 0;
+    for end in memchr::memchr_iter(0, strings) {
+        let string = &strings[start..end];
+        let likely = string.first_chunk().is_some_and(|b| beginnings.contains(b));
+        if likely && wanted.contains(string) {
+            let name = String::from_utf8_lossy(string).into_owned();
+            found.extend(u32::try_from(start).map(|offset| (offset, name)));
+        }
+        start = end + 1;
+    }
+    found
 }
 
 /// Walks the types, whose lengths follow from their kinds, counting ids from 1.
 fn find_functions(types: &[u8], offsets: &BTreeMap<u32, String>) -> BTreeMap<String, u32> {
+    // One bit for each remainder of an offset; nearly all functions fail this.
+    let mut likely = [0_u64; 64];
+    let place = |offset: u32| ((offset >> 6 & 63) as usize, 1_u64 << (offset & 63));
+    for offset in offsets.keys() {
+        let (word, bit) = place(*offset);
+        likely[word] |= bit;
+    }
     let mut functions = BTreeMap::new();
     let (mut at, mut id) = (0, 1);
-    let (least, most) = match (offsets.first_key_value(), offsets.last_key_value()) {
-        (Some((least, _)), Some((most, _))) => (*least, *most),
-        _ => return functions,
-    };
     while let (Some(name), Some(info)) = (word(types, at), word(types, at + 4)) {
         let kind = info >> 24 & 0x1f;
         let Some(extra) = extra_bytes(kind, to_usize(info & 0xffff).unwrap_or(0)) else {
             break;
         };
-        if kind == KIND_FUNC && (least..=most).contains(&name) {
+        let (word, bit) = place(name);
+        if kind == KIND_FUNC && likely[word] & bit != 0 {
             functions.extend(offsets.get(&name).map(|name| (name.clone(), id)));
         }
         at += 12 + extra;
@@ -103,4 +116,49 @@ fn word(bytes: &[u8], at: usize) -> Option<u32> {
 
 fn to_usize(number: u32) -> Option<usize> {
     usize::try_from(number).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn btf(types: &[u32], strings: &[u8]) -> Vec<u8> {
+        let mut bytes = MAGIC.to_ne_bytes().to_vec();
+        bytes.extend([1, 0]);
+        let lengths = [types.len() * 4, strings.len()].map(|n| u32::try_from(n).expect("small"));
+        for number in [24, 0, lengths[0], lengths[0], lengths[1]].iter().chain(types) {
+            bytes.extend(number.to_ne_bytes());
+        }
+        bytes.extend(strings);
+        bytes
+    }
+
+    /// Ids count types of every length; a name that is only the tail of another does not count.
+    #[test]
+    fn functions_are_found_with_their_ids() {
+        let kind = |kind: u32, members: u32| kind << 24 | members;
+        let strings = b"\0a_bpf_one\0bpf_one\0bpf_two\0";
+        let types = [
+            [0, kind(1, 0), 4, 32].as_slice(),      // 1: int
+            &[0, kind(4, 2), 8, 1, 1, 0, 1, 1, 32], // 2: struct of two members
+            &[0, kind(13, 1), 0, 0, 1],             // 3: function type
+            &[1, kind(12, 1), 3],                   // 4: function a_bpf_one
+            &[11, kind(12, 1), 3],                  // 5: function bpf_one
+        ]
+        .concat();
+        let found = search(&btf(&types, strings), &["bpf_one", "bpf_two", "bpf_three"]);
+        let found = found.expect("well formed");
+        assert_eq!(found.functions, BTreeMap::from([("bpf_one".to_owned(), 5)]));
+        assert_eq!(found.names, ["bpf_one", "bpf_two"]);
+    }
+
+    #[test]
+    fn malformed_btf_is_refused_or_read_as_far_as_it_goes() {
+        let whole = btf(&[0, 1 << 24, 4, 32, 1, 12 << 24, 1], b"\0f\0");
+        for end in 0..whole.len() {
+            assert!(search(&whole[..end], &["f"]).is_none(), "{end} bytes");
+        }
+        let strange = btf(&[0, 31 << 24, 0, 1, 12 << 24, 1], b"\0f\0");
+        assert_eq!(search(&strange, &["f"]).expect("sections").functions, BTreeMap::new());
+    }
 }

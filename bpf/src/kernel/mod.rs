@@ -17,6 +17,7 @@ pub mod capability;
 mod error;
 #[cfg(feature = "kernel")]
 pub mod ethtool;
+pub mod fake;
 #[cfg(feature = "kernel")]
 mod linux;
 pub mod loader;
@@ -28,6 +29,7 @@ mod types;
 
 pub use capability::Capability;
 pub use error::{KernelError, errno_name, errno_text};
+pub use fake::Fake;
 #[cfg(feature = "kernel")]
 pub use linux::Linux;
 pub use types::{

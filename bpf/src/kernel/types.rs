@@ -69,7 +69,7 @@ pub struct MapSpec<'a> {
 }
 
 /// `enum bpf_cmd` ids that iterate and open objects.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ObjectKind {
     /// Programs.

@@ -5,4 +5,5 @@
 mod attach;
 mod bench;
 mod entries;
+mod likeness;
 mod load;

@@ -1,6 +1,7 @@
 //! What is attached to an interface, slot by slot, and who holds it.
 
 use std::os::fd::AsFd;
+use std::path::Path;
 
 use hoist_bpf::kernel::netlink::filter::{Direction, bpf_filters};
 use hoist_bpf::kernel::{Kernel, KernelError, LinkInfo, ObjectKind, ProgramInfo};
@@ -8,6 +9,8 @@ use hoist_bpf::kernel::{Kernel, KernelError, LinkInfo, ObjectKind, ProgramInfo};
 use super::dispatcher;
 use super::link::Link;
 use crate::device::{AttachedProgram, Owner, Slot};
+use crate::engine::EngineKind;
+use crate::pins;
 
 const BPF_LINK_TYPE_XDP: u32 = 6;
 const BPF_LINK_TYPE_TCX: u32 = 11;
@@ -15,6 +18,12 @@ const BPF_TCX_INGRESS: u32 = 46;
 const BPF_TCX_EGRESS: u32 = 47;
 const EPERM: i32 = 1;
 const EINVAL: i32 = 22;
+
+/// Where a bpffs may be seen: as it is usually mounted, as hoist mounts one, and both again in the
+/// first process's view, since `ip netns exec` hides what is below `/sys`. Only looked at: a host
+/// mounts nothing.
+const PIN_ROOTS: [&str; 4] =
+    ["/sys/fs/bpf", "/run/hoist/bpffs", "/proc/1/root/sys/fs/bpf", "/proc/1/root/run/hoist/bpffs"];
 
 /// Programs in every slot, and the slots that could not be read.
 #[derive(Clone, Debug, Default)]
@@ -92,7 +101,10 @@ fn describe(
     id: u32,
 ) -> AttachedProgram {
     let program = program(kernel, id);
-    let owner = owner(links, link.ifindex, slot, id);
+    let owner = match kept(kernel, link.ifindex, slot, id) {
+        Some(pin) => Owner::Hoist { pin },
+        None => owner(links, link.ifindex, slot, id),
+    };
     let inside = program.as_ref().and_then(|p| dispatcher::components(kernel, p));
     AttachedProgram {
         slot,
@@ -109,6 +121,29 @@ pub(super) fn program(kernel: &dyn Kernel, id: u32) -> Option<ProgramInfo> {
     kernel.program_info(fd.as_fd()).ok()
 }
 
+/// The directory of pins by which an earlier hoist told this program to stay.
+fn kept(kernel: &dyn Kernel, ifindex: u32, slot: Slot, id: u32) -> Option<String> {
+    let engine = match slot {
+        Slot::Hw => EngineKind::Hw,
+        Slot::Native => EngineKind::Native,
+        Slot::Generic => EngineKind::Generic,
+        Slot::TcxIngress | Slot::TcxEgress | Slot::ClsactIngress | Slot::ClsactEgress => {
+            return None;
+        }
+    };
+    let namespace = kernel.network_namespace().ok()?;
+    PIN_ROOTS.iter().find_map(|root| {
+        let directory =
+            pins::directory(&Path::new(root).join(pins::ROOT), namespace, ifindex, engine);
+        let open = |name| kernel.get_pinned(&directory.join(name)).ok().flatten();
+        let held = match open("link") {
+            Some(link) => kernel.link_info(link.as_fd()).ok()?.program_id,
+            None => kernel.program_info(open("program")?.as_fd()).ok()?.id,
+        };
+        (held == id).then(|| directory.display().to_string())
+    })
+}
+
 fn owner(
     links: &Result<Vec<LinkInfo>, KernelError>,
     ifindex: u32,
@@ -117,14 +152,21 @@ fn owner(
 ) -> Owner {
     let kind = match slot {
         Slot::Hw | Slot::Native | Slot::Generic => BPF_LINK_TYPE_XDP,
-        Slot::TcxIngress => BPF_LINK_TYPE_TCX,
-        Slot::TcxEgress => BPF_LINK_TYPE_TCX,
+        Slot::TcxIngress | Slot::TcxEgress => BPF_LINK_TYPE_TCX,
         Slot::ClsactIngress | Slot::ClsactEgress => return Owner::Netlink,
+    };
+    let attach_type = match slot {
+        Slot::TcxIngress => BPF_TCX_INGRESS,
+        Slot::TcxEgress => BPF_TCX_EGRESS,
+        _ => 0,
     };
     match links {
         Ok(links) => links
             .iter()
-            .find(|l| l.kind == kind && l.program_id == program && l.ifindex == ifindex)
+            .find(|l| {
+                (l.kind, l.attach_type, l.program_id, l.ifindex)
+                    == (kind, attach_type, program, ifindex)
+            })
             .map_or(Owner::Netlink, |l| Owner::Link { id: l.id }),
         Err(error) if error.errno == EPERM => {
             Owner::Unknown { why: "CAP_SYS_ADMIN would tell whether a link holds it".to_owned() }

@@ -3,13 +3,13 @@
 //! A refusal that concerns this program on this device becomes a gap with a stable code, the
 //! kernel's words and a remedy; a missing privilege names the capability; anything else is a failure.
 
-use hoist_bpf::kernel::KernelError;
 use hoist_bpf::kernel::loader::LoadError;
+use hoist_bpf::kernel::{Capability, KernelError};
 
 use crate::device::Device;
 use crate::engine::EngineKind;
 use crate::error::{Error, Gap, Refusal};
-use crate::privilege::{Privilege, missing, not_permitted};
+use crate::privilege::{missing, not_permitted};
 use crate::xdp::conditions;
 
 pub(super) const EPERM: i32 = 1;
@@ -97,7 +97,7 @@ impl<'a> Refuser<'a> {
             (None, EPERM) => {
                 return not_permitted(
                     format!("attaching {} to {}", self.program, self.device.name),
-                    &[Privilege::NetAdmin, Privilege::Bpf],
+                    &[Capability::CapNetAdmin, Capability::CapBpf],
                 );
             }
             (None, ENODEV | ENXIO) => {
@@ -156,7 +156,7 @@ impl<'a> Refuser<'a> {
                 if error.errno == EPERM && silent {
                     return not_permitted(
                         format!("loading {}", self.program),
-                        &[Privilege::Bpf, Privilege::NetAdmin],
+                        &[Capability::CapBpf, Capability::CapNetAdmin],
                     );
                 }
                 if !matches!(error.errno, EPERM | EACCES | EINVAL | E2BIG | ENOSPC | ERANGE)
@@ -189,7 +189,7 @@ impl<'a> Refuser<'a> {
         match error.errno {
             EPERM => not_permitted(
                 format!("{} of map {map}", error.operation),
-                &[Privilege::Bpf, Privilege::NetAdmin],
+                &[Capability::CapBpf, Capability::CapNetAdmin],
             ),
             EINVAL | E2BIG | EOPNOTSUPP | ENOTSUPP => {
                 let mut gap = Gap::kernel("map-refused", &error).remedy(
@@ -215,7 +215,9 @@ fn failed(error: KernelError) -> Error {
 /// What would make the verifier change its mind, where its words tell.
 fn verifier_remedy(log: &str) -> Option<String> {
     let unprivileged = ["prohibited", "!root", "leaks addr", "leak pointer", "CAP_PERFMON"];
-    if unprivileged.iter().any(|w| log.contains(w)) && !missing(&[Privilege::Perfmon]).is_empty() {
+    if unprivileged.iter().any(|w| log.contains(w))
+        && !missing(&[Capability::CapPerfmon]).is_empty()
+    {
         return Some(
             "the verifier is stricter without CAP_PERFMON: run with it, or as root".to_owned(),
         );

@@ -7,3 +7,4 @@ mod bench;
 mod entries;
 mod likeness;
 mod load;
+mod ways;

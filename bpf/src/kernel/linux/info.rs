@@ -2,11 +2,12 @@
 #![expect(unsafe_code, reason = "libbpf is a C library")]
 
 use std::ffi::c_int;
-use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use libbpf_rs::libbpf_sys as sys;
 
-use super::sys::{descriptor, done, field_text, size32};
+use super::sys::{NAME_BYTES, descriptor, done, field_text, size32};
+use crate::btf::Btf;
 use crate::kernel::{KernelError, LinkInfo, MapInfo, ObjectKind, ProgramInfo};
 
 const BPF_LINK_TYPE_TRACING: u32 = 2;
@@ -50,7 +51,7 @@ pub(super) fn program(fd: BorrowedFd<'_>) -> Result<ProgramInfo, KernelError> {
     Ok(ProgramInfo {
         id: info.id,
         kind: info.type_,
-        name: field_text(&info.name),
+        name: full_name(fd, &info).unwrap_or_else(|| field_text(&info.name)),
         tag: info.tag.iter().map(|byte| format!("{byte:02x}")).collect(),
         map_ids,
         btf_id: info.btf_id,
@@ -64,6 +65,28 @@ pub(super) fn program(fd: BorrowedFd<'_>) -> Result<ProgramInfo, KernelError> {
         run_time_ns: info.run_time_ns,
         run_count: info.run_cnt,
     })
+}
+
+/// The name of the main function from the program's BTF, where the 15 bytes the kernel keeps may not
+/// be all of it. `None` where there is no BTF or no right to read it.
+fn full_name(fd: BorrowedFd<'_>, info: &sys::bpf_prog_info) -> Option<String> {
+    let cut = info.name.iter().position(|c| *c == 0).unwrap_or(info.name.len()) == NAME_BYTES;
+    if !cut || info.nr_func_info == 0 || info.btf_id == 0 {
+        return None;
+    }
+    // `struct bpf_func_info` of the main function: instruction offset, then BTF type id.
+    let mut record = [0_u32; 2];
+    let mut second = sys::bpf_prog_info {
+        nr_func_info: 1,
+        func_info_rec_size: 8,
+        func_info: record.as_mut_ptr() as u64,
+        ..Default::default()
+    };
+    query(fd, "program", &mut second).ok()?;
+    let btf = open(ObjectKind::Btf, info.btf_id).ok()??;
+    let btf = Btf::from_vec(btf_bytes(btf.as_fd()).ok()?).ok()?;
+    let name = btf.type_by_id(record[1])?.name();
+    (!name.is_empty()).then(|| name.to_owned())
 }
 
 pub(super) fn map(fd: BorrowedFd<'_>) -> Result<MapInfo, KernelError> {
@@ -165,7 +188,8 @@ pub(super) fn open(kind: ObjectKind, id: u32) -> Result<Option<OwnedFd>, KernelE
     // SAFETY: takes a number only.
     match descriptor(unsafe { call(id) }) {
         Ok(fd) => Ok(Some(fd)),
-        Err(libc::ENOENT) => Ok(None),
+        // A link that is still being made has an id but answers EAGAIN.
+        Err(libc::ENOENT | libc::EAGAIN) => Ok(None),
         Err(errno) => Err(KernelError::new(operation, format!("id {id}"), errno)),
     }
 }

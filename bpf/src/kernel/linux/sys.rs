@@ -8,7 +8,7 @@ use std::sync::Once;
 use libbpf_rs::libbpf_sys;
 
 /// `BPF_OBJ_NAME_LEN` without the NUL.
-const NAME_BYTES: usize = 15;
+pub(super) const NAME_BYTES: usize = 15;
 
 /// Keeps libbpf from writing to standard error: what it would print, the caller gets as an error.
 pub(super) fn silence() {

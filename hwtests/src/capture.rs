@@ -140,23 +140,43 @@ impl Capture {
         }
     }
 
-    /// Everything that comes until `count` frames are there or [`wait::PATIENCE`] is over, and then
-    /// whatever more comes within [`wait::SILENCE`]: so that "exactly `count`" can be asserted.
+    /// Waits until `count` frames are there or [`wait::PATIENCE`] is over.
     ///
     /// # Errors
     /// The interface went down or away.
-    pub fn take(&self, count: usize) -> Result<Vec<Captured>, LabError> {
+    pub fn wait_for(&self, count: usize) -> Result<Vec<Captured>, LabError> {
         let end = Instant::now() + wait::PATIENCE;
         let mut frames = Vec::new();
         while frames.len() < count {
             match self.next(end.saturating_duration_since(Instant::now()))? {
                 Some(frame) => frames.push(frame),
-                None => return Ok(frames),
+                None => break,
             }
         }
-        while let Some(frame) = self.next(wait::SILENCE)? {
+        Ok(frames)
+    }
+
+    /// The frames that are there now.
+    ///
+    /// # Errors
+    /// The interface went down or away.
+    pub fn rest(&self) -> Result<Vec<Captured>, LabError> {
+        let mut frames = Vec::new();
+        while let Some(frame) = self.next(Duration::ZERO)? {
             frames.push(frame);
         }
+        Ok(frames)
+    }
+
+    /// Waits for `count` frames and then for [`wait::SILENCE`], so that "exactly `count`" can be
+    /// asserted of what it returns.
+    ///
+    /// # Errors
+    /// The interface went down or away.
+    pub fn take(&self, count: usize) -> Result<Vec<Captured>, LabError> {
+        let mut frames = self.wait_for(count)?;
+        std::thread::sleep(wait::SILENCE);
+        frames.extend(self.rest()?);
         Ok(frames)
     }
 }

@@ -6,10 +6,12 @@
 //! | [`frame`] | building, reading and comparing frames |
 //! | [`capture`] | raw frames out, raw frames in |
 //! | [`socket`] | ordinary sockets inside a namespace |
+//! | [`dut`] | the device under test: hoist's own planning and running on a port |
 //! | [`require`] | whether a test that needs privileges can run here, said by name when not |
 //! | [`wait`] | waiting, never for ever |
 
 pub mod capture;
+pub mod dut;
 pub mod frame;
 pub mod lab;
 pub mod require;

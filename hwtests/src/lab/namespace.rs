@@ -57,6 +57,15 @@ impl Namespace {
         Self::create(Some(Name::reserve(label)?))
     }
 
+    /// A namespace that exists already, by a path such as `/run/netns/NAME` or `/proc/PID/ns/net`.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn open(path: &Path) -> Result<Self, LabError> {
+        let file = File::open(path).map_err(|e| LabError::io("open", path.display(), &e))?;
+        Ok(Self { inner: Arc::new(Inner { descriptor: file.into(), name: None }) })
+    }
+
     fn create(mut name: Option<Name>) -> Result<Self, LabError> {
         // A thread of its own: unshare changes the caller, and the caller's namespace must not leak.
         let made = thread::spawn(move || {

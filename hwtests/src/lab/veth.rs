@@ -107,7 +107,6 @@ impl End {
     /// What can only be said of an interface that exists.
     fn finish(&self, namespace: &Namespace) -> Result<Port, LabError> {
         let port = Port::find(namespace, &self.name)?;
-        port.set_feature("rx-gro", self.gro)?;
         port.set_feature("tx-checksum-ip-generic", self.tx_checksum)?;
         port.set_up(self.up)?;
         for (address, prefix) in &self.addresses {
@@ -145,6 +144,10 @@ impl Veth {
         };
         near.finish(near_namespace)?;
         far.finish(far_namespace)?;
+        // Last: the driver tells the other end that it may transmit by XDP only when GRO is switched
+        // on an end that is up, not when an end with GRO on comes up.
+        wire.near.set_feature("rx-gro", near.gro)?;
+        wire.far.set_feature("rx-gro", far.gro)?;
         if near.up && far.up {
             wire.near.wait_running()?;
             wire.far.wait_running()?;

@@ -1,0 +1,188 @@
+//! The device under test: hoist itself, pointed at a port of the laboratory.
+//!
+//! Everything here happens inside the port's namespace and goes through the same calls as the
+//! command: parse, resolve, requirements, plan, prepare, attach.
+
+use std::collections::BTreeMap;
+use std::error::Error as StdError;
+use std::sync::Arc;
+
+use hoist_bpf::analysis;
+use hoist_bpf::kernel::{Kernel, Linux};
+use hoist_bpf::module::Module;
+use hoist_bpf::parse::Selector;
+use hoist_bpf::resolve::{TargetBtf, resolve};
+use hoist_offload::attach::Effective;
+use hoist_offload::host::LinuxHost;
+use hoist_offload::plan::{Choice, Wishes};
+use hoist_offload::{
+    AttachPolicy, Attachment, Device, EngineKind, Error, Host as _, Job, Plan, Prepared, Registry,
+};
+
+use crate::lab::Port;
+
+/// Why something could not be tried.
+pub type Failure = Box<dyn StdError + Send + Sync>;
+
+/// A port, and all of hoist that a program on it needs.
+#[derive(Debug)]
+pub struct Dut {
+    port: Port,
+    kernel: Arc<dyn Kernel>,
+    host: LinuxHost,
+    registry: Registry,
+    target: TargetBtf,
+}
+
+impl Dut {
+    /// The in-tree engines and drivers, on a port.
+    ///
+    /// # Errors
+    /// The kernel could not be asked about itself.
+    pub fn new(port: &Port) -> Result<Self, Failure> {
+        let kernel: Arc<dyn Kernel> = Arc::new(Linux::new()?);
+        let engines = hoist_drivers::ENGINES.iter().chain(hoist_fallback::ENGINES);
+        let registry = engines.fold(Registry::new(), |registry, engine| registry.engine(*engine));
+        let registry = hoist_drivers::DRIVERS
+            .iter()
+            .fold(registry, |registry, driver| registry.driver(*driver));
+        let target = match kernel.kernel_btf()? {
+            Some(bytes) => TargetBtf::parse(bytes)?,
+            None => TargetBtf::none(),
+        };
+        let host = LinuxHost::new(Arc::clone(&kernel));
+        Ok(Self { port: port.clone(), kernel, host, registry, target })
+    }
+
+    /// The port.
+    #[must_use]
+    pub const fn port(&self) -> &Port {
+        &self.port
+    }
+
+    /// The door to the kernel.
+    #[must_use]
+    pub const fn kernel(&self) -> &Arc<dyn Kernel> {
+        &self.kernel
+    }
+
+    /// An object file, ready to be planned, with its verdicts counted. `program` may be left out
+    /// where the file has one.
+    ///
+    /// # Errors
+    /// The file is not what it should be, or does not fit this kernel.
+    pub fn job(&self, name: &str, object: &[u8], program: Option<&str>) -> Result<Job, Failure> {
+        let module = resolve(&Module::parse(name, object)?, &self.target)?;
+        let selector = Selector { program: program.map(str::to_owned), section: None };
+        let program = module.select(&selector)?;
+        Ok(Job {
+            requirements: analysis::requirements(&module, program),
+            module: Arc::new(module),
+            program,
+            count_verdicts: true,
+            pin_root: None,
+            contents: BTreeMap::new(),
+        })
+    }
+
+    /// One of the programs that come with hoist.
+    ///
+    /// # Errors
+    /// There is none of that name, or it does not fit this kernel.
+    pub fn prebuilt(&self, name: &str) -> Result<Job, Failure> {
+        let program = hoist_bpf::programs::get(name).ok_or(format!("no program {name}"))?;
+        self.job(name, program.object, Some(&format!("xdp_{name}")))
+    }
+
+    /// Does something inside the port's namespace: a devmap resolves indices where it is written.
+    pub fn inside<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
+        self.port.namespace.run(work)
+    }
+
+    /// What hoist knows of the port now.
+    ///
+    /// # Errors
+    /// The port is gone.
+    pub fn device(&self) -> Result<Device, Error> {
+        self.inside(|| self.host.device(&self.port.name))
+    }
+
+    /// Chooses from facts alone.
+    ///
+    /// # Errors
+    /// The host could not be asked.
+    pub fn plan(&self, job: &Job, choice: Choice) -> Result<Plan, Error> {
+        let wishes = Wishes { choice, ..Wishes::default() };
+        let device = self.device()?;
+        self.inside(|| self.registry.plan(&self.host, &device, job, &wishes))
+    }
+
+    /// Loads for one engine, or for the best, without attaching.
+    ///
+    /// # Errors
+    /// Loading failed for a reason that is not a refusal.
+    pub fn prove(
+        &self,
+        job: &Job,
+        choice: Choice,
+    ) -> Result<(Plan, Option<Box<dyn Prepared>>), Error> {
+        let wishes = Wishes { choice, ..Wishes::default() };
+        let device = self.device()?;
+        self.inside(|| self.registry.prove(&self.host, &self.kernel, &device, job, &wishes))
+    }
+
+    /// Loads for one engine without attaching.
+    ///
+    /// # Errors
+    /// The engine refuses, with its gaps in the text, or loading failed.
+    pub fn prepare(&self, job: &Job, engine: EngineKind) -> Result<Box<dyn Prepared>, Failure> {
+        let (plan, prepared) = self.prove(job, Choice::Listed(vec![engine]))?;
+        prepared.ok_or_else(|| format!("{engine} refuses: {:#?}", plan.refusals).into())
+    }
+
+    /// Attaches what was prepared.
+    ///
+    /// # Errors
+    /// The kernel's refusal.
+    pub fn attach(
+        &self,
+        prepared: Box<dyn Prepared>,
+        policy: &AttachPolicy,
+    ) -> Result<Box<dyn Attachment>, Error> {
+        self.inside(|| prepared.attach(policy))
+    }
+
+    /// What is in force, as the kernel says it. (Exclusive, since an attachment may not be asked by
+    /// two threads at once, and this asks from one inside.)
+    ///
+    /// # Errors
+    /// It is no longer attached.
+    pub fn effective(&self, attachment: &mut dyn Attachment) -> Result<Effective, Error> {
+        self.inside(move || attachment.effective())
+    }
+
+    /// Plans, prepares and attaches in one go, as `hoist run` does.
+    ///
+    /// # Errors
+    /// No engine fits, or a failure.
+    pub fn run(&self, job: &Job, choice: Choice) -> Result<(Plan, Box<dyn Attachment>), Error> {
+        self.run_believing(&self.device()?, job, choice)
+    }
+
+    /// The same, with these facts of the port instead of those that hold.
+    ///
+    /// # Errors
+    /// No engine fits, or a failure.
+    pub fn run_believing(
+        &self,
+        device: &Device,
+        job: &Job,
+        choice: Choice,
+    ) -> Result<(Plan, Box<dyn Attachment>), Error> {
+        let wishes = Wishes { choice, ..Wishes::default() };
+        let policy = AttachPolicy::default();
+        self.inside(|| {
+            self.registry.attach(&self.host, &self.kernel, device, job, &wishes, &policy)
+        })
+    }
+}

@@ -136,30 +136,32 @@ fn transmitting_to_a_peer_that_cannot_receive_is_no_silent_loss() {
         let lab = Lab::with(|near| near, |far| far.gro(gro)).unwrap();
         let dut = Dut::new(lab.near()).unwrap();
         let job = dut.prebuilt("swap_tx").unwrap();
-        let frame = Frame::eth(mac(2), mac(1)).payload(&[1; 46]).bytes();
-        let returned = || {
+        // Of five frames that are sent, those that come back at once. Marked, because a veth with GRO
+        // keeps what it was sent until something else wakes it.
+        let returned = |mark: u8| {
             let capture = Capture::open(lab.far()).unwrap();
+            let frame = Frame::eth(mac(2), mac(1)).payload(&[mark; 46]).bytes();
             Sender::open(lab.far()).unwrap().send_many(&frame, 5).unwrap();
             std::thread::sleep(wait::SILENCE);
-            capture.rest().unwrap().len()
+            capture.rest().unwrap().iter().filter(|got| got.bytes.ends_with(&[mark])).count()
         };
 
         let (plan, running) = dut.run(&job, Choice::Auto).unwrap();
         assert!(matches!(gaps(&plan, Native)[..], [("tx-peer-no-napi", ..)]), "{plan:#?}");
-        assert_eq!((running.engine(), returned()), (Generic, 5), "GRO {gro}: chosen");
+        assert_eq!((running.engine(), returned(1)), (Generic, 5), "GRO {gro}: chosen");
         drop(running);
 
         let (plan, running) = dut.run(&job, native()).unwrap();
         let warned = plan.warnings.iter().any(|w| w.code == "tx-peer-no-napi");
         assert!(warned, "forced, it warns: {plan:#?}");
-        assert_eq!(returned(), 0, "GRO {gro}: what the warning is about");
+        assert_eq!(returned(2), 0, "GRO {gro}: what the warning is about");
         drop(running);
 
         let peer = Dut::new(lab.far()).unwrap();
         let (_, receiving) = peer.run(&peer.prebuilt("pass").unwrap(), native()).unwrap();
         let (plan, running) = dut.run(&job, Choice::Auto).unwrap();
         assert_eq!((plan.engine, plan.refusals.len()), (Some(Native), 0), "{plan:#?}");
-        assert_eq!(returned(), 5, "GRO {gro}: remedied");
+        assert_eq!(returned(3), 5, "GRO {gro}: remedied");
         drop((running, receiving));
     }
 }

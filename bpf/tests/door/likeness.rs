@@ -4,7 +4,7 @@ use std::os::fd::{AsFd, OwnedFd};
 
 use hoist_bpf::Insn;
 use hoist_bpf::kernel::fake::FakeInterface;
-use hoist_bpf::kernel::{Expect, Fake, Kernel, KernelError, MapSpec, XdpMode};
+use hoist_bpf::kernel::{Expect, Fake, Kernel, KernelError, MapSpec, ProgramSpec, XdpMode};
 
 use crate::bench::{A, B, Bench, exit, mov, spec};
 
@@ -76,6 +76,43 @@ fn attaching(kernel: &dyn Kernel) -> Vec<String> {
     told_all
 }
 
+fn linking(kernel: &dyn Kernel) -> Vec<String> {
+    let code: [Insn; 2] = [mov(0, 2), exit()];
+    let load = |spec: &ProgramSpec<'_>| kernel.load_program(spec).unwrap();
+    let (one, two) = (load(&spec("one", &code)), load(&spec("two", &code)));
+    let devmap = load(&ProgramSpec { expected_attach_type: 33, ..spec("devmap", &code) });
+    let other = load(&ProgramSpec { kind: 3, expected_attach_type: 0, ..spec("cls", &code) });
+    let link = kernel.link_xdp(one.as_fd(), A, XdpMode::Native).unwrap();
+    let swap = |new: &OwnedFd, old: &OwnedFd| {
+        // Names of links hold their ids, which differ.
+        kernel.link_update(link.as_fd(), new.as_fd(), old.as_fd()).map_err(|e| (e.errno, e.message))
+    };
+    let held = || kernel.link_info(link.as_fd()).unwrap().ifindex;
+    let slots = || kernel.query_xdp(A).unwrap().native.is_some();
+    let path = kernel.bpffs("hoist-likeness").unwrap().join("link");
+    let told_all = vec![
+        format!("{:?}", swap(&two, &two)),
+        format!("{:?}", swap(&two, &one)),
+        format!("{:?}", swap(&two, &two)),
+        format!("{:?}", swap(&devmap, &two)),
+        format!("{:?}", swap(&other, &two)),
+        told(kernel.link_xdp(devmap.as_fd(), B, XdpMode::Native).map(drop)),
+        told(kernel.link_xdp(other.as_fd(), B, XdpMode::Native).map(drop)),
+        told(kernel.link_xdp(one.as_fd(), 4711, XdpMode::Native).map(drop)),
+        format!("{} {}", held(), slots()),
+        format!("{:?}", kernel.pin(link.as_fd(), &path).is_ok()),
+        format!("{:?}", kernel.get_pinned(&path).unwrap().is_some()),
+        format!("{:?}", kernel.link_detach(link.as_fd()).is_ok()),
+        format!("{} {}", held(), slots()),
+        format!("{:?}", swap(&one, &two)),
+        format!("{:?}", kernel.link_detach(link.as_fd()).is_ok()),
+        format!("{:?}", kernel.unpin(&path).is_ok()),
+        format!("{:?}", kernel.get_pinned(&path).unwrap().is_some()),
+    ];
+    kernel.remove_directory(path.parent().unwrap()).unwrap();
+    told_all
+}
+
 fn mapping(kernel: &dyn Kernel) -> Vec<String> {
     let mut told_all = Vec::new();
     let cpus = kernel.possible_cpus().unwrap();
@@ -140,7 +177,7 @@ fn mapping(kernel: &dyn Kernel) -> Vec<String> {
 #[test]
 fn the_fake_does_as_the_kernel_does() {
     let Some(bench) = Bench::new("the_fake_does_as_the_kernel_does") else { return };
-    for scenario in [mapping, attaching] {
+    for scenario in [mapping, attaching, linking] {
         let (real, imagined) = (scenario(&bench.kernel), scenario(&fake()));
         assert_eq!(real.len(), imagined.len());
         let differing: Vec<_> = real.iter().zip(&imagined).filter(|(r, f)| r != f).collect();

@@ -3,21 +3,15 @@
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use super::books::{Link, Program};
-use super::errno::{EBADF, EINVAL, ENODEV, ENOLINK, EOPNOTSUPP, EPERM};
-use super::slots::Change;
+use super::books::Program;
+use super::errno::{EBADF, EINVAL, ENODEV};
 use super::table::Table;
-use super::{Event, Fake, load};
+use super::{Event, Fake, links, load, settings};
 use crate::kernel::{
     Entries, Expect, Kernel, KernelError, LinkInfo, MapInfo, MapSpec, ObjectKind, ProgramInfo,
     ProgramSpec, TestRun, TestRunSpec, XdpMode, XdpSlots,
 };
 
-/// `BPF_LINK_TYPE_XDP`.
-const LINK_XDP: u32 = 6;
-const TCX_INGRESS: u32 = 46;
-const TCX_EGRESS: u32 = 47;
-const MIN_MTU: u32 = 68;
 /// A network namespace has some inode number; the fake has one namespace.
 const NAMESPACE: u64 = 4_026_531_840;
 
@@ -181,22 +175,7 @@ impl Kernel for Fake {
         ifindex: u32,
         mode: XdpMode,
     ) -> Result<OwnedFd, KernelError> {
-        const OPERATION: &str = "BPF_LINK_CREATE";
-        let mut books = self.books();
-        books.may(OPERATION)?;
-        let program = books.behind(program, ObjectKind::Program, OPERATION)?;
-        let id = books.next_id();
-        let change = Change {
-            ifindex,
-            program: Some(program),
-            link: Some(id),
-            mode: Some(mode),
-            only_empty: false,
-            expected: None,
-        };
-        books.change(OPERATION, change)?;
-        books.links.insert(id, Link { program, ifindex, mode });
-        books.hand_out((ObjectKind::Link, id))
+        links::create(&mut self.books(), program, ifindex, mode)
     }
 
     fn link_update(
@@ -205,15 +184,7 @@ impl Kernel for Fake {
         new: BorrowedFd<'_>,
         old: BorrowedFd<'_>,
     ) -> Result<(), KernelError> {
-        const OPERATION: &str = "BPF_LINK_UPDATE";
-        let mut books = self.books();
-        books.may(OPERATION)?;
-        let id = books.behind(link, ObjectKind::Link, OPERATION)?;
-        let new = books.behind(new, ObjectKind::Program, OPERATION)?;
-        let old = books.behind(old, ObjectKind::Program, OPERATION)?;
-        books
-            .update_link(id, new, old)
-            .map_err(|errno| KernelError::new(OPERATION, format!("link {id}"), errno))
+        links::update(&mut self.books(), link, new, old)
     }
 
     fn link_detach(&self, link: BorrowedFd<'_>) -> Result<(), KernelError> {
@@ -231,20 +202,7 @@ impl Kernel for Fake {
         mode: Option<XdpMode>,
         expect: Expect<'_>,
     ) -> Result<Option<String>, KernelError> {
-        const OPERATION: &str = "RTM_SETLINK";
-        let mut books = self.books();
-        books.may(OPERATION)?;
-        let id = |fd| books.behind(fd, ObjectKind::Program, OPERATION);
-        let (only_empty, expected) = match expect {
-            Expect::Empty => (true, None),
-            Expect::Program(old) => (false, Some(id(old)?)),
-            Expect::Anything => (false, None),
-        };
-        let program = program.map(id).transpose()?;
-        let change = Change { ifindex, program, link: None, mode, only_empty, expected };
-        books.change(OPERATION, change)?;
-        books.collect();
-        Ok(None)
+        links::netlink(&mut self.books(), ifindex, program, mode, expect)
     }
 
     fn program_info(&self, program: BorrowedFd<'_>) -> Result<ProgramInfo, KernelError> {
@@ -260,19 +218,7 @@ impl Kernel for Fake {
     }
 
     fn link_info(&self, link: BorrowedFd<'_>) -> Result<LinkInfo, KernelError> {
-        const OPERATION: &str = "BPF_OBJ_GET_INFO_BY_FD";
-        let mut books = self.books();
-        books.may(OPERATION)?;
-        let id = books.behind(link, ObjectKind::Link, OPERATION)?;
-        let gone = || KernelError::new(OPERATION, format!("link {id}"), EBADF);
-        let link = books.links.get(&id).ok_or_else(gone)?;
-        Ok(LinkInfo {
-            id,
-            kind: LINK_XDP,
-            program_id: link.program,
-            ifindex: link.ifindex,
-            ..LinkInfo::default()
-        })
+        links::info(&mut self.books(), link)
     }
 
     fn btf_bytes(&self, btf: BorrowedFd<'_>) -> Result<Vec<u8>, KernelError> {
@@ -299,18 +245,7 @@ impl Kernel for Fake {
     }
 
     fn query_tcx(&self, ifindex: u32, attach_type: u32) -> Result<Vec<u32>, KernelError> {
-        const OPERATION: &str = "BPF_PROG_QUERY";
-        let mut books = self.books();
-        books.may(OPERATION)?;
-        let object = format!("tcx on {}", books.name(ifindex));
-        let refused = |errno| KernelError::new(OPERATION, object, errno);
-        match (books.interfaces.get(&ifindex), attach_type) {
-            _ if !books.tcx => Err(refused(EINVAL)),
-            (Some(interface), TCX_INGRESS) => Ok(interface.given.tcx_ingress.clone()),
-            (Some(interface), TCX_EGRESS) => Ok(interface.given.tcx_egress.clone()),
-            (Some(_), _) => Err(refused(EINVAL)),
-            (None, _) => Err(refused(ENODEV)),
-        }
+        settings::query_tcx(&mut self.books(), ifindex, attach_type)
     }
 
     fn test_run(
@@ -326,44 +261,11 @@ impl Kernel for Fake {
     }
 
     fn set_mtu(&self, ifindex: u32, mtu_bytes: u32) -> Result<(), KernelError> {
-        const OPERATION: &str = "RTM_SETLINK";
-        let mut books = self.books();
-        books.may(OPERATION)?;
-        let object = format!("MTU {mtu_bytes} on {}", books.name(ifindex));
-        let refused = |errno| KernelError::new(OPERATION, object, errno);
-        let Some(interface) = books.interfaces.get_mut(&ifindex) else {
-            return Err(refused(ENODEV));
-        };
-        if mtu_bytes < MIN_MTU {
-            return Err(refused(EINVAL).saying("mtu less than device minimum"));
-        }
-        if mtu_bytes > interface.given.max_mtu_bytes {
-            return Err(refused(EINVAL).saying("mtu greater than device maximum"));
-        }
-        interface.given.mtu_bytes = mtu_bytes;
-        books.journal.push(Event::Mtu { ifindex, bytes: mtu_bytes });
-        Ok(())
+        settings::set_mtu(&mut self.books(), ifindex, mtu_bytes)
     }
 
     fn set_feature(&self, interface: &str, feature: &str, on: bool) -> Result<(), KernelError> {
-        const OPERATION: &str = "ETHTOOL_MSG_FEATURES_SET";
-        let mut books = self.books();
-        books.may(OPERATION)?;
-        let object = format!("{feature} {} on {interface}", if on { "on" } else { "off" });
-        let refused = |errno| KernelError::new(OPERATION, &*object, errno);
-        let named = books.interfaces.values_mut().find(|i| i.given.name == interface);
-        let features = &mut named.ok_or_else(|| refused(ENODEV))?.given.features;
-        match features.get_mut(feature) {
-            None => return Err(refused(EOPNOTSUPP).saying("bit name not found")),
-            Some((now, false)) if *now != on => {
-                let text = "the driver keeps this feature as it is";
-                return Err(refused(EOPNOTSUPP).saying(text));
-            }
-            Some((now, _)) => *now = on,
-        }
-        let (interface, feature) = (interface.to_owned(), feature.to_owned());
-        books.journal.push(Event::Feature { interface, feature, on });
-        Ok(())
+        settings::set_feature(&mut self.books(), interface, feature, on)
     }
 
     fn kernel_btf(&self) -> Result<Option<Vec<u8>>, KernelError> {
@@ -403,31 +305,6 @@ impl Kernel for Fake {
         books.may("rmdir")?;
         books.remove_directory(path);
         books.collect();
-        Ok(())
-    }
-}
-
-impl super::books::Books {
-    /// Compare and swap of a link's program.
-    fn update_link(&mut self, id: u32, new: u32, old: u32) -> Result<(), i32> {
-        let link = self.links.get_mut(&id).ok_or(EBADF)?;
-        if link.ifindex == 0 {
-            return Err(ENOLINK);
-        }
-        if link.program != old {
-            return Err(EPERM);
-        }
-        let (from, to) = (self.programs.get(&old), self.programs.get(&new));
-        let alike = |p: &Program| (p.info.kind, p.expected_attach_type);
-        if from.map(alike) != to.map(alike) {
-            return Err(EINVAL);
-        }
-        link.program = new;
-        let (ifindex, mode) = (link.ifindex, link.mode);
-        if let Some(slot) = self.interfaces.get_mut(&ifindex).and_then(|i| i.slots.get_mut(&mode)) {
-            slot.program = new;
-        }
-        self.journal.push(Event::Attached { ifindex, mode, program: new, link: Some(id) });
         Ok(())
     }
 }

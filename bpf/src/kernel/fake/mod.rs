@@ -14,8 +14,10 @@ use crate::insn::Insn;
 
 mod books;
 mod door;
+mod links;
 mod load;
 mod pins;
+mod settings;
 mod slots;
 mod table;
 

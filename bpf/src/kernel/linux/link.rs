@@ -20,9 +20,13 @@ pub(super) fn attach_xdp(
 ) -> Result<OwnedFd, KernelError> {
     create_xdp(program, ifindex, mode)
         .or_else(|errno| reason::repeat(program, ifindex, mode, errno))
-        .map_err(|(errno, message)| KernelError {
-            message,
-            ..KernelError::new("BPF_LINK_CREATE", route::on(ifindex, "XDP"), errno)
+        .map_err(|(errno, message)| {
+            // Of an interface that is not there, links say "invalid argument".
+            let gone = errno == libc::EINVAL
+                && route::get_link(ifindex).is_err_and(|refusal| refusal.errno == libc::ENODEV);
+            let errno = if gone { libc::ENODEV } else { errno };
+            let object = route::on(ifindex, "XDP");
+            KernelError { message, ..KernelError::new("BPF_LINK_CREATE", object, errno) }
         })
 }
 

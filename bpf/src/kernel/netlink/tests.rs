@@ -1,4 +1,5 @@
 use super::filter::{self, BpfFilter};
+use super::frame::{NLM_F_ACK_TLVS, NLM_F_CAPPED, NLMSGERR_ATTR_MSG, malformed};
 use super::*;
 
 fn frame(kind: u16, flags: u16, sequence: u32, payload: &[u8]) -> Vec<u8> {

@@ -12,6 +12,14 @@ pub struct Prebuilt {
     pub object: &'static [u8],
 }
 
+impl Prebuilt {
+    /// The program to enter: every object holds one named after it, some hold others besides.
+    #[must_use]
+    pub fn program(&self) -> String {
+        format!("xdp_{}", self.name)
+    }
+}
+
 macro_rules! prebuilt {
     ($($name:literal: $summary:literal,)+) => {
         &[$(Prebuilt {

@@ -248,11 +248,14 @@ impl<'m> Claims<'m> {
             true => (at(b.end).contains(Mark::REACHED), at(b.end).contains(Mark::TAKEN)),
             false => (true, true),
         });
-        for end in jumps {
-            let (index, inst) = (end as usize - 1, &function.code[end as usize - 1]);
-            let slot = function.code[..index].iter().map(|i| 1 + u32::from(i.wide_imm.is_some()));
-            let place = Place { function, inst, slot: slot.sum() };
-            self.out.feature(Feature::Loop, self.reached(), Some(place));
+        // One walk over the code for all of them: slots are counted from the start.
+        let (mut slot, mut jumps) = (0, jumps.into_iter().peekable());
+        for (at, inst) in function.code.iter().enumerate() {
+            if jumps.next_if_eq(&(at as u32 + 1)).is_some() {
+                let place = Place { function, inst, slot };
+                self.out.feature(Feature::Loop, self.reached(), Some(place));
+            }
+            slot += 1 + u32::from(inst.wide_imm.is_some());
         }
     }
 

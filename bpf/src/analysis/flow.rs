@@ -166,6 +166,7 @@ impl Graph {
             }
         }
         edges.sort_unstable();
+        edges.dedup();
         edges
     }
 }

@@ -95,14 +95,14 @@ impl<'m> Interp<'m> {
     ) -> Result<Option<State>, Exhausted> {
         let before = self.bytes;
         self.spend(graph.blocks.len())?;
-        let mut at_entry: Vec<Option<State>> = vec![None; graph.blocks.len()];
+        let mut at_entry: Vec<Option<Box<State>>> = vec![None; graph.blocks.len()];
         let mut rounds = vec![0_u8; graph.blocks.len()];
         let mut work = BTreeSet::from([0_u32]);
         let mut exit: Option<State> = None;
-        at_entry[0] = Some(entry);
+        at_entry[0] = Some(Box::new(entry));
         // In the order of the code, so that most joins are complete when they are followed.
         while let Some(block) = work.pop_first() {
-            let Some(mut state) = at_entry[block as usize].clone() else { continue };
+            let Some(mut state) = at_entry[block as usize].as_deref().cloned() else { continue };
             let ways = self.block(id, function, graph, block, &mut state)?;
             for (to, value) in [(ways.next, ways.fallen), (ways.jump, ways.taken)] {
                 let (Some(to), Some(compared)) = (to, value) else { continue };
@@ -119,7 +119,7 @@ impl<'m> Interp<'m> {
                     }
                     None => {
                         self.bytes += next.bytes();
-                        *slot = Some(next);
+                        *slot = Some(Box::new(next));
                         true
                     }
                 };
@@ -304,7 +304,9 @@ impl<'m> Interp<'m> {
 
     /// Follows a helper call; its result.
     fn helper(&mut self, id: i32, args: [Value; 5], state: &mut State) -> Result<Value, Exhausted> {
-        clobber(state, args);
+        if !helper::READ_ONLY.contains(&id) {
+            clobber(state, args);
+        }
         let any = Value::ANY;
         let value = match args[0] {
             Value::Map(map) => Value::MapValue { map, offset: 0 },
@@ -383,6 +385,10 @@ mod helper {
     pub(super) const TIMER_SET_CALLBACK: i32 = 170;
     pub(super) const LOOP: i32 = 181;
     pub(super) const MAP_LOOKUP_PERCPU_ELEM: i32 = 195;
+    /// Those that read what they are pointed to and write nothing: map operations, output to rings,
+    /// checksums, socket lookups, packet stores.
+    pub(super) const READ_ONLY: [i32; 14] =
+        [1, 2, 3, 25, 28, 51, 84, 85, 86, 87, 99, 130, 190, 195];
 }
 
 /// Where a block goes and with what in the register that its last instruction compared.

@@ -44,3 +44,6 @@ pub fn requirements(module: &Module, program: ProgramId) -> Requirements {
         .all(|&main| interp.program(main).is_ok());
     claims::all(module, entry, &closures, interp.marks, followed)
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,6 @@
 //! Registers and the stacks of all live frames at one point of a program.
 
-use super::value::{NO_OFFSET, Value};
+use super::value::{NO_OFFSET, Rest, Value};
 
 /// Bytes of stack one frame may have (`MAX_BPF_STACK`).
 pub(super) const FRAME_BYTES: i32 = 512;
@@ -9,13 +9,14 @@ pub(super) const FRAME_BYTES: i32 = 512;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct State {
     pub(super) regs: [Value; 11],
-    /// Slots of eight bytes, from the top of each frame down; slots beyond the end are unset.
+    /// Slots of four bytes, from the top of each frame down; slots beyond the end are unset. A
+    /// pointer takes two: itself in the lower, [`Value::Upper`] in the upper.
     pub(super) frames: Vec<Vec<Value>>,
 }
 
 /// The slot that holds the byte at `offset` (negative), if it is within a frame.
 fn slot(offset: i32) -> Option<usize> {
-    (-FRAME_BYTES..0).contains(&offset).then_some((-offset - 1) as usize / 8)
+    (-FRAME_BYTES..0).contains(&offset).then_some((-offset - 1) as usize / 4)
 }
 
 impl State {
@@ -43,19 +44,37 @@ impl State {
         size_of::<Self>() + slots * size_of::<Value>() + 64
     }
 
-    /// Reads `bytes` at an offset of a frame.
+    fn slot(&self, frame: u8, offset: i32) -> Value {
+        self.frames
+            .get(usize::from(frame))
+            .zip(slot(offset))
+            .and_then(|(slots, index)| slots.get(index).copied())
+            .unwrap_or(Value::ANY)
+    }
+
+    /// Reads `bytes` at an offset of a frame. The objects are little-endian.
     pub(super) fn load(&self, frame: u8, offset: i32, bytes: u8) -> Value {
-        let Some(slots) = self.frames.get(usize::from(frame)) else { return Value::ANY };
-        let Some(index) = slot(offset) else { return Value::ANY };
-        let value = slots.get(index).copied().unwrap_or(Value::ANY);
-        match value {
-            Value::Unset => Value::ANY,
-            v if bytes == 8 && offset % 8 == 0 => v,
-            // A narrow read of a wide constant, little-endian as the objects are.
+        let low = self.slot(frame, offset);
+        if bytes == 8 {
+            if offset % 8 != 0 {
+                return Value::ANY;
+            }
+            return match (low, self.slot(frame, offset + 4)) {
+                (Value::Const(l), Value::Const(h)) => Value::Const(h << 32 | l),
+                (scalar, Value::Const(0)) if scalar.scalar().is_some() => scalar,
+                (pointer, Value::Upper) => pointer,
+                _ => Value::ANY,
+            };
+        }
+        match low {
             Value::Const(c) => {
-                let shift = offset.rem_euclid(8) * 8;
+                let shift = offset.rem_euclid(4) * 8;
                 let mask = u64::MAX >> (64 - 8 * u32::from(bytes));
                 Value::Const((c >> shift) & mask)
+            }
+            // Constants below 64 lie in the first byte.
+            Value::Scalar { rest, .. } if offset % 4 == 0 && (bytes == 4 || rest < Rest::Any) => {
+                low
             }
             _ => Value::ANY,
         }
@@ -74,7 +93,33 @@ impl State {
         if slots.len() <= index {
             slots.resize(index + 1, Value::Unset);
         }
-        slots[index] = if bytes == 8 && offset % 8 == 0 { value } else { Value::ANY };
+        let scalar = value.scalar();
+        let low = value.map_scalar(|v| Some(v & 0xffff_ffff));
+        match (bytes, scalar) {
+            (8, _) if offset % 8 != 0 => {
+                slots[index] = Value::ANY;
+                if let Some(upper) = index.checked_sub(1) {
+                    slots[upper] = Value::ANY;
+                }
+            }
+            (8, Some((_, rest))) => {
+                slots[index] = low;
+                slots[index - 1] = match value {
+                    Value::Const(c) => Value::Const(c >> 32),
+                    _ if rest < Rest::Any => Value::Const(0),
+                    _ => Value::ANY,
+                };
+            }
+            (8, None) => {
+                slots[index] = value;
+                slots[index - 1] = Value::Upper;
+            }
+            (4, Some((small, Rest::Any))) if !matches!(value, Value::Const(_)) => {
+                slots[index] = Value::Scalar { small, rest: Rest::Any };
+            }
+            (4, Some(_)) => slots[index] = low,
+            _ => slots[index] = Value::ANY,
+        }
     }
 
     /// Forgets constants from an offset of a frame upwards: a helper may have written there.
@@ -112,5 +157,61 @@ impl State {
             }
         }
         changed
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn kept(offset: i32, stored: u8, value: Value, at: i32, loaded: u8) -> Value {
+        let mut state = State::entry();
+        state.store(0, offset, stored, value);
+        state.load(0, at, loaded)
+    }
+
+    #[test]
+    fn what_was_spilled_is_there_when_it_is_filled() {
+        let set = Value::Scalar { small: 0b110, rest: Rest::Closed };
+        let open = Value::Scalar { small: 0b110, rest: Rest::Any };
+        for (offset, stored, value, at, loaded, expected) in [
+            (-8, 8, Value::Ctx, -8, 8, Value::Ctx),
+            (-8, 8, Value::Ctx, -8, 4, Value::ANY),
+            (-8, 8, Value::Ctx, -16, 8, Value::ANY),
+            (-8, 8, Value::Const(0x1_2345_6789), -8, 8, Value::Const(0x1_2345_6789)),
+            (-8, 8, Value::Const(0x1_2345_6789), -4, 4, Value::Const(1)),
+            (-8, 8, Value::Const(0x1_2345_6789), -7, 1, Value::Const(0x67)),
+            (-4, 4, set, -4, 4, set),
+            (-4, 4, open, -4, 4, open),
+            (-4, 4, open, -4, 1, Value::ANY),
+            (-8, 8, set, -8, 8, set),
+            (-8, 8, set, -8, 1, set),
+            (-4, 2, Value::Const(3), -4, 4, Value::ANY),
+            (-12, 8, Value::Ctx, -12, 8, Value::ANY),
+            (-600, 8, Value::Ctx, -600, 8, Value::ANY),
+        ] {
+            let found = kept(offset, stored, value, at, loaded);
+            assert_eq!(found, expected, "{value:?} {offset} {at} {loaded}");
+        }
+    }
+
+    #[test]
+    fn half_a_pointer_is_none() {
+        let mut state = State::entry();
+        state.store(0, -8, 8, Value::Packet);
+        state.store(0, -4, 4, Value::Const(0));
+        assert_eq!(state.load(0, -8, 8), Value::ANY);
+    }
+
+    #[test]
+    fn helpers_may_change_scalars_above_the_pointer_they_get() {
+        let mut state = State::entry();
+        state.store(0, -8, 8, Value::Ctx);
+        state.store(0, -16, 8, Value::Const(1));
+        state.store(0, -24, 8, Value::Const(2));
+        state.clobber(0, -16);
+        assert_eq!(state.load(0, -8, 8), Value::Ctx);
+        assert_eq!(state.load(0, -16, 8), Value::ANY);
+        assert_eq!(state.load(0, -24, 8), Value::Const(2));
     }
 }

@@ -43,6 +43,8 @@ pub(super) enum Value {
     MapValue { map: u32, offset: u32 },
     /// A function's address.
     Func(u32),
+    /// On the stack only: the upper half of the pointer below.
+    Upper,
     /// Several of the above: bits of [`kind`].
     Mixed(u16),
 }
@@ -67,7 +69,7 @@ impl Value {
     /// Which kinds it may be.
     pub(super) const fn kinds(self) -> u16 {
         match self {
-            Self::Unset => 0,
+            Self::Unset | Self::Upper => 0,
             Self::Const(_) | Self::Scalar { .. } => kind::SCALAR,
             Self::Ctx => kind::CTX,
             Self::Packet => kind::PACKET,
@@ -187,6 +189,7 @@ mod tests {
             Value::Stack { frame: 1, offset: -8 },
             Value::MapValue { map: 1, offset: 4 },
             Value::Map(0),
+            Value::Upper,
             Value::Mixed(kind::CTX | kind::SCALAR),
         ];
         for a in all {

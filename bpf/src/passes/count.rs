@@ -72,7 +72,7 @@ pub fn apply(module: &Module, program: ProgramId) -> Result<Counted, PassError> 
     Ok(Counted { module, program, counters: map })
 }
 
-fn counters() -> Map {
+pub(crate) fn counters() -> Map {
     Map {
         name: MAP_NAME.to_owned(),
         kind: BPF_MAP_TYPE_PERCPU_ARRAY,

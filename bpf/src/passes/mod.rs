@@ -25,4 +25,4 @@ pub struct PassError {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -10,5 +10,5 @@ pub static DRIVER: Nic = Nic {
     aliases: &[],
     since: "6.9",
     source: "drivers/net/ethernet/pensando/ionic/ionic_lif.c: ionic_xdp_config",
-    rules: &[Rule::CombinedChannels, Rule::Mtu(3498, When::WithoutFrags)],
+    rules: &[Rule::CombinedChannels, Rule::Mtu(3502, When::WithoutFrags)],
 };

@@ -10,5 +10,5 @@ pub static DRIVER: Nic = Nic {
     aliases: &["mtk_eth_soc"],
     since: "6.0",
     source: "drivers/net/ethernet/mediatek/mtk_eth_soc.c: mtk_xdp_setup",
-    rules: &[Rule::Unmerged("rx-lro"), Rule::Mtu(3498, When::Always)],
+    rules: &[Rule::Unmerged("rx-lro"), Rule::Mtu(3520, When::Always)],
 };

@@ -11,7 +11,7 @@ pub static DRIVER: Nic = Nic {
     since: "5.5",
     source: "drivers/net/ethernet/marvell/mvneta.c: mvneta_xdp_setup",
     rules: &[
-        Rule::Mtu(3498, When::WithoutFrags),
+        Rule::Mtu(3520, When::WithoutFrags),
         Rule::Untold(
             "hardware-buffers",
             "hardware buffer management must be off for native XDP",

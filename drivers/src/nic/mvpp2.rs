@@ -1,8 +1,6 @@
 //! Marvell Armada 7k, 8k. Needs pools per CPU and two transmit queues for each CPU; else it reports no
 //! xdp-features.
 
-use hoist_offload::When;
-
 use crate::rules::{Nic, Rule};
 
 /// See the module.
@@ -11,12 +9,9 @@ pub static DRIVER: Nic = Nic {
     aliases: &[],
     since: "5.9",
     source: "drivers/net/ethernet/marvell/mvpp2/mvpp2_main.c: mvpp2_xdp_setup",
-    rules: &[
-        Rule::Mtu(3498, When::Always),
-        Rule::Untold(
-            "not-enough-queues",
-            "two transmit queues for each CPU and pools per CPU are needed",
-            "ethtool -L {dev} rx N, with N at most the number of CPUs",
-        ),
-    ],
+    rules: &[Rule::Untold(
+        "not-enough-queues",
+        "two transmit queues for each CPU and pools per CPU are needed",
+        "ethtool -L {dev} rx N, with N at most the number of CPUs",
+    )],
 };

@@ -2,7 +2,6 @@
 //! `XDP_REDIRECT`: such frames are dropped as aborted (nfd3/dp.c).
 
 use hoist_bpf::requirements::Feature;
-use hoist_offload::When;
 
 use crate::rules::{Nic, Rule};
 
@@ -14,7 +13,11 @@ pub static DRIVER: Nic = Nic {
     source: "drivers/net/ethernet/netronome/nfp/nfp_net_common.c: nfp_net_xdp_setup_drv",
     rules: &[
         Rule::Lacks(Feature::Redirect),
-        Rule::Mtu(3498, When::Always),
+        Rule::Untold(
+            "mtu-too-large",
+            "a frame must fit one page",
+            "ip link set dev {dev} mtu 1500",
+        ),
         Rule::Untold(
             "not-enough-queues",
             "a transmit ring for each receive ring must be free for XDP",

@@ -26,6 +26,8 @@ pub mod netlink;
 #[cfg(feature = "kernel")]
 pub mod netns;
 mod types;
+#[cfg(feature = "yardstick")]
+pub mod yardstick;
 
 pub use capability::Capability;
 pub use error::{KernelError, errno_name, errno_text};

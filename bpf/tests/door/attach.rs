@@ -1,13 +1,12 @@
 //! Attaching, by link and by netlink, and the kernel's reasons when it refuses.
 
 use std::os::fd::{AsFd, AsRawFd};
-use std::time::{Duration, Instant};
 
 use hoist_bpf::kernel::netlink::filter::{Direction, bpf_filters};
 use hoist_bpf::kernel::netlink::{Builder, Socket};
 use hoist_bpf::kernel::{Expect, Kernel, Linux, ObjectKind, ProgramSpec, XdpMode, XdpSlots};
 
-use crate::bench::{A, B, Bench, exit, mov, spec};
+use crate::bench::{A, B, Bench, exit, mov, settles, spec};
 
 #[test]
 fn a_link_is_created_updated_and_detached() {
@@ -65,6 +64,7 @@ fn a_refused_link_says_why() {
     let error = kernel.link_xdp(program.as_fd(), B, XdpMode::Native).unwrap_err();
     assert_eq!(error.errno, libc::EBUSY);
     assert_eq!(error.message.as_deref(), Some("Can't replace active XDP program with BPF link"));
+    // Other tests have listeners of their own for a moment, and the kernel frees programs late.
     assert!(settles(|| listeners(&kernel) == 0), "the listener was left behind");
 }
 
@@ -76,18 +76,6 @@ fn listeners(kernel: &Linux) -> usize {
     };
     let ids = kernel.ids(ObjectKind::Program).unwrap();
     ids.into_iter().filter_map(named).filter(|listener| *listener).count()
-}
-
-/// Other tests have listeners of their own for a moment, and the kernel frees programs late.
-fn settles(condition: impl Fn() -> bool) -> bool {
-    let deadline = Instant::now() + Duration::from_secs(5);
-    while !condition() {
-        if Instant::now() > deadline {
-            return false;
-        }
-        std::thread::sleep(Duration::from_millis(10));
-    }
-    true
 }
 
 #[test]

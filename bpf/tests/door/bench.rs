@@ -1,6 +1,7 @@
 //! What the tests stand on: privilege, a namespace with a veth pair, tiny programs.
 
 use std::os::fd::{AsFd, OwnedFd};
+use std::time::{Duration, Instant};
 
 use hoist_bpf::Insn;
 use hoist_bpf::kernel::netlink::{Builder, Socket, route};
@@ -67,6 +68,18 @@ pub(crate) fn mov(register: u8, value: i32) -> Insn {
 
 pub(crate) fn exit() -> Insn {
     Insn::new(0x95, 0, 0, 0, 0)
+}
+
+/// Waits for what the kernel does in its own time.
+pub(crate) fn settles(condition: impl Fn() -> bool) -> bool {
+    let deadline = Instant::now() + Duration::from_secs(5);
+    while !condition() {
+        if Instant::now() > deadline {
+            return false;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    true
 }
 
 fn make_pair() {

@@ -1,11 +1,15 @@
 //! Programs, their facts, and running them.
 
-use std::os::fd::AsFd;
+use std::collections::BTreeMap;
+use std::os::fd::{AsFd, AsRawFd};
 
-use hoist_bpf::Insn;
-use hoist_bpf::kernel::{Kernel, ObjectKind, TestRunSpec};
+use hoist_bpf::kernel::loader::{self, LoadSpec};
+use hoist_bpf::kernel::{Fake, Kernel, MapSpec, ObjectKind, TestRunSpec, XdpMode};
+use hoist_bpf::parse::Selector;
+use hoist_bpf::resolve::{TargetBtf, resolve};
+use hoist_bpf::{Insn, Module};
 
-use crate::bench::{A, Bench, XDP, exit, mov, spec};
+use crate::bench::{A, B, BPF_XDP, Bench, XDP, exit, mov, settles, spec};
 
 #[test]
 fn a_program_is_loaded_described_found_and_run() {
@@ -49,25 +53,82 @@ fn a_refused_program_brings_the_whole_log() {
     assert!(error.to_string().contains("R0 !read_ok"), "{error}");
 }
 
+/// Names are cut to 15 bytes; what was cut is read from the program's BTF, if it has any.
+#[test]
+fn long_names_come_back_whole() {
+    let Some(bench) = Bench::new("long_names_come_back_whole") else { return };
+    let bytes = hoist_bpf::programs::get("redirect_devmap").unwrap().object;
+    let module = Module::parse("redirect_devmap.bpf.o", bytes).unwrap();
+    let program = Selector { program: Some("xdp_redirect_devmap".to_owned()), section: None };
+    let program = module.select(&program).unwrap();
+    let module = resolve(&module, &TargetBtf::none()).unwrap();
+    let spec = LoadSpec {
+        module: &module,
+        program,
+        kind: XDP,
+        attach_type: BPF_XDP,
+        bound_to: None,
+        pin_root: None,
+        contents: &BTreeMap::new(),
+    };
+    let kernels: [&dyn Kernel; 2] = [&bench.kernel, &Fake::new()];
+    for kernel in kernels {
+        let loaded = loader::load(kernel, &spec).unwrap();
+        let info = kernel.program_info(loaded.program.as_fd()).unwrap();
+        assert_eq!(info.name, "xdp_redirect_devmap", "{kernel:?}");
+        assert_eq!(info.map_ids.len(), loaded.maps.len());
+    }
+    let code = [mov(0, 2), exit()];
+    let cut = bench.load("a_name_of_more_than_15_bytes", &code);
+    assert_eq!(bench.kernel.program_info(cut.as_fd()).unwrap().name, "a_name_of_more_");
+}
+
+/// `lock *(u64 *)value += 1; return verdict`
+fn counter(map_fd: i32, verdict: i32) -> [Insn; 6] {
+    const PSEUDO_MAP_VALUE: u8 = 2;
+    [
+        Insn::new(0x18, 1, PSEUDO_MAP_VALUE, 0, map_fd),
+        Insn::default(),
+        mov(2, 1),
+        Insn::new(0xdb, 1, 2, 0, 0),
+        mov(0, verdict),
+        exit(),
+    ]
+}
+
 #[test]
 fn live_frames_are_carried_out() {
+    const FRAMES: u32 = 1000;
     let Some(bench) = Bench::new("live_frames_are_carried_out") else { return };
-    let sender = bench.program(3);
+    let kernel = bench.kernel;
+    let array =
+        MapSpec { kind: 2, key_size: 4, value_size: 8, max_entries: 1, ..Default::default() };
+    let counts = kernel.create_map(&array).unwrap();
     // XDP_TX of a frame that "came in" on a leaves through a and so comes in on b, where only a
     // driver that has a program takes frames.
-    let receiver = bench.program(1);
-    let link = bench
-        .kernel
-        .link_xdp(receiver.as_fd(), crate::bench::B, hoist_bpf::kernel::XdpMode::Native)
-        .unwrap();
+    let sender = bench.program(3);
+    let receiver = bench.load("receiver", &counter(counts.as_raw_fd(), 1));
+    let _link = kernel.link_xdp(receiver.as_fd(), B, XdpMode::Native).unwrap();
     let mut context = [0_u8; 24];
     context[4..8].copy_from_slice(&60_u32.to_ne_bytes());
     context[12..16].copy_from_slice(&A.to_ne_bytes());
     let frame = [0xff; 60];
-    let spec =
-        TestRunSpec { data: &frame, context: &context, repeat: 100, live_frames: true, batch: 0 };
-    bench.kernel.test_run(sender.as_fd(), &spec).unwrap();
+    let spec = TestRunSpec {
+        data: &frame,
+        context: &context,
+        repeat: FRAMES,
+        live_frames: true,
+        batch: 0,
+    };
+    let received = || {
+        let value = kernel.map_lookup(counts.as_fd(), &[0; 4], 8).unwrap().unwrap();
+        u64::from_ne_bytes(value.try_into().unwrap())
+    };
+    kernel.test_run(sender.as_fd(), &spec).unwrap();
+    assert!(settles(|| received() == u64::from(FRAMES)), "{} of {FRAMES}", received());
+    let without = TestRunSpec { live_frames: false, repeat: 1, ..spec };
+    assert_eq!(kernel.test_run(sender.as_fd(), &without).unwrap().verdict, 3);
+    assert_eq!(received(), u64::from(FRAMES), "a test run without live frames sends nothing");
     let wrong = TestRunSpec { batch: 100_000, ..spec };
-    assert_eq!(bench.kernel.test_run(sender.as_fd(), &wrong).unwrap_err().errno, libc::E2BIG);
-    drop(link);
+    assert_eq!(kernel.test_run(sender.as_fd(), &wrong).unwrap_err().errno, libc::E2BIG);
 }

@@ -5,6 +5,7 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 
 use super::books::{Books, Program};
 use super::errno::{EBADF, EINVAL, ENOTSUPP};
+use crate::btf::Btf;
 use crate::insn::Insn;
 use crate::kernel::{
     KernelError, MapInfo, MapSpec, ObjectKind, ProgramInfo, ProgramSpec, TestRun, TestRunSpec,
@@ -42,7 +43,7 @@ pub(super) fn program(books: &Books, spec: &ProgramSpec<'_>) -> Result<Program, 
     let slots = u32::try_from(spec.insns.len()).unwrap_or(u32::MAX);
     let info = ProgramInfo {
         kind: spec.kind,
-        name: name(&spec.name),
+        name: full_name(books, spec).unwrap_or_else(|| name(&spec.name)),
         tag: tag(spec.insns),
         map_ids,
         btf_id: btf(books, spec.btf),
@@ -123,6 +124,14 @@ fn btf(books: &Books, fd: Option<BorrowedFd<'_>>) -> u32 {
 fn name(given: &str) -> String {
     let keep = |c: char| if c.is_ascii_alphanumeric() || "_.".contains(c) { c } else { '_' };
     given.chars().take(NAME_BYTES).map(keep).collect()
+}
+
+/// What was cut from a name is in the program's BTF.
+fn full_name(books: &Books, spec: &ProgramSpec<'_>) -> Option<String> {
+    let main = spec.func_info.get(4..8)?.first_chunk()?;
+    let bytes = books.btfs.get(&btf(books, spec.btf))?;
+    let full = Btf::parse(bytes).ok()?.type_by_id(u32::from_ne_bytes(*main))?.name().to_owned();
+    (spec.name.len() >= NAME_BYTES && !full.is_empty()).then_some(full)
 }
 
 /// Equal programs have equal tags; that is all the kernel's hash is used for.

@@ -1,0 +1,1 @@
+//! Live programs on veth pairs.

@@ -8,10 +8,10 @@ use serde_json::Value;
 
 /// What one run of the command printed, and its exit status.
 #[derive(Debug)]
-pub struct Ran {
-    pub out: String,
-    pub err: String,
-    pub code: i32,
+pub(crate) struct Ran {
+    pub(crate) out: String,
+    pub(crate) err: String,
+    pub(crate) code: i32,
 }
 
 impl From<Output> for Ran {
@@ -27,30 +27,30 @@ impl From<Output> for Ran {
 impl Ran {
     /// The same, after a check of the exit status that shows all output when it fails.
     #[track_caller]
-    pub fn code(self, code: i32) -> Self {
+    pub(crate) fn code(self, code: i32) -> Self {
         assert_eq!(self.code, code, "stdout:\n{}\nstderr:\n{}", self.out, self.err);
         self
     }
 
     /// The document on stdout, held against its schema.
     #[track_caller]
-    pub fn document(&self) -> Value {
+    pub(crate) fn document(&self) -> Value {
         valid(&serde_json::from_str(&self.out).unwrap_or_else(|e| panic!("{e}: {self:?}")))
     }
 
     /// The documents on stdout, one per line, each held against its schema.
     #[track_caller]
-    pub fn lines(&self) -> Vec<Value> {
+    pub(crate) fn lines(&self) -> Vec<Value> {
         self.out.lines().map(|line| valid(&serde_json::from_str(line).unwrap())).collect()
     }
 }
 
-pub fn root() -> PathBuf {
+pub(crate) fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }
 
 /// The command, in the repository's root, as if from a pipe.
-pub fn command(args: &[&str]) -> Command {
+pub(crate) fn command(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_hoist"));
     command.args(args).current_dir(root()).stdin(Stdio::null());
     for name in ["NO_COLOR", "CLICOLOR", "CLICOLOR_FORCE", "TERM", "COLUMNS"] {
@@ -59,13 +59,13 @@ pub fn command(args: &[&str]) -> Command {
     command
 }
 
-pub fn hoist(args: &[&str]) -> Ran {
+pub(crate) fn hoist(args: &[&str]) -> Ran {
     command(args).output().unwrap().into()
 }
 
 /// A document that its own schema admits.
 #[track_caller]
-pub fn valid(document: &Value) -> Value {
+pub(crate) fn valid(document: &Value) -> Value {
     let name = document["schema"].as_str().unwrap_or_else(|| panic!("no schema: {document}"));
     let path = root().join(format!("docs/schemas/{name}.json"));
     let schema = std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{name}: {e}"));
@@ -81,7 +81,7 @@ pub fn valid(document: &Value) -> Value {
 
 /// Text that must be what a file under tests/screens holds. `HOIST_BLESS=1` writes the file.
 #[track_caller]
-pub fn screen(name: &str, text: &str) {
+pub(crate) fn screen(name: &str, text: &str) {
     let path = root().join(format!("tests/screens/{name}.txt"));
     for line in text.lines() {
         assert!(line.chars().count() <= 100, "{name}: more than 100 columns: {line}");
@@ -99,12 +99,12 @@ pub fn screen(name: &str, text: &str) {
 
 /// A recorded host with one interface of each sample kind.
 #[derive(Debug)]
-pub struct Recorded {
+pub(crate) struct Recorded {
     file: tempfile::NamedTempFile,
 }
 
 impl Recorded {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let [near, far] = sample::veth_pair("veth0", "veth1");
         let devices = vec![
             near,
@@ -117,22 +117,22 @@ impl Recorded {
         Self::of(FakeHost::with_devices(devices).recording().clone())
     }
 
-    pub fn of(recording: Recording) -> Self {
+    pub(crate) fn of(recording: Recording) -> Self {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), recording.to_json()).unwrap();
         Self { file }
     }
 
-    pub fn report() -> HostReport {
+    pub(crate) fn report() -> HostReport {
         sample::report()
     }
 
-    pub fn path(&self) -> &str {
+    pub(crate) fn path(&self) -> &str {
         self.file.path().to_str().unwrap()
     }
 
     /// Runs the command on the recorded host.
-    pub fn hoist(&self, args: &[&str]) -> Ran {
+    pub(crate) fn hoist(&self, args: &[&str]) -> Ran {
         let mut all = vec!["--host", self.path()];
         all.extend(args);
         hoist(&all)
@@ -140,7 +140,7 @@ impl Recorded {
 }
 
 /// Path of an object that comes with hoist, as seen from the root.
-pub fn object(name: &str) -> String {
+pub(crate) fn object(name: &str) -> String {
     let path = format!("bpf/prebuilt/{name}.bpf.o");
     assert!(Path::new(&root().join(&path)).exists(), "{path}");
     path

@@ -22,7 +22,7 @@ fn help_screens_are_as_recorded() {
 fn completions_and_man_pages_come_from_the_definition() {
     for shell in ["bash", "zsh", "fish"] {
         let script = hoist(&["completion", shell]).code(0).out;
-        assert!(script.contains("unload") && script.contains("--netns"), "{shell}");
+        assert!(script.contains("unload") && script.contains("netns"), "{shell}");
     }
     let page = hoist(&["man"]).code(0).out;
     assert!(page.contains(".TH hoist 1") && page.contains("Exit status"), "{page}");

@@ -1,5 +1,6 @@
 //! One interface as text.
 
+use hoist_offload::bpf::requirements::Need;
 use hoist_offload::capability::{Answer, Capabilities, Condition, Severity, When};
 use hoist_offload::device::{
     AttachedProgram, Device, Owner, Peer, PeerInfo, RxMetadata, Slot, XdpFeatures, XdpInfo,
@@ -282,10 +283,12 @@ fn capabilities(engine: &Capabilities, verbose: bool) -> String {
         "kernel" => String::new(),
         vendor => format!(" ({vendor})"),
     };
+    // Helpers and map types are those of the kernel: the host's list has them.
+    let telling = |need: &Need| verbose || !matches!(need, Need::Helper(_) | Need::MapType(_));
     let lacks: Vec<String> = engine
         .answers
         .iter()
-        .filter(|a| a.answer == Answer::No)
+        .filter(|a| a.answer == Answer::No && telling(&a.need))
         .map(|a| names::need(&a.need))
         .collect();
     let mut text = format!(

@@ -140,6 +140,21 @@ impl Dut {
         prepared.ok_or_else(|| format!("{engine} refuses: {:#?}", plan.refusals).into())
     }
 
+    /// Loads what shall replace a program of ours that runs: the slot may be held, as it is by us.
+    ///
+    /// # Errors
+    /// The engine refuses, or loading failed.
+    pub fn prepare_replacement(
+        &self,
+        job: &Job,
+        engine: EngineKind,
+    ) -> Result<Box<dyn Prepared>, Failure> {
+        let device = self.device()?;
+        let engine =
+            self.registry.engines().find(|e| e.kind() == engine).ok_or("no such engine")?;
+        Ok(self.inside(|| engine.prepare(&self.kernel, &device, job))?)
+    }
+
     /// Attaches what was prepared.
     ///
     /// # Errors

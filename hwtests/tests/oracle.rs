@@ -89,8 +89,10 @@ fn attach(kernel: &Arc<dyn Kernel>, port: &Port, by: By) -> Vec<OwnedFd> {
         By::Ip(mode) => {
             let object = tempfile::NamedTempFile::new().unwrap();
             std::fs::write(object.path(), programs::get("pass").unwrap().object).unwrap();
-            let arguments = ["link", "set", "dev", &port.name, mode, "object"];
-            run(Command::new("ip").args(arguments).arg(object.path()).args(["section", "xdp"]));
+            // iproute2 leaves directories on the first bpffs that it finds; this one goes with it.
+            let script = "mount -t bpf bpf /sys/fs/bpf && exec ip link set dev \"$@\"";
+            let shell = ["--mount", "sh", "-c", script, "ip", &port.name, mode, "object"];
+            run(Command::new("unshare").args(shell).arg(object.path()).args(["section", "xdp"]));
             vec![]
         }
         By::Bpftool(mode) => {

@@ -113,6 +113,9 @@ impl<'d> Elf<'d> {
         }
         let sections = header.sections(endian, data).map_err(not_elf)?;
         let symbols = sections.symbols(endian, data, elf::SHT_SYMTAB).map_err(not_elf)?;
+        if symbols.is_empty() {
+            return Err(ParseError::NotBpf { what: "has no symbol table (is it stripped?)" });
+        }
         Ok(Self { data, endian, sections, symbols })
     }
 

@@ -50,7 +50,37 @@ pub(crate) fn all() -> Vec<Object> {
             read_into(&mut objects, &out, &format!("{name} -mcpu={cpu}"));
         }
     }
+    variants(here, dir.path(), &mut objects);
     objects
+}
+
+/// The same sources made into objects in other ways: without BTF, with DWARF, by libbpf's linker.
+fn variants(here: &Path, dir: &Path, objects: &mut Vec<Object>) {
+    let source = here.join("tests/objects/functions.bpf.c");
+    let linked = ["functions", "core", "kconfig", "ksyms"]
+        .map(|name| here.join(format!("tests/objects/{name}.bpf.o")).display().to_string());
+    let out = dir.join("variants");
+    std::fs::create_dir_all(&out).expect("a directory in a temporary directory");
+    let clang = ["-target", "bpf", "-O2", "-Wno-unused", "-c"];
+    let runs: [(&str, &str, Vec<&str>); 3] = [
+        ("no-btf.o", "clang-14", [&clang[..], &["-g0", "-o"]].concat()),
+        ("dwarf.o", "clang-14", [&clang[..], &["-g", "-o"]].concat()),
+        ("linked.o", "bpftool", vec!["gen", "object"]),
+    ];
+    for (name, program, arguments) in runs {
+        let mut command = Command::new(program);
+        command.args(arguments).arg(out.join(name));
+        if program == "bpftool" {
+            command.args(&linked)
+        } else {
+            command.arg(&source)
+        };
+        match command.status() {
+            Ok(status) => assert!(status.success(), "{command:?}"),
+            Err(_) => println!("not compared: {name}: {program} is not installed"),
+        }
+    }
+    read_into(objects, &out, "variants");
 }
 
 fn build(script: &Path, flag: Option<&str>, out: &Path, [clang, strip, cpu]: [&str; 3]) {

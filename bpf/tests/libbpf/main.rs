@@ -15,7 +15,8 @@ use hoist_bpf::{Insn, btf};
 use yardstick::Yardstick;
 
 /// Objects libbpf 1.x does not take, by the end of their label, and the step it stops at.
-const REFUSED: [(&str, &str); 2] = [("/legacy.bpf.o", "open"), ("/iproute2.bpf.o", "open")];
+const REFUSED: [(&str, &str); 3] =
+    [("/legacy.bpf.o", "open"), ("/iproute2.bpf.o", "open"), ("/sections.bpf.o", "open")];
 
 /// What the running kernel knows.
 struct Kernel {

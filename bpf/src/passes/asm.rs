@@ -28,6 +28,16 @@ pub(super) const fn add_imm(dst: u8, imm: i32) -> Insn {
     Insn::new(class::ALU64 | alu::ADD, dst, 0, 0, imm)
 }
 
+/// `dst -= src`, 64 bits.
+pub(super) const fn sub(dst: u8, src: u8) -> Insn {
+    Insn::new(class::ALU64 | X | alu::SUB, dst, src, 0, 0)
+}
+
+/// `dst = *(u32 *)(src + off)`.
+pub(super) const fn load32(dst: u8, src: u8, off: i16) -> Insn {
+    Insn::new(class::LDX | mode::MEM | size::W, dst, src, off, 0)
+}
+
 /// `dst = *(u64 *)(src + off)`.
 pub(super) const fn load64(dst: u8, src: u8, off: i16) -> Insn {
     Insn::new(class::LDX | mode::MEM | size::DW, dst, src, off, 0)

@@ -74,6 +74,10 @@ pub(super) fn invent(module: &mut Module) {
     btf.extend(types.into_iter().flat_map(u32::to_ne_bytes));
     btf.extend(strings);
     module.btf = btf;
+    // Strings of lines would lie in the section that is missing.
+    for line in &mut module.lines {
+        line.strings = None;
+    }
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 
 mod attach;
 mod bench;
+mod count;
 mod entries;
 mod likeness;
 mod load;

@@ -3,7 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
 
 use std::collections::BTreeMap;
-use std::net::Ipv6Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
@@ -50,11 +51,14 @@ fn registry() -> Registry {
 /// One of the programs that come with hoist.
 fn job(object: &str, program: Option<&str>) -> Job {
     let bytes = programs::get(object).unwrap().object;
-    let module = Module::parse(object, bytes).unwrap();
+    job_of(&Module::parse(object, bytes).unwrap(), program)
+}
+
+fn job_of(module: &Module, program: Option<&str>) -> Job {
     let selector = Selector { program: program.map(str::to_owned), section: None };
     let program = module.select(&selector).unwrap();
     let btf = std::fs::read("/sys/kernel/btf/vmlinux").unwrap();
-    let module = resolve(&module, &TargetBtf::parse(btf).unwrap()).unwrap();
+    let module = resolve(module, &TargetBtf::parse(btf).unwrap()).unwrap();
     let requirements: Requirements = analysis::requirements(&module, program);
     Job {
         module: Arc::new(module),
@@ -436,4 +440,100 @@ fn program_arrays_start_filled() {
             assert_eq!((stats.of(Verdict::Pass), stats.of(Verdict::Drop)), (3, 2), "{engine:?}");
         }
     });
+}
+
+const PACKAGED: &str = "/usr/lib/x86_64-linux-gnu/bpf";
+
+/// The objects that Debian's xdp-tools and libxdp install, as they are, with counting: all of them
+/// run in both modes.
+#[test]
+fn packaged_objects_run() {
+    const OBJECTS: [&str; 13] = [
+        "xdpfilt_alw_all.o",
+        "xdpfilt_alw_eth.o",
+        "xdpfilt_alw_ip.o",
+        "xdpfilt_alw_tcp.o",
+        "xdpfilt_alw_udp.o",
+        "xdpfilt_dny_all.o",
+        "xdpfilt_dny_eth.o",
+        "xdpfilt_dny_ip.o",
+        "xdpfilt_dny_tcp.o",
+        "xdpfilt_dny_udp.o",
+        "xsk_def_xdp_prog.o",
+        "xsk_def_xdp_prog_5.3.o",
+        "xdp-dispatcher.o",
+    ];
+    let files: Vec<PathBuf> = OBJECTS.iter().map(|o| Path::new(PACKAGED).join(o)).collect();
+    let paths: Vec<&Path> = files.iter().map(PathBuf::as_path).collect();
+    if !require::veth_and_files("packaged_objects_run", &paths) {
+        return;
+    }
+    let lab = Lab::pair().unwrap();
+    lab.near().namespace.run(|| {
+        let kernel = kernel();
+        let host = LinuxHost::new(Arc::clone(&kernel));
+        let device = host.device("v0").unwrap();
+        for file in &files {
+            let module = Module::parse(&file.display().to_string(), &std::fs::read(file).unwrap());
+            let module = module.unwrap();
+            for program in &module.programs {
+                for (engine, _) in ENGINES {
+                    let wishes =
+                        Wishes { choice: Choice::Listed(vec![engine.kind()]), ..Wishes::default() };
+                    let job = job_of(&module, Some(&program.name));
+                    let attached = registry().attach(
+                        &host,
+                        &kernel,
+                        &device,
+                        &job,
+                        &wishes,
+                        &AttachPolicy::default(),
+                    );
+                    if let Err(error) = attached {
+                        panic!("{} {} {}: {error:?}", file.display(), program.name, engine.kind());
+                    }
+                }
+            }
+        }
+    });
+}
+
+/// Unmodified filters do what their map says. The names are those of the policy for what the map does
+/// not hold: `alw` drops the addresses in it and passes others, `dny` passes only those in it.
+#[test]
+fn packaged_filters_do_what_their_map_says() {
+    /// `MAP_FLAG_SRC` and the other low bits of xdp-filter's map values; the rest counts packets.
+    const EVERY_FLAG: u64 = 0x3f;
+    let filters = [("xdpfilt_alw_ip.o", (4, 3)), ("xdpfilt_dny_ip.o", (3, 4))];
+    let files = filters.map(|(name, _)| Path::new(PACKAGED).join(name));
+    let paths = [files[0].as_path(), files[1].as_path()];
+    if !require::veth_and_files("packaged_filters_do_what_their_map_says", &paths) {
+        return;
+    }
+    for ((name, (dropped, passed)), file) in filters.into_iter().zip(&files) {
+        let module = Module::parse(name, &std::fs::read(file).unwrap()).unwrap();
+        for (engine, _) in ENGINES {
+            let lab = Lab::pair().unwrap();
+            let (listed, sender) = (frame(&lab), Sender::open(lab.far()).unwrap());
+            let other = Frame::eth(lab.far().mac, lab.near().mac)
+                .ipv4(Ipv4Addr::new(10, 0, 0, 9), Lab::NEAR)
+                .udp(1000, 2000)
+                .bytes();
+            let stack = Capture::open(lab.near()).unwrap();
+            lab.near().namespace.run(|| {
+                let policy = AttachPolicy::default();
+                let running = attach(engine, "v0", &job_of(&module, None), &policy);
+                let filter = running.map("filter_ipv4").unwrap();
+                let cpus = kernel().possible_cpus().unwrap();
+                filter.update(&Lab::FAR.octets(), &EVERY_FLAG.to_ne_bytes().repeat(cpus)).unwrap();
+                sender.send_many(&listed, 4).unwrap();
+                sender.send_many(&other, 3).unwrap();
+                let stats = counted(&*running, 7);
+                let verdicts = (stats.of(Verdict::Drop), stats.of(Verdict::Pass));
+                assert_eq!(verdicts, (dropped, passed), "{name} {engine:?}");
+                assert_eq!(stack.take(passed as usize).unwrap().len(), passed as usize);
+                assert!(stack.next(MOMENT).unwrap().is_none(), "{name} {engine:?}");
+            });
+        }
+    }
 }

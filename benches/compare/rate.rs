@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
 use hoist_benches::meter::Length;
 use hoist_benches::pairs::interleaved;
@@ -13,8 +14,12 @@ use hoist_hwtests::lab::Lab;
 
 use crate::world::{Outcome, World};
 
-/// Pairs of trials: each takes two seconds.
-const PAIRS: usize = 11;
+/// Pairs of trials. Many short ones rather than few long ones: a machine's mood outlasts a trial.
+const PAIRS: usize = 21;
+
+/// One trial.
+const LENGTH: Length =
+    Length { warm_up: Duration::from_millis(100), window: Duration::from_millis(400) };
 
 /// The same object attached by hoist and by iproute2.
 pub(crate) fn against_iproute2(world: &World) -> Outcome<()> {
@@ -68,7 +73,7 @@ fn trial(world: &World) -> Outcome<Trial> {
         let kernel = Arc::new(Linux::new()?);
         let generator = Generator::new(kernel, world.far().ifindex, frame.bytes())?;
         let never = AtomicBool::new(false);
-        Ok(measure(&generator, Length::default(), &never, || counter.packets())?)
+        Ok(measure(&generator, LENGTH, &never, || counter.packets())?)
     });
     let trial = trial?;
     if trial.lost() > 0 {

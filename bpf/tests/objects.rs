@@ -27,7 +27,9 @@ fn map<'m>(module: &'m Module, name: &str) -> &'m Map {
 
 #[test]
 fn selectors_pick_one_program_or_say_what_there_is() {
-    let cases: [(&[u8], Option<&str>, Option<&str>, Result<&str, &str>); 12] = [
+    type Case = (&'static [u8], Option<&'static str>, Option<&'static str>, Outcome);
+    type Outcome = Result<&'static str, &'static str>;
+    let cases: [Case; 12] = [
         (LEGACY, None, None, Ok("old")),
         (FUNCTIONS, Some("two"), None, Ok("two")),
         (FUNCTIONS, None, Some("xdp.frags/three"), Ok("three")),

@@ -54,6 +54,9 @@ pub enum State {
     },
     /// It is held by the interface itself, in a network namespace that cannot be asked from here.
     Elsewhere,
+    /// Its pins are being written, or the process that wrote them was killed. The next program that
+    /// stays on the interface takes the directory over.
+    Unfinished,
 }
 
 /// The directory for one program.
@@ -138,7 +141,7 @@ impl Kept {
             });
         }
         let Some(program) = kernel.get_pinned(&self.program())? else {
-            return Ok(State::Dead { why: "its program is no longer pinned".to_owned() });
+            return Ok(State::Unfinished);
         };
         if self.namespace != kernel.network_namespace()? {
             return Ok(State::Elsewhere);
@@ -191,6 +194,7 @@ pub(crate) fn write<'a>(
     let all = || -> Result<(), KernelError> {
         kernel.remove_directory(directory)?;
         kernel.make_directory(&directory.join("maps"))?;
+        pin(program, PathBuf::from("program"))?;
         for map in maps {
             let Some(id) = map.id() else { continue };
             let opened = kernel.open(hoist_bpf::kernel::ObjectKind::Map, id)?;
@@ -198,7 +202,6 @@ pub(crate) fn write<'a>(
                 pin(fd.as_fd(), Path::new("maps").join(pin_name(&map.def().name)))?;
             }
         }
-        pin(program, PathBuf::from("program"))?;
         // Last: a link outlives this process from here on.
         link.map_or(Ok(()), |link| pin(link, PathBuf::from("link")))
     };

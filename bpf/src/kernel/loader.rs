@@ -306,3 +306,6 @@ fn fill_program_slots(
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -51,6 +51,8 @@ impl XdpAttachment {
 
     /// Pins everything, so that the program outlives this process.
     pub(super) fn keep(&mut self, root: &Path) -> Result<(), Error> {
+        // Leftovers do no harm; should sweeping fail, pinning will say why.
+        drop(pins::sweep(&*self.kernel, root));
         let namespace = self.kernel.network_namespace()?;
         let directory = pins::directory(root, namespace, self.device.ifindex, self.kind);
         self.pin(&directory)?;

@@ -11,6 +11,7 @@ mod layout;
 mod loadable;
 mod raw;
 mod types;
+pub mod value;
 
 pub use error::BtfError;
 pub(crate) use loadable::loadable;

@@ -20,10 +20,7 @@ const ATTACH: [(&str, &str); 2] = [
 
 /// Asks by trial for the sections that `known` leaves open.
 pub(super) fn probe(kernel: &dyn Kernel, capabilities: u64, known: Sections) -> Sections {
-    let held = system::capabilities(capabilities);
-    let perfmon = held["CAP_PERFMON"] || held["CAP_SYS_ADMIN"];
-    let bpf = held["CAP_BPF"] || held["CAP_SYS_ADMIN"];
-    let trial = Trial { kernel, perfmon, privileged: perfmon && bpf && held["CAP_NET_ADMIN"] };
+    let trial = Trial::new(kernel, &system::capabilities(capabilities));
     let helpers = |section: Option<Findings>, kind| {
         Some(section.unwrap_or_else(|| trial::helpers(&trial, kind, 1..=names::LAST_HELPER)))
     };

@@ -7,7 +7,7 @@ use hoist_bpf::insn::Insn;
 use hoist_bpf::kernel::KernelError;
 use hoist_bpf::names;
 
-use super::{EXIT, Findings, Trial, call, no, telling, unknown, unsettled, yes};
+use super::{EXIT, Findings, PERFMON, Trial, call, no, telling, unknown, yes};
 use crate::host::report::Finding;
 
 /// `r0 = r1`.
@@ -22,20 +22,37 @@ const DENIALS: [&str; 4] = [
     "helper call is not allowed in probe",
 ];
 
-/// Helpers that the kernel hides from processes without `CAP_PERFMON` (`bpf_base_func_proto`).
-const PERFMON: [&str; 12] = [
-    "bpf_probe_read",
-    "bpf_probe_read_str",
-    "bpf_probe_read_user",
-    "bpf_probe_read_user_str",
-    "bpf_probe_read_kernel",
-    "bpf_probe_read_kernel_str",
-    "bpf_trace_printk",
-    "bpf_trace_vprintk",
+/// Helpers that Linux 6.18 hides from processes without `CAP_PERFMON` (`bpf_base_func_proto` and what
+/// it calls), seen by asking with and without it.
+const HIDDEN: [&str; 28] = [
+    "bpf_copy_from_user",
+    "bpf_copy_from_user_task",
+    "bpf_find_vma",
+    "bpf_get_branch_snapshot",
+    "bpf_get_current_comm",
     "bpf_get_current_task",
     "bpf_get_current_task_btf",
+    "bpf_get_task_stack",
+    "bpf_perf_event_read",
+    "bpf_perf_event_read_value",
+    "bpf_probe_read_kernel",
+    "bpf_probe_read_kernel_str",
+    "bpf_probe_read_user",
+    "bpf_probe_read_user_str",
+    "bpf_send_signal",
+    "bpf_send_signal_thread",
+    "bpf_skc_to_mptcp_sock",
+    "bpf_skc_to_tcp6_sock",
+    "bpf_skc_to_tcp_request_sock",
+    "bpf_skc_to_tcp_sock",
+    "bpf_skc_to_tcp_timewait_sock",
+    "bpf_skc_to_udp6_sock",
+    "bpf_skc_to_unix_sock",
+    "bpf_snprintf",
     "bpf_snprintf_btf",
     "bpf_task_pt_regs",
+    "bpf_trace_printk",
+    "bpf_trace_vprintk",
 ];
 
 /// Asks for each of the helpers in `ids`.
@@ -49,7 +66,7 @@ pub(in super::super) fn helpers(
         let number = i32::try_from(id).unwrap_or(i32::MAX);
         let finding = match trial.load(program_type, &[call(number), READ_R1, EXIT]) {
             Ok(_) => yes("a call loads"),
-            Err(error) => judge(&error, &name, trial.perfmon),
+            Err(error) => judge(trial, &error, &name),
         };
         (name, finding)
     })
@@ -58,23 +75,25 @@ pub(in super::super) fn helpers(
 
 /// Any complaint of the verifier other than a denial is about the arguments, which it checks only
 /// for helpers that the program type has.
-fn judge(error: &KernelError, name: &str, perfmon: bool) -> Finding {
+fn judge(trial: &Trial<'_>, error: &KernelError, name: &str) -> Finding {
     match telling(error) {
         Some(line) if DENIALS.iter().any(|d| line.contains(d)) => {
-            if !perfmon && PERFMON.contains(&name) {
-                unknown(format!("{line}; CAP_PERFMON would tell more"))
+            if trial.lacks(PERFMON) && HIDDEN.contains(&name) {
+                unknown(format!("{line}; {PERFMON} would tell more"))
             } else {
                 no(line)
             }
         }
         Some("R1 !read_ok") => yes("a call is accepted"),
         Some(line) => yes(line),
-        None => unsettled(error),
+        None => trial.unsettled(error),
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use hoist_bpf::kernel::Linux;
+
     use super::*;
     use crate::capability::Answer;
 
@@ -88,39 +107,49 @@ mod tests {
         }
     }
 
+    fn judged(capabilities: &[&str], error: &KernelError, name: &str) -> Answer {
+        let kernel = Linux::new().expect("opening asks for nothing");
+        let held = capabilities.iter().map(|name| ((*name).to_owned(), true)).collect();
+        judge(&Trial::new(&kernel, &held), error, name).answer
+    }
+
     /// Kernels changed the wording of a denial twice; every wording counts, and nothing else does.
     #[test]
     fn verifier_lines_are_judged() {
         let stats = "processed 0 insns (limit 1000000) max_states_per_insn 0 total_states 0";
         let denied = |line: &str| format!("0: R1=ctx() R10=fp0\n0: (85) call x#9\n{line}\n{stats}");
         let cases = [
-            (22, denied("unknown func bpf_skb_store_bytes#9"), true, Answer::No),
-            (22, denied("invalid func unknown#9999"), true, Answer::No),
+            (22, denied("unknown func bpf_skb_store_bytes#9"), Answer::No),
+            (22, denied("invalid func unknown#9999"), Answer::No),
             (
                 22,
                 denied("program of this type cannot use helper bpf_skb_store_bytes#9"),
-                true,
                 Answer::No,
             ),
-            (13, denied("R2 !read_ok"), true, Answer::Yes),
-            (22, denied("kernel subsystem misconfigured verifier"), true, Answer::Yes),
-            (22, String::new(), true, Answer::Unknown),
-            (22, format!("0: (85) call x#9\n{stats}"), true, Answer::Unknown),
-            (1, String::new(), true, Answer::Unknown),
-            (12, String::new(), true, Answer::Unknown),
+            (13, denied("R2 !read_ok"), Answer::Yes),
+            (22, denied("kernel subsystem misconfigured verifier"), Answer::Yes),
+            (22, String::new(), Answer::Unknown),
+            (22, format!("0: (85) call x#9\n{stats}"), Answer::Unknown),
+            (1, String::new(), Answer::Unknown),
+            (12, String::new(), Answer::Unknown),
         ];
-        for (errno, log, perfmon, expected) in cases {
-            let found = judge(&error(errno, &log), "bpf_skb_store_bytes", perfmon);
-            assert_eq!(found.answer, expected, "errno {errno}, log {log:?}");
+        for (errno, log, expected) in cases {
+            let found = judged(&[], &error(errno, &log), "bpf_skb_store_bytes");
+            assert_eq!(found, expected, "errno {errno}, log {log:?}");
         }
     }
 
     /// Without `CAP_PERFMON` a denial of a tracing helper says nothing about the kernel.
     #[test]
     fn a_missing_capability_is_not_a_missing_helper() {
-        let log = "program of this type cannot use helper bpf_trace_printk#6";
-        let judged = |perfmon| judge(&error(22, log), "bpf_trace_printk", perfmon).answer;
-        assert_eq!(judged(true), Answer::No);
-        assert_eq!(judged(false), Answer::Unknown);
+        let error = error(22, "program of this type cannot use helper bpf_trace_printk#6");
+        let cases = [
+            (["CAP_BPF", "CAP_NET_ADMIN"].as_slice(), Answer::Unknown),
+            (&["CAP_BPF", "CAP_PERFMON"], Answer::No),
+            (&["CAP_SYS_ADMIN"], Answer::No),
+        ];
+        for (held, expected) in cases {
+            assert_eq!(judged(held, &error, "bpf_trace_printk"), expected, "{held:?}");
+        }
     }
 }

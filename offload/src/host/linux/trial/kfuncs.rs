@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use hoist_bpf::insn::Insn;
 
-use super::{EXIT, Findings, SCHED_CLS, Trial, XDP, no, telling, unknown, unsettled, yes};
+use super::{EXIT, Findings, SCHED_CLS, Trial, XDP, no, telling, unknown, yes};
 use crate::host::report::Finding;
 
 const BPF_PSEUDO_KFUNC_CALL: u8 = 2;
@@ -70,7 +70,7 @@ fn call(trial: &Trial<'_>, name: &str, id: u32) -> Finding {
         Err(error) => match telling(&error) {
             Some(line) if DENIALS.iter().any(|d| line.contains(d)) => no(line),
             Some(line) => yes(line),
-            None => unsettled(&error),
+            None => trial.unsettled(&error),
         },
     }
 }

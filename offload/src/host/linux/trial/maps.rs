@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use hoist_bpf::kernel::{KernelError, MapSpec};
 use hoist_bpf::names;
 
-use super::{EINVAL, Findings, Trial, no, unknown, unsettled, yes};
+use super::{EINVAL, Findings, Trial, no, yes};
 use crate::host::report::Finding;
 
 const BPF_F_NO_PREALLOC: u32 = 1;
@@ -80,14 +80,14 @@ pub(in super::super) fn map_types(trial: &Trial<'_>, struct_ops: Option<&Finding
                 ..MapSpec::default()
             };
             let finding = match row.4 {
-                Extra::None => judge(create(trial, spec)),
-                Extra::Flags(flags) => judge(create(trial, MapSpec { flags, ..spec })),
-                Extra::Inner => with(&inner, |inner| {
-                    judge(create(trial, MapSpec { inner: Some(inner), ..spec }))
+                Extra::None => judge(trial, create(trial, spec)),
+                Extra::Flags(flags) => judge(trial, create(trial, MapSpec { flags, ..spec })),
+                Extra::Inner => with(trial, &inner, |inner| {
+                    judge(trial, create(trial, MapSpec { inner: Some(inner), ..spec }))
                 }),
-                Extra::Btf => with(&btf, |btf| {
+                Extra::Btf => with(trial, &btf, |btf| {
                     let btf = Some((btf, 1, 1));
-                    judge(create(trial, MapSpec { btf, flags: BPF_F_NO_PREALLOC, ..spec }))
+                    judge(trial, create(trial, MapSpec { btf, flags: BPF_F_NO_PREALLOC, ..spec }))
                 }),
             };
             (names::map_type(row.0), finding)
@@ -112,20 +112,21 @@ fn create(trial: &Trial<'_>, spec: MapSpec<'_>) -> Result<(), KernelError> {
 }
 
 fn with(
+    trial: &Trial<'_>,
     prerequisite: &Result<std::os::fd::OwnedFd, KernelError>,
     ask: impl FnOnce(BorrowedFd<'_>) -> Finding,
 ) -> Finding {
     match prerequisite {
         Ok(fd) => ask(fd.as_fd()),
-        Err(error) => unknown(format!("what the map type needs was refused: {}", error.cause())),
+        Err(error) => trial.unsettled(error),
     }
 }
 
-fn judge(result: Result<(), KernelError>) -> Finding {
+fn judge(trial: &Trial<'_>, result: Result<(), KernelError>) -> Finding {
     match result {
         Ok(()) => yes("created"),
         Err(error) if error.errno == EINVAL => no(error.cause()),
-        Err(error) => unsettled(&error),
+        Err(error) => trial.unsettled(&error),
     }
 }
 

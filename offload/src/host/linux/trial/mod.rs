@@ -34,20 +34,65 @@ pub(super) const XDP: u32 = 6;
 const BPF_XDP: u32 = 37;
 /// Enough for the few instructions of a trial with the verifier's comment.
 const LOG_BYTES: usize = 2048;
+const NET_ADMIN: &str = "CAP_NET_ADMIN";
+const PERFMON: &str = "CAP_PERFMON";
 const EPERM: i32 = 1;
 const EINVAL: i32 = 22;
 
 /// What every trial needs.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub(super) struct Trial<'k> {
-    pub(super) kernel: &'k dyn Kernel,
-    /// Whether the process holds `CAP_PERFMON`, without which the kernel hides some helpers.
-    pub(super) perfmon: bool,
-    /// Whether it holds everything that loading any type of program asks for.
-    pub(super) privileged: bool,
+    kernel: &'k dyn Kernel,
+    /// Capabilities that some loads ask for and the process does not hold.
+    missing: Vec<&'static str>,
 }
 
-impl Trial<'_> {
+impl<'k> Trial<'k> {
+    /// Trials by a process that holds these capabilities.
+    pub(super) fn new(kernel: &'k dyn Kernel, held: &BTreeMap<String, bool>) -> Self {
+        let has = |name: &str| held.get(name).copied().unwrap_or(false);
+        // Loading asked for CAP_SYS_ADMIN before the finer ones existed, and it still will do.
+        let lacks = |name: &&str| !has(name) && (*name == NET_ADMIN || !has("CAP_SYS_ADMIN"));
+        Self {
+            kernel,
+            missing: ["CAP_BPF", NET_ADMIN, PERFMON].into_iter().filter(lacks).collect(),
+        }
+    }
+
+    /// Whether the kernel may hide something for want of a capability.
+    fn lacks(&self, capability: &str) -> bool {
+        self.missing.contains(&capability)
+    }
+
+    /// An error that says nothing about the question.
+    fn unsettled(&self, error: &KernelError) -> Finding {
+        if error.errno != EPERM {
+            return unknown(error.cause());
+        }
+        let operation = &error.operation;
+        if self.missing.is_empty() {
+            unknown(format!(
+                "{operation} is not permitted although CAP_BPF, {NET_ADMIN} and {PERFMON} are held"
+            ))
+        } else {
+            let missing = self.missing.join(", ");
+            unknown(format!("{operation} is not permitted; {missing} would tell"))
+        }
+    }
+
+    /// A load that either works or is refused: no error number but `EINVAL`, or a verifier's line,
+    /// is conclusive.
+    fn by_success<T>(&self, result: Result<T, KernelError>) -> Finding {
+        match result {
+            Ok(_) => yes("accepted"),
+            Err(error) => match telling(&error) {
+                Some(line) => no(line),
+                None if error.errno == EINVAL => no(error.cause()),
+                None => self.unsettled(&error),
+            },
+        }
+    }
+
     /// Loads code as an XDP or SCHED_CLS program under a GPL-compatible licence, asking for the
     /// verifier's words.
     fn load(&self, kind: u32, insns: &[Insn]) -> Result<OwnedFd, KernelError> {
@@ -106,31 +151,6 @@ pub(super) fn unknown(detail: impl Into<String>) -> Finding {
     Finding { answer: Answer::Unknown, evidence: Evidence::trial(detail) }
 }
 
-/// A load that either works or is refused: no error number but `EINVAL`, or a verifier's line,
-/// is conclusive.
-fn by_success<T>(result: Result<T, KernelError>) -> Finding {
-    match result {
-        Ok(_) => yes("accepted"),
-        Err(error) => match telling(&error) {
-            Some(line) => no(line),
-            None if error.errno == EINVAL => no(error.cause()),
-            None => unsettled(&error),
-        },
-    }
-}
-
-/// An error that says nothing about the question.
-fn unsettled(error: &KernelError) -> Finding {
-    if error.errno == EPERM {
-        unknown(format!(
-            "{} is not permitted; CAP_BPF with CAP_NET_ADMIN and CAP_PERFMON would tell",
-            error.operation
-        ))
-    } else {
-        unknown(error.cause())
-    }
-}
-
 /// The verifier's line that says why, unless it only prints instructions, states or statistics.
 fn telling(error: &KernelError) -> Option<&str> {
     let log = error.log.as_deref()?;
@@ -139,6 +159,8 @@ fn telling(error: &KernelError) -> Option<&str> {
             && !line.starts_with("processed ")
             && !line.starts_with("verification time ")
             && !line.starts_with("stack depth ")
+            && !line.starts_with("cur state: ")
+            && !line.starts_with("old state: ")
             && !line.starts_with(|c: char| c.is_ascii_digit())
     })
 }

@@ -3,7 +3,7 @@
 use hoist_bpf::kernel::ProgramSpec;
 use hoist_bpf::names;
 
-use super::{EINVAL, EPERM, EXIT, Findings, Trial, no, telling, unsettled, yes};
+use super::{EINVAL, EPERM, EXIT, Findings, Trial, no, telling, yes};
 use crate::host::report::Finding;
 
 const BPF_F_SLEEPABLE: u32 = 1 << 4;
@@ -73,10 +73,10 @@ fn probe(trial: &Trial<'_>, &(kind, expected_attach_type, flags): &Row) -> Findi
             Some(line) => yes(line),
             None if error.errno == ENOTSUPP => yes("the type is known; no structure was named"),
             None if matches!(error.errno, EINVAL | E2BIG) => no(error.cause()),
-            None if error.errno == EPERM && trial.privileged => {
+            None if error.errno == EPERM && trial.missing.is_empty() => {
                 no("not permitted although every capability it asks for is held")
             }
-            None => unsettled(&error),
+            None => trial.unsettled(&error),
         },
     }
 }

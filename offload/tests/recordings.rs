@@ -19,17 +19,17 @@ fn synthetic() -> [(&'static str, Recording); 2] {
     [
         (
             "synthetic-server.json",
-            made_up("a server with two 100G cards", vec![
-                sample::mlx5("ens1f0np0", 2),
-                sample::ice("ens2f0", 3),
-            ]),
+            made_up(
+                "a server with two 100G cards",
+                vec![sample::mlx5("ens1f0np0", 2), sample::ice("ens2f0", 3)],
+            ),
         ),
         (
             "synthetic-small.json",
-            made_up("a virtual machine's NIC and a desktop's", vec![
-                sample::virtio("ens3", 2),
-                sample::e1000e("eno1", 3),
-            ]),
+            made_up(
+                "a virtual machine's NIC and a desktop's",
+                vec![sample::virtio("ens3", 2), sample::e1000e("eno1", 3)],
+            ),
         ),
     ]
 }

@@ -35,6 +35,8 @@ pub(super) struct Link {
     /// 0 once detached.
     pub(super) ifindex: u32,
     pub(super) mode: XdpMode,
+    /// For links to a function of another program: that program and the function's BTF id.
+    pub(super) function: Option<(u32, u32)>,
 }
 
 #[derive(Debug)]

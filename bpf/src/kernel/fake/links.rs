@@ -10,6 +10,8 @@ use crate::kernel::{Expect, KernelError, LinkInfo, ObjectKind, XdpMode};
 
 /// `BPF_LINK_TYPE_XDP`.
 const LINK_XDP: u32 = 6;
+/// `BPF_LINK_TYPE_TRACING`.
+const LINK_TRACING: u32 = 2;
 
 pub(super) fn create(
     books: &mut Books,
@@ -30,7 +32,23 @@ pub(super) fn create(
         expected: None,
     };
     books.change(OPERATION, change)?;
-    books.links.insert(id, Link { program, ifindex, mode });
+    books.links.insert(id, Link { program, ifindex, mode, function: None });
+    books.hand_out((ObjectKind::Link, id))
+}
+
+pub(super) fn extend(
+    books: &mut Books,
+    program: BorrowedFd<'_>,
+    target: u32,
+    function: u32,
+) -> Result<OwnedFd, KernelError> {
+    const OPERATION: &str = "BPF_LINK_CREATE";
+    books.may(OPERATION)?;
+    let program = books.behind(program, ObjectKind::Program, OPERATION)?;
+    let target = books.program(target)?.info.id;
+    let id = books.next_id();
+    let function = Some((target, function));
+    books.links.insert(id, Link { program, ifindex: 0, mode: XdpMode::Native, function });
     books.hand_out((ObjectKind::Link, id))
 }
 
@@ -55,11 +73,14 @@ pub(super) fn info(books: &mut Books, link: BorrowedFd<'_>) -> Result<LinkInfo, 
     let id = books.behind(link, ObjectKind::Link, OPERATION)?;
     let gone = || KernelError::new(OPERATION, format!("link {id}"), EBADF);
     let link = books.links.get(&id).ok_or_else(gone)?;
+    let (target_id, target_btf_id) = link.function.unwrap_or_default();
     Ok(LinkInfo {
         id,
-        kind: LINK_XDP,
+        kind: if link.function.is_some() { LINK_TRACING } else { LINK_XDP },
         program_id: link.program,
         ifindex: link.ifindex,
+        target_id,
+        target_btf_id,
         ..LinkInfo::default()
     })
 }

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -204,6 +205,20 @@ impl Fake {
         if let Some(interface) = self.books().interfaces.get_mut(&ifindex) {
             change(&mut interface.given);
         }
+    }
+
+    /// Lets a program replace a function (by BTF id) of the program `target`, as libxdp does in its
+    /// dispatcher, until the descriptor is dropped.
+    ///
+    /// # Errors
+    /// There is no such program.
+    pub fn extend(
+        &self,
+        program: BorrowedFd<'_>,
+        target: u32,
+        function: u32,
+    ) -> Result<OwnedFd, KernelError> {
+        links::extend(&mut self.books(), program, target, function)
     }
 
     /// What is in the XDP slots of an interface; empty slots for an unknown one.

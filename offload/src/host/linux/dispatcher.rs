@@ -74,6 +74,12 @@ fn priorities(bytes: &[u8]) -> Option<Vec<u32>> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::fd::AsRawFd;
+
+    use hoist_bpf::insn::Insn;
+    use hoist_bpf::kernel::fake::Fake;
+    use hoist_bpf::kernel::{MapSpec, ProgramSpec};
+
     use super::*;
 
     fn rodata(header: [u8; 4], priorities: &[u32]) -> Vec<u8> {
@@ -83,6 +89,57 @@ mod tests {
         let flags = [0_u32; MAX_PROGRAMS];
         let words = actions.into_iter().chain(runs).chain(flags);
         header.into_iter().chain(words.flat_map(u32::to_ne_bytes)).collect()
+    }
+
+    /// A dispatcher as libxdp leaves it: two programs in it, attached in the reverse order, and one
+    /// elsewhere.
+    #[test]
+    fn programs_inside_are_listed_in_the_order_they_run() {
+        let kernel = Fake::new();
+        let config = rodata([MAGIC, 2, 2, 0], &[20, 50]);
+        let map = kernel
+            .create_map(&MapSpec {
+                name: "xdp_disp.rodata".to_owned(),
+                kind: BPF_MAP_TYPE_ARRAY,
+                key_size: 4,
+                value_size: u32::try_from(config.len()).expect("small"),
+                max_entries: 1,
+                ..MapSpec::default()
+            })
+            .expect("a map");
+        kernel.map_update(map.as_fd(), &[0; 4], &config, 0).expect("a value");
+        let load = |name: &str| {
+            let code = [
+                Insn::new(0x18, 1, 1, 0, map.as_raw_fd()),
+                Insn::default(),
+                Insn::new(0xb7, 0, 0, 0, 2),
+                Insn::new(0x95, 0, 0, 0, 0),
+            ];
+            let spec = ProgramSpec {
+                name: name.to_owned(),
+                kind: 6,
+                insns: &code,
+                license: "GPL".to_owned(),
+                ..ProgramSpec::default()
+            };
+            let program = kernel.load_program(&spec).expect("a program");
+            let info = kernel.program_info(program.as_fd()).expect("its facts");
+            (program, info)
+        };
+        let (_dispatcher, dispatcher) = load(NAME);
+        let (_other, other) = load("other");
+        let (first, second, stranger) = (load("first"), load("second"), load("stranger"));
+        let _links = [
+            kernel.extend(second.0.as_fd(), dispatcher.id, 31),
+            kernel.extend(first.0.as_fd(), dispatcher.id, 30),
+            kernel.extend(stranger.0.as_fd(), other.id, 30),
+        ];
+        let found = components(&kernel, &dispatcher).expect("a dispatcher");
+        let found: Vec<_> = found.iter().map(|c| (c.id, c.name.as_deref(), c.priority)).collect();
+        let expected =
+            [(first.1.id, Some("first"), Some(20)), (second.1.id, Some("second"), Some(50))];
+        assert_eq!(found, expected);
+        assert_eq!(components(&kernel, &other), None);
     }
 
     #[test]

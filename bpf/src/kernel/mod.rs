@@ -8,7 +8,9 @@
 //! root.
 //!
 //! Objects are held as [`OwnedFd`]. As in the kernel, the last holder closes: dropping a link's
-//! descriptor detaches it unless it is pinned.
+//! descriptor detaches it unless it is pinned. The last holder may be someone else for a moment (a
+//! process being started holds copies until it executes, a lister of links holds each in turn), so
+//! whoever must know that a link is detached calls [`Kernel::link_detach`] first.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};

@@ -63,7 +63,10 @@ fn attaching(kernel: &dyn Kernel) -> Vec<String> {
                     let held = modes.map(|mode| slots.of(mode).is_some());
                     let off = kernel.netlink_xdp(interface, None, None, Expect::Anything);
                     told_all.push(format!("{held:?}, off: {}", told(off)));
-                    links.clear();
+                    // Closing is not enough: a test that starts a process has a copy for a moment.
+                    for link in links.drain(..) {
+                        kernel.link_detach(link.as_fd()).unwrap();
+                    }
                     for mode in modes {
                         drop(kernel.netlink_xdp(interface, None, Some(mode), Expect::Anything));
                     }

@@ -44,14 +44,16 @@ fn every_way_in_sees_the_same_pins() {
     let directory = bench.kernel.bpffs(&name).unwrap();
     let named = Named { name: name.clone(), directory };
     assert!(Command::new("ip").args(["netns", "add", &name]).status().unwrap().success());
-    let ways: [(&str, &[&str]); 4] = [
+    // With a /run of its own a process inherits no mount that others made there.
+    const HIDDEN: &str = "mount -t tmpfs tmpfs /run; exec \"$@\"";
+    const PRIVATE: &str = "mount -t tmpfs tmpfs /run; mount -t bpf bpf /sys/fs/bpf; exec \"$@\"";
+    let target = format!("--net=/run/netns/{name}");
+    let ways: [(&str, &[&str]); 5] = [
         ("exec", &["ip", "netns", "exec", &name]),
-        ("nsenter", &["nsenter", &format!("--net=/run/netns/{name}")]),
+        ("hidden", &["ip", "netns", "exec", &name, "sh", "-c", HIDDEN, "sh"]),
+        ("nsenter", &["nsenter", &target]),
+        ("private", &["unshare", "--mount", "sh", "-c", PRIVATE, "sh"]),
         ("unshare", &["unshare", "--mount"]),
-        (
-            "private",
-            &["unshare", "--mount", "sh", "-c", "mount -t bpf bpf /sys/fs/bpf; exec \"$@\"", "sh"],
-        ),
     ];
     let own = std::env::current_exe().unwrap();
     for (way, command) in ways {
@@ -65,5 +67,5 @@ fn every_way_in_sees_the_same_pins() {
         assert!(inside.status.success(), "{way}: {}", String::from_utf8_lossy(&inside.stdout));
     }
     let seen = bench.kernel.list_directory(&named.directory).unwrap();
-    assert_eq!(seen, ["exec", "nsenter", "private", "unshare"]);
+    assert_eq!(seen, ["exec", "hidden", "nsenter", "private", "unshare"]);
 }

@@ -1,5 +1,4 @@
 //! The recordings in `tests/hosts`: one made on a machine, two made up from drivers' documentation.
-#![expect(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
 
 use std::fs;
 use std::path::{Path, PathBuf};

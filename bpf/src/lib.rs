@@ -17,6 +17,7 @@
 
 pub mod analysis;
 pub mod btf;
+pub mod disasm;
 mod elf;
 pub mod image;
 pub mod insn;

@@ -35,7 +35,7 @@ impl Types {
     }
 
     fn int(&mut self, name: &str, bytes: u32, encoding: u32) -> u32 {
-        self.add(name, 1, 0, bytes, &[encoding << 24 | 8 * bytes])
+        self.add(name, 1, 0, bytes, &[(encoding << 24) | (8 * bytes)])
     }
 
     fn array(&mut self, element: u32, count: u32) -> u32 {

@@ -9,6 +9,8 @@ use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::time::{Duration, Instant};
 
+use rustix::io::Errno;
+
 use crate::frame::dissect;
 use crate::lab::{LabError, Port};
 use crate::sys::{self, Packet};
@@ -210,15 +212,20 @@ impl Sender {
         Ok(sender)
     }
 
-    /// Sends one frame, from the destination address on, without FCS.
+    /// Sends one frame, from the destination address on, without FCS. Waits while the other end has
+    /// no room, so that what was sent was also received.
     ///
     /// # Errors
-    /// The interface is down, or the frame is shorter than a header or longer than the MTU allows.
+    /// The interface is down, stays full, or the frame is shorter than a header or longer than the
+    /// MTU allows.
     pub fn send(&self, frame: &[u8]) -> Result<(), LabError> {
+        let end = Instant::now() + wait::PATIENCE;
         loop {
             match rustix::net::send(&self.socket, frame, rustix::net::SendFlags::empty()) {
                 Ok(_) => return Ok(()),
-                Err(rustix::io::Errno::INTR | rustix::io::Errno::AGAIN) => {}
+                Err(Errno::INTR | Errno::AGAIN | Errno::NOBUFS) if Instant::now() < end => {
+                    std::thread::yield_now();
+                }
                 Err(e) => return Err(LabError::io("send on", &self.name, &e.into())),
             }
         }

@@ -51,23 +51,23 @@ fn search(btf: &[u8], wanted: &[&str]) -> Option<Found> {
     })
 }
 
-/// Offsets of whole strings in the string section, in one pass.
+/// Offsets of whole strings in the string section.
 fn find_strings(strings: &[u8], wanted: &[&str]) -> BTreeMap<u32, String> {
-    let wanted: BTreeSet<&[u8]> = wanted.iter().map(|name| name.as_bytes()).collect();
-    // Nearly all strings fail this, which is cheaper than looking them up.
-    let beginnings: BTreeSet<[u8; 4]> =
-        wanted.iter().filter_map(|name| name.first_chunk().copied()).collect();
-    let beginnings: Vec<[u8; 4]> = beginnings.into_iter().collect();
+    // One pass for each way the names begin, of which there are few, finds a few thousand places.
+    let beginnings: BTreeSet<&str> =
+        wanted.iter().map(|name| name.get(..4).unwrap_or(name)).collect();
     let mut found = BTreeMap::new();
-    let mut start = 0;
-    for end in memchr::memchr_iter(0, strings) {
-        let string = &strings[start..end];
-        let likely = string.first_chunk().is_some_and(|b| beginnings.contains(b));
-        if likely && wanted.contains(string) {
-            let name = String::from_utf8_lossy(string).into_owned();
-            found.extend(u32::try_from(start).map(|offset| (offset, name)));
+    for beginning in beginnings {
+        let needle = format!("\0{beginning}");
+        for at in memchr::memmem::find_iter(strings, needle.as_bytes()) {
+            let rest = &strings[at + 1..];
+            let name = wanted.iter().find(|name| {
+                rest.strip_prefix(name.as_bytes()).is_some_and(|tail| tail.first() == Some(&0))
+            });
+            if let (Some(name), Ok(offset)) = (name, u32::try_from(at + 1)) {
+                found.insert(offset, (*name).to_owned());
+            }
         }
-        start = end + 1;
     }
     found
 }
@@ -154,11 +154,11 @@ mod tests {
 
     #[test]
     fn malformed_btf_is_refused_or_read_as_far_as_it_goes() {
-        let whole = btf(&[0, 1 << 24, 4, 32, 1, 12 << 24, 1], b"\0f\0");
+        let whole = btf(&[0, 1 << 24, 4, 32, 1, 12 << 24, 1], b"\0func\0");
         for end in 0..whole.len() {
-            assert!(search(&whole[..end], &["f"]).is_none(), "{end} bytes");
+            assert!(search(&whole[..end], &["func"]).is_none(), "{end} bytes");
         }
-        let strange = btf(&[0, 31 << 24, 0, 1, 12 << 24, 1], b"\0f\0");
-        assert_eq!(search(&strange, &["f"]).expect("sections").functions, BTreeMap::new());
+        let strange = btf(&[0, 31 << 24, 0, 1, 12 << 24, 1], b"\0func\0");
+        assert_eq!(search(&strange, &["func"]).expect("sections").functions, BTreeMap::new());
     }
 }

@@ -186,8 +186,8 @@ fn a_pinned_map_is_shared_or_refused() {
     let contents = entry(1);
     let mut loaded = load(&kernel, &spec(&first, "xdp_drop", Some(&root), &contents)).unwrap();
     assert_eq!(kernel.pins(), Vec::<PathBuf>::new(), "nothing is pinned before the attach");
-    assert_eq!(loaded.commit(&kernel).unwrap(), [path.clone()]);
-    assert_eq!(kernel.pins(), [path.clone()]);
+    assert_eq!(loaded.commit(&kernel).unwrap(), vec![path.clone()]);
+    assert_eq!(kernel.pins(), vec![path]);
 
     let contents = entry(2);
     let mut again = load(&kernel, &spec(&first, "xdp_drop", Some(&root), &contents)).unwrap();

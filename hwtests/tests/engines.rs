@@ -4,15 +4,16 @@
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, Ipv6Addr};
+use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
-use hoist_bpf::kernel::{Kernel, Linux, XdpMode};
+use hoist_bpf::kernel::{Expect, Kernel, Linux, ProgramSpec, XdpMode};
 use hoist_bpf::requirements::Requirements;
 use hoist_bpf::resolve::{TargetBtf, resolve};
-use hoist_bpf::{Module, Selector, analysis, programs};
+use hoist_bpf::{Insn, Module, Selector, analysis, programs};
 use hoist_drivers::Native;
 use hoist_fallback::Generic;
 use hoist_hwtests::capture::{Capture, Sender};
@@ -349,6 +350,38 @@ fn a_foreign_program_is_replaced_only_by_name() {
             assert_eq!(counted(&*ours, 2).of(Verdict::Drop), 2);
             drop(ours);
             assert_eq!(kernel.query_xdp(device.ifindex).unwrap().of(mode), None);
+        }
+    });
+}
+
+/// What the interface itself holds (netlink) is swapped in one step, and the slot is empty in the end.
+#[test]
+fn a_netlink_program_is_replaced_in_one_step() {
+    if !require::veth("a_netlink_program_is_replaced_in_one_step") {
+        return;
+    }
+    let lab = Lab::pair().unwrap();
+    lab.near().namespace.run(|| {
+        let (kernel, ifindex) = (kernel(), lab.near().ifindex);
+        for (engine, mode) in ENGINES {
+            let pass = [Insn::new(0xb7, 0, 0, 0, 2), Insn::new(0x95, 0, 0, 0, 0)];
+            let spec = ProgramSpec { kind: 6, insns: &pass, ..ProgramSpec::default() };
+            let theirs = kernel.load_program(&spec).unwrap();
+            let id = kernel.program_info(theirs.as_fd()).unwrap().id;
+            kernel.netlink_xdp(ifindex, Some(theirs.as_fd()), Some(mode), Expect::Empty).unwrap();
+            let device = device(&kernel, "v0");
+            let prepare = || engine.prepare(&kernel, &device, &job("drop", None)).unwrap();
+
+            let error = prepare().attach(&AttachPolicy::default()).unwrap_err();
+            assert_eq!(codes(&error), ["slot-held"]);
+            let right = AttachPolicy { keep: None, replace: Some(id) };
+            let mut ours = prepare().attach(&right).unwrap();
+            let effective = ours.effective().unwrap();
+            assert_eq!((effective.engine, effective.link_id), (engine.kind(), None));
+            ours.replace(engine.prepare(&kernel, &device, &job("pass", None)).unwrap()).unwrap();
+            assert_ne!(ours.effective().unwrap().program_id, effective.program_id);
+            ours.detach().unwrap();
+            assert_eq!(kernel.query_xdp(ifindex).unwrap().of(mode), None);
         }
     });
 }

@@ -3,6 +3,7 @@
 use hoist_bpf::Module;
 
 const OBJECT: &[u8] = include_bytes!("objects/functions.bpf.o");
+const SECTIONS: &[u8] = include_bytes!("objects/sections.bpf.o");
 
 /// Offsets within `Elf64_Shdr`.
 const TYPE: usize = 4;
@@ -47,7 +48,7 @@ type Damage = fn(&mut Vec<u8>);
 
 #[test]
 fn lies_are_refused_by_name() {
-    let cases: [(&str, Damage, &str); 13] = [
+    let cases: [(&str, Damage, &str); 14] = [
         ("empty", |b| b.clear(), "does not start with"),
         ("text", |b| *b = b"#!/bin/sh\n".to_vec(), "does not start with"),
         ("32 bits", |b| b[4] = 1, "is a 32-bit ELF file"),
@@ -80,6 +81,17 @@ fn lies_are_refused_by_name() {
             "relocations for nobody",
             |b| field(b, ".relxdp", INFO, &999u32.to_ne_bytes()),
             "section '#999'",
+        ),
+        (
+            "two functions in one place",
+            |b| {
+                // `beside` is 32 bytes long; now it reaches into `caller`, 16 bytes in.
+                *b = SECTIONS.to_vec();
+                let symbols = word(b, header(b, ".symtab") + OFFSET);
+                let beside = (symbols..b.len()).step_by(24).find(|at| word(b, at + 16) == 32);
+                put(b, beside.expect("a symbol of 32 bytes") + 16, &48u64.to_ne_bytes());
+            },
+            "symbol 'caller': it lies within function 'beside'",
         ),
         (
             "line info beyond its section",
@@ -134,5 +146,5 @@ fn overlapping_sections_cost_no_more_than_the_limit() {
     put(&mut bytes, 40, &moved.to_ne_bytes());
     put(&mut bytes, 60, &((count + 1000) as u16).to_ne_bytes());
     let error = Module::parse("object", &bytes).expect_err("a gigabyte").to_string();
-    assert!(error.contains(".data is too large") && error.contains("26 MiB"), "{error}");
+    assert!(error.contains(".data is too large") && error.contains("18 MiB"), "{error}");
 }

@@ -134,6 +134,10 @@ fn maps_of_older_objects() {
     assert_eq!((flows.kind, flows.key_size, flows.value_size), (9, 12, 4));
     assert_eq!((flows.max_entries, flows.flags, flows.pin_by_name), (1024, 2, false));
 
+    let packets = map(&module, "packets");
+    assert!(packets.key_type_id.is_some() && packets.key_type_id != packets.value_type_id);
+    assert_eq!(flows.key_type_id, None);
+
     let module = parse(IPROUTE2);
     assert!(map(&module, "shared").pin_by_name);
     assert_eq!(initial_programs(&module, "jumps"), [(1, "jumped_to")]);

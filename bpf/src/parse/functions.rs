@@ -58,7 +58,10 @@ pub(super) fn collect(
     budget: &mut Budget,
 ) -> Result<Table, ParseError> {
     let mut found = find(elf, budget)?;
-    found.sort_by_key(|f| (f.place.section, f.place.offset));
+    // Of several names for the same code (aliases) a global one is kept.
+    found.sort_by_key(|f| (f.place.section, f.place.offset, !f.place.global));
+    found.dedup_by_key(|f| (f.place.section, f.place.offset, f.place.size));
+    refuse_overlaps(&found)?;
     let mut places = Vec::with_capacity(found.len());
     module.functions.reserve_exact(found.len());
     for Found { name, place } in found {
@@ -108,6 +111,21 @@ fn find<'d>(elf: &Elf<'d>, budget: &mut Budget) -> Result<Vec<Found<'d>>, ParseE
     }
     fill_sizes(elf, &mut found)?;
     Ok(found)
+}
+
+/// Code that belonged to two functions would be relocated in one of them only.
+fn refuse_overlaps(found: &[Found<'_>]) -> Result<(), ParseError> {
+    for pair in found.windows(2) {
+        let [a, b] = pair else { continue };
+        let inside = b.place.offset.wrapping_sub(a.place.offset) < a.place.size;
+        if a.place.section == b.place.section && inside {
+            return Err(ParseError::Symbol {
+                symbol: shorten(b.name),
+                problem: format!("it lies within function '{}'", shorten(a.name)),
+            });
+        }
+    }
+    Ok(())
 }
 
 fn place_of(symbol: &Symbol<'_>, section: &Section<'_>) -> Place {

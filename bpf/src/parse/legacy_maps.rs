@@ -3,9 +3,13 @@
 //! libbpf's and the kernel samples' `struct bpf_map_def` starts with type, key size, value size,
 //! number of entries and flags, 4 bytes each. iproute2's `struct bpf_elf_map` (36 bytes) goes on
 //! with id, pinning, inner id and inner index; gobpf's with pinning and a namespace (280 bytes);
-//! the samples' with inner map index and NUMA node (28 bytes).
+//! the samples' with inner map index and NUMA node (28 bytes). Types of key and value, where given,
+//! are in a struct `____btf_map_<name>` of the object's BTF (`BPF_ANNOTATE_KV_PAIR`).
+
+use std::collections::HashMap;
 
 use super::{Budget, MapPlaces, ParseError, SpecialSections, shorten};
+use crate::btf::{Btf, Kind};
 use crate::elf::{Elf, Section, SymbolKind};
 use crate::module::{InitialSlot, Map, MapId, Module, Target};
 
@@ -32,21 +36,45 @@ struct Definition<'d> {
 pub(super) fn collect(
     elf: &Elf<'_>,
     special: &SpecialSections<'_>,
+    btf: Option<&Btf>,
     module: &mut Module,
     places: &mut MapPlaces,
     budget: &mut Budget,
 ) -> Result<(), ParseError> {
+    let types = annotations(special, btf, budget)?;
     for section in &special.legacy_maps {
         places.sections.push(section.index);
         for definition in definitions(elf, section, budget)? {
             budget.charge(size_of::<Map>() + 64, definition.name)?;
-            let map = read(section, &definition, budget)?;
+            let mut map = read(section, &definition, budget)?;
+            if let Some(&(key, value)) = types.get(definition.name) {
+                (map.key_type_id, map.value_type_id) = (Some(key), Some(value));
+            }
             let id = MapId(module.maps.len() as u32);
             places.declared.insert((section.index, definition.offset), id);
             module.maps.push(map);
         }
     }
     Ok(())
+}
+
+/// Key and value type ids by map name.
+fn annotations<'b>(
+    special: &SpecialSections<'_>,
+    btf: Option<&'b Btf>,
+    budget: &mut Budget,
+) -> Result<HashMap<&'b str, (u32, u32)>, ParseError> {
+    let mut types = HashMap::new();
+    let Some(btf) = btf.filter(|_| !special.legacy_maps.is_empty()) else { return Ok(types) };
+    for t in btf.types().filter(|t| t.kind() == Kind::Struct) {
+        let Some(map) = t.name().strip_prefix("____btf_map_") else { continue };
+        let member = |name| t.members().find(|m| m.name == name).map(|m| m.type_id);
+        if let (Some(key), Some(value)) = (member("key"), member("value")) {
+            budget.charge(64, ".BTF")?;
+            types.insert(map, (key, value));
+        }
+    }
+    Ok(types)
 }
 
 fn definitions<'d>(

@@ -24,7 +24,6 @@ struct Extent {
 }
 
 pub(super) fn collect(
-    elf: &Elf<'_>,
     special: &SpecialSections<'_>,
     btf: Option<&Btf>,
     module: &mut Module,
@@ -54,7 +53,6 @@ pub(super) fn collect(
         places.declared.insert((section.index, u64::from(variable.offset)), id);
         module.maps.push(map);
     }
-    debug_assert!(elf.section_count() > section.index);
     Ok(())
 }
 

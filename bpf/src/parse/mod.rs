@@ -70,8 +70,8 @@ impl Module {
         }
         let table = functions::collect(&elf, &mut module, &mut budget)?;
         let mut places = MapPlaces::default();
-        maps::collect(&elf, &special, btf.as_ref(), &mut module, &mut places, &mut budget)?;
-        legacy_maps::collect(&elf, &special, &mut module, &mut places, &mut budget)?;
+        maps::collect(&special, btf.as_ref(), &mut module, &mut places, &mut budget)?;
+        legacy_maps::collect(&elf, &special, btf.as_ref(), &mut module, &mut places, &mut budget)?;
         data::collect(&elf, btf.as_ref(), &mut module, &mut places, &mut budget)?;
         relocate::apply(&elf, &table, &externs, &places, &mut module)?;
         collect_programs(&table, &mut module, &mut budget)?;

@@ -20,7 +20,7 @@ pub(crate) enum Reached {
 }
 
 /// Most programs of one object that are looked at.
-const PROGRAMS: usize = 4;
+const PROGRAMS: usize = 6;
 
 /// Runs everything that reads an object before the kernel does. Must return, whatever the bytes.
 pub(crate) fn exercise(bytes: &[u8], target: &TargetBtf) -> Reached {

@@ -9,6 +9,13 @@ struct bpf_map_def {
 struct bpf_map_def SEC("maps") packets = { 2, 4, 8, 16, 0 };
 struct bpf_map_def SEC("maps") flows = { 9, 12, 4, 1024, 2 };
 
+/* What BPF_ANNOTATE_KV_PAIR expands to: the only way such a map can say its types. */
+struct ____btf_map_packets {
+	__u32 key;
+	__u64 value;
+};
+struct ____btf_map_packets SEC(".maps.packets") ____btf_map_packets = {};
+
 SEC("xdp_prog")
 int old(struct xdp_md *ctx)
 {

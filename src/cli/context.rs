@@ -2,16 +2,18 @@
 
 use std::sync::Arc;
 
-use hoist_offload::bpf::kernel::{Kernel, Linux, netns};
+use hoist_offload::bpf::kernel::{Kernel, KernelError, Linux, netns};
 use hoist_offload::host::{FakeHost, LinuxHost, Recording};
 use hoist_offload::{Device, Error, Host, Registry};
 
 use super::args::Global;
-use super::failure::{Exit, Failure, Words};
+use super::failure::Failure;
 use super::privilege::Privilege;
-use super::schema::ErrorDocument;
 use super::shell::Shell;
 use crate::session::Session;
+
+const ENOENT: i32 = 2;
+const EINVAL: i32 = 22;
 
 /// Needed to load a program.
 pub(super) const LOAD: [&str; 2] = ["CAP_BPF", "CAP_NET_ADMIN"];
@@ -55,7 +57,7 @@ impl<'s> Context<'s> {
         }
         if let Some(name) = &global.netns {
             privilege.require(&format!("enter network namespace {name}"), &["CAP_SYS_ADMIN"])?;
-            netns::enter(name)?;
+            netns::enter(name).map_err(not_a_namespace)?;
         }
         let kernel: Arc<dyn Kernel> = Arc::new(Linux::new()?);
         let host = Arc::new(LinuxHost::new(kernel.clone()));
@@ -80,18 +82,6 @@ impl<'s> Context<'s> {
         self.kernel.is_some()
     }
 
-    /// Tells an error: in words on stderr, and as a document where documents are wanted.
-    ///
-    /// # Errors
-    /// stdout cannot be written.
-    pub(super) fn tell(&mut self, words: &Words, exit: Exit) -> Result<(), Failure> {
-        self.shell.error(words);
-        if self.shell.json() {
-            self.shell.document(&ErrorDocument::new(words, exit))?;
-        }
-        Ok(())
-    }
-
     /// The planner on this host. It loads only where it may.
     pub(super) fn session(&self) -> Session<'_> {
         let kernel = self.kernel.as_ref().filter(|_| self.privilege.missing(&LOAD).is_empty());
@@ -114,6 +104,16 @@ impl<'s> Context<'s> {
             }
         }
         Ok(devices)
+    }
+}
+
+/// A namespace that is not there, or is none, is a mistake of the caller, not of the kernel.
+fn not_a_namespace(error: KernelError) -> Failure {
+    match error.errno {
+        ENOENT | EINVAL => {
+            Failure::input(error.to_string(), "'ip netns list' shows those with a name")
+        }
+        _ => error.into(),
     }
 }
 

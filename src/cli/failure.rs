@@ -33,6 +33,8 @@ impl From<Exit> for ExitCode {
 pub(super) enum Failure {
     /// An error to be told.
     Error(Error),
+    /// Something to be told that is no [`Error`] of the library: a check of the command's own.
+    Words(Words, Exit),
     /// Everything was told already (a plan without an engine); only the status is left.
     Told(Exit),
     /// Output could not be written. A closed pipe is success: the reader has had enough.
@@ -67,7 +69,7 @@ impl Failure {
     pub(super) fn exit(&self) -> Exit {
         match self {
             Self::Error(error) => exit_of(error),
-            Self::Told(exit) => *exit,
+            Self::Words(_, exit) | Self::Told(exit) => *exit,
             Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Done,
             Self::Output(_) => Exit::System,
         }

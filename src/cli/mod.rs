@@ -82,11 +82,12 @@ fn end(shell: &mut Shell, failure: &Failure) -> Exit {
     let exit = failure.exit();
     let words = match failure {
         Failure::Error(error) => failure::words(error, &Privilege::current().missing(&LOAD)),
+        Failure::Words(words, _) => words.clone(),
         Failure::Output(error) if exit != Exit::Done => failure::output_words(error),
-        _ => return exit,
+        Failure::Output(_) | Failure::Told(_) => return exit,
     };
     shell.error(&words);
-    if shell.json() && matches!(failure, Failure::Error(_)) {
+    if shell.json() && !matches!(failure, Failure::Output(_)) {
         // stdout may be what failed; the status says so anyway.
         let _ = shell.document(&ErrorDocument::new(&words, exit));
     }

@@ -43,26 +43,32 @@ impl Privilege {
         }
         Err(Error::NotPermitted {
             what: what.to_owned(),
-            capability: missing.join(" and "),
-            hint: remedy(&missing),
+            capability: and(&missing),
+            // All that is needed: setcap replaces what the file had.
+            hint: remedy(needed),
         })
     }
 }
 
+/// `A`, `A and B`, `A, B and C`.
+fn and(words: &[&str]) -> String {
+    match words {
+        [] => String::new(),
+        [one] => (*one).to_owned(),
+        [first @ .., last] => format!("{} and {last}", first.join(", ")),
+    }
+}
+
 /// How to get capabilities.
-pub(super) fn remedy(missing: &[&str]) -> String {
-    if missing.is_empty() {
+pub(super) fn remedy(needed: &[&str]) -> String {
+    if needed.is_empty() {
         return "run it as root; in a container, its capabilities may not reach the host's \
                 network namespace"
             .to_owned();
     }
-    let mut caps: Vec<String> = missing.iter().map(|c| c.to_lowercase()).collect();
+    let mut caps: Vec<String> = needed.iter().map(|c| c.to_lowercase()).collect();
     caps.sort();
-    format!(
-        "run it with sudo, or once: sudo setcap {}+ep $(command -v hoist) (for {})",
-        caps.join(","),
-        missing.join(", ")
-    )
+    format!("run it with sudo, or once: sudo setcap {}+ep $(command -v hoist)", caps.join(","))
 }
 
 fn effective(status: &str) -> Option<u64> {

@@ -1,19 +1,22 @@
 //! What plan, run and load share: from arguments to a job, checked before anything slow.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use hoist_offload::bpf::kernel::Kernel;
 use hoist_offload::bpf::parse::Selector;
 use hoist_offload::engine::Job;
 use hoist_offload::plan::{Choice, Plan, Wishes};
-use hoist_offload::{Error, Registry};
+use hoist_offload::{Error, Registry, pins};
 
 use super::args::{Attach, ProgramArgs};
 use super::context::{Context, LOAD};
-use super::failure::{Exit, Failure};
+use super::failure::{Exit, Failure, Words};
 use super::render;
 use super::schema::{Attached, ErrorDocument};
 use crate::session::contents::Contents;
 use crate::session::{Counting, Order, Running};
+
+const EACCES: i32 = 13;
 
 /// The order that the arguments describe.
 ///
@@ -102,7 +105,7 @@ pub(super) fn attach(
     for absent in absent {
         cx.shell.warn(absent);
     }
-    let keep = keep.then(|| kernel.bpffs("hoist")).transpose()?;
+    let keep = keep.then(|| pins(kernel.as_ref())).transpose()?;
     let policy = hoist_offload::AttachPolicy { keep, ..Default::default() };
     let job = cx.session().job(draft)?;
     if job.count_verdicts != (count != Counting::Never) && !program.no_count && !program.count {
@@ -125,6 +128,15 @@ pub(super) fn attach(
     Ok(running)
 }
 
+/// Where programs that stay are pinned.
+fn pins(kernel: &dyn Kernel) -> Result<PathBuf, Error> {
+    kernel.bpffs(pins::ROOT).map_err(|error| Error::Kernel {
+        hint: (error.errno == EACCES)
+            .then(|| "run it as root, or let this user write to that directory".to_owned()),
+        error,
+    })
+}
+
 /// Tells a plan where it is talk, not the product.
 fn tell(cx: &mut Context<'_>, plan: &Plan) {
     let text = render::plan::ladder(plan, cx.shell.verbose());
@@ -138,8 +150,15 @@ fn refused(cx: &mut Context<'_>, error: Error) -> Failure {
     };
     let text = render::plan::refusals(program, device, refusals, cx.shell.verbose());
     cx.shell.say(text);
+    let gaps = refusals.iter().flat_map(|r| &r.gaps);
+    let words = Words {
+        error: error.to_string(),
+        next: gaps.filter_map(|gap| gap.remedy.clone()).next(),
+        log: None,
+    };
+    cx.shell.error(&words);
     if cx.shell.json() {
-        let document = ErrorDocument::refused(&error, refusals);
+        let document = ErrorDocument::refused(&words, refusals);
         if let Err(failure) = cx.shell.document(&document) {
             return failure;
         }

@@ -32,9 +32,8 @@ impl<'a> ErrorDocument<'a> {
     }
 
     /// A program that no engine runs.
-    pub(super) fn refused(error: &Error, refusals: &'a [Refusal]) -> Self {
-        let words = Words { error: error.to_string(), next: None, log: None };
-        Self { schema: Self::SCHEMA, exit: Exit::Refused as u8, words, refusals: Some(refusals) }
+    pub(super) fn refused(words: &Words, refusals: &'a [Refusal]) -> Self {
+        Self { refusals: Some(refusals), ..Self::new(words, Exit::Refused) }
     }
 }
 

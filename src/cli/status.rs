@@ -1,5 +1,6 @@
 //! `hoist status`: what is attached, other people's programs included.
 
+use std::collections::BTreeMap;
 use std::os::fd::AsFd;
 use std::sync::Arc;
 
@@ -36,19 +37,32 @@ pub(super) fn run(cx: &mut Context<'_>, args: &args::Status) -> Result<(), Failu
             rows.push(row(device, program, kernel.as_ref())?);
         }
     }
-    for device in &devices {
-        for why in &device.attached_unknown {
-            cx.shell.warn(format_args!("{}: {why}", device.name));
-        }
+    let unread = unread(&devices);
+    for line in &unread {
+        cx.shell.warn(line);
     }
     if cx.shell.json() {
         let schema = "hoist.status.v1";
         return cx.shell.document(&StatusDocument { schema, attachments: rows });
     }
     if rows.is_empty() {
-        return cx.shell.print("nothing is attached");
+        return cx.shell.print(match unread.as_slice() {
+            [] => "nothing is attached",
+            _ => "nothing is attached that can be seen",
+        });
     }
     cx.shell.print(table(&rows))
+}
+
+/// Slots that could not be read, each reason once.
+fn unread(devices: &[Device]) -> Vec<String> {
+    let mut reasons: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for device in devices {
+        for why in &device.attached_unknown {
+            reasons.entry(why).or_default().push(&device.name);
+        }
+    }
+    reasons.iter().map(|(why, names)| format!("{why} ({})", names.join(", "))).collect()
 }
 
 /// One program as a row, with its counters where hoist counts.

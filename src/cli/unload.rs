@@ -10,7 +10,7 @@ use hoist_offload::pins::Kept;
 
 use super::args;
 use super::context::Context;
-use super::failure::Failure;
+use super::failure::{Exit, Failure, Words};
 use super::render::device::{owner_words, slot_name};
 use super::schema::UnloadDocument;
 use super::{kept, status};
@@ -85,27 +85,21 @@ fn choose<'d>(
 
 /// Another's program is not taken off without being told to.
 fn refuse(device: &Device, program: &AttachedProgram) -> Failure {
-    let name = program.name.as_deref().unwrap_or("?");
-    let gap = hoist_offload::Gap::new(
-        "not-loaded-by-hoist",
-        format!(
-            "{name} (id {}) on {} was not loaded by hoist: {}",
-            program.id,
-            slot_name(program.slot),
-            owner_words(&program.owner)
-        ),
+    Failure::Words(
+        Words {
+            error: format!(
+                "{}: {} (id {}) on {} was not loaded by hoist: {}",
+                device.name,
+                program.name.as_deref().unwrap_or("?"),
+                program.id,
+                slot_name(program.slot),
+                owner_words(&program.owner)
+            ),
+            next: Some(format!("hoist unload {} --force {}", device.name, program.id)),
+            log: None,
+        },
+        Exit::Refused,
     )
-    .remedy(format!("hoist unload {} --force {}", device.name, program.id));
-    let refusal = hoist_offload::Refusal {
-        engine: super::schema::engine_of(program.slot).0,
-        provider: "kernel".to_owned(),
-        gaps: vec![gap],
-    };
-    Failure::Error(Error::Refused {
-        device: device.name.clone(),
-        program: name.to_owned(),
-        refusals: vec![refusal],
-    })
 }
 
 fn detach(

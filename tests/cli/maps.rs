@@ -1,1 +1,111 @@
-//! Maps of live programs.
+//! Maps of live programs, typed by their BTF.
+
+use std::process::Stdio;
+use std::time::Duration;
+
+use hoist_hwtests::require;
+
+use crate::harness::{Ran, command, object};
+use crate::live::Bench;
+
+#[test]
+fn maps_are_read_and_written_by_their_types() {
+    if !require::veth("maps_are_read_and_written_by_their_types") {
+        return;
+    }
+    let bench = Bench::new();
+    bench.hoist(&["load", "v0", &object("lpm_block"), "--count", "--no-count"]).code(0);
+    let list = bench.hoist(&["map", "list", "v0", "-j"]).code(0).document();
+    let map = &list["maps"][0];
+    assert_eq!((&map["name"], &map["typed"]), (&"blocked".into(), &true.into()), "{list:#}");
+    let id = map["id"].as_u64().unwrap().to_string();
+    let key = r#"{"bits": 24, "address": "198.51.100.0"}"#;
+    let absent = bench.hoist(&["map", "get", "v0/blocked", key]).code(1);
+    assert!(absent.err.contains("has no key"), "{}", absent.err);
+    let set = bench.hoist(&["map", "set", "v0/blocked", key, "1", "-j"]).code(0).document();
+    assert_eq!((&set["key"]["bits"], &set["value"]), (&24.into(), &1.into()), "{set:#}");
+    assert_eq!(bench.hoist(&["map", "get", "id", &id, key]).code(0).out, "1\n");
+    let dump = bench.hoist(&["map", "dump", "v0/blocked"]).code(0);
+    assert_eq!(dump.document(), bench.hoist(&["map", "dump", "id", &id, "-j"]).code(0).document());
+    bench.hoist(&["unload", "v0"]).code(0);
+
+    // What was dumped is there before the first packet.
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), &dump.out).unwrap();
+    let path = file.path().to_str().unwrap();
+    bench.hoist(&["load", "v0", &object("lpm_block"), "--maps", path, "--count"]).code(0);
+    assert_eq!(bench.hoist(&["map", "get", "v0/blocked", key]).code(0).out, "1\n");
+    bench.send([198, 51, 100, 9], 4);
+    std::thread::sleep(Duration::from_millis(200));
+    let status = bench.hoist(&["status", "-j"]).code(0).document();
+    assert_eq!(status["attachments"][0]["packets"]["drop"], 4, "{status:#}");
+    bench.hoist(&["map", "delete", "v0/blocked", key]).code(0);
+    bench.hoist(&["map", "delete", "v0/blocked", key]).code(1);
+    bench.hoist(&["unload", "v0"]).code(0);
+}
+
+#[test]
+fn values_that_do_not_fit_are_refused_with_the_type() {
+    if !require::veth("values_that_do_not_fit_are_refused_with_the_type") {
+        return;
+    }
+    let bench = Bench::new();
+    bench.hoist(&["load", "v0", &object("lpm_block")]).code(0);
+    let cases: [(&[&str], &str); 8] = [
+        (&["get", "v0/blocked", "{\"bits\": \"x\"}"], "key:"),
+        (&["set", "v0/blocked", "{\"bits\": 8, \"address\": \"10.0.0.0\"}", "-x"], "value:"),
+        (&["get", "v0/bloked", "1"], "next: did you mean 'blocked'?"),
+        (&["get", "v0/blocked"], "expected a key after the map"),
+        (&["get", "blocked", "1"], "'blocked' names no map"),
+        (&["dump", "id", "x"], "'x' is not a map id"),
+        (&["dump", "id", "4294967294"], "there is no map id 4294967294"),
+        (&["dump", "pinned", "/sys/fs/bpf/nonesuch"], "nothing is pinned"),
+    ];
+    for (args, words) in cases {
+        let ran = bench.hoist(&[&["map"], args].concat()).code(2);
+        assert!(ran.err.contains(words) && ran.err.contains("error: "), "{args:?}: {}", ran.err);
+    }
+    bench.hoist(&["unload", "v0"]).code(0);
+}
+
+#[test]
+fn variables_are_set_before_loading() {
+    if !require::veth("variables_are_set_before_loading") {
+        return;
+    }
+    let bench = Bench::new();
+    let globals = object("globals");
+    let wrong = bench.hoist(&["plan", "v0", &globals, "--set", "confg={}"]).code(2);
+    assert!(wrong.err.contains("did you mean 'config'?"), "{}", wrong.err);
+    let wrong = bench.hoist(&["plan", "v0", &globals, "--set", "config=x"]).code(2);
+    assert!(wrong.err.contains("variable 'config'"), "{}", wrong.err);
+    let set = "config={\"min_length\": 1000}";
+    bench.hoist(&["load", "v0", &globals, "--set", set, "--count"]).code(0);
+    bench.send([192, 0, 2, 1], 2);
+    let rodata = bench.hoist(&["map", "dump", "v0/.rodata"]).code(0);
+    assert!(rodata.out.contains("1000"), "{}", rodata.out);
+    let frozen = bench.hoist(&["map", "set", "v0/.rodata", "0", "{}"]).code(2);
+    assert!(frozen.err.contains("--set"), "{}", frozen.err);
+    bench.hoist(&["unload", "v0"]).code(0);
+}
+
+#[test]
+fn a_watch_prints_changes_as_they_happen() {
+    if !require::veth("a_watch_prints_changes_as_they_happen") {
+        return;
+    }
+    let bench = Bench::new();
+    bench.hoist(&["load", "v0", &object("lpm_block")]).code(0);
+    let args = ["--netns", bench.name(), "map", "watch", "v0/blocked", "-j"];
+    let args = [args.as_slice(), &["--interval", "20ms", "--duration", "2s"]].concat();
+    let child = command(&args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    std::thread::sleep(Duration::from_millis(500));
+    let key = r#"{"bits": 8, "address": "10.0.0.0"}"#;
+    bench.hoist(&["map", "set", "v0/blocked", key, "1"]).code(0);
+    std::thread::sleep(Duration::from_millis(200));
+    bench.hoist(&["map", "delete", "v0/blocked", key]).code(0);
+    let lines = Ran::from(child.wait_with_output().unwrap()).code(0).lines();
+    let events: Vec<&str> = lines.iter().map(|l| l["event"].as_str().unwrap()).collect();
+    assert_eq!(events, ["set", "deleted"]);
+    bench.hoist(&["unload", "v0"]).code(0);
+}

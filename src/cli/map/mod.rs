@@ -86,7 +86,7 @@ fn readable(contents: &Contents) -> Result<String, Failure> {
 fn get(cx: &mut Context<'_>, words: &[String]) -> Result<(), Failure> {
     let (map, [key]) = map(cx, words, "a key")?;
     let key = map.key(key)?;
-    let Some(value) = map.get(&key)? else { return Err(absent(cx, &map, &key)) };
+    let Some(value) = map.get(&key)? else { return Err(absent(&map, &key)) };
     if cx.shell.json() {
         return document(cx, "hoist.map-get.v1", &map, &key, Some(value));
     }
@@ -116,7 +116,7 @@ fn delete(cx: &mut Context<'_>, words: &[String]) -> Result<(), Failure> {
     let (map, [key]) = map(cx, words, "a key")?;
     let key = map.key(key)?;
     if !map.delete(&key)? {
-        return Err(absent(cx, &map, &key));
+        return Err(absent(&map, &key));
     }
     if cx.shell.json() {
         return document(cx, "hoist.map-delete.v1", &map, &key, None);
@@ -136,16 +136,13 @@ fn document(
 }
 
 /// A key that is not there: a check that failed, not a mistake.
-fn absent(cx: &mut Context<'_>, map: &TypedMap, key: &[u8]) -> Failure {
+fn absent(map: &TypedMap, key: &[u8]) -> Failure {
     let words = super::failure::Words {
         error: format!("map '{}' has no key {}", map.name, map.key_json(key)),
         next: Some(format!("'hoist map dump id {}' shows those it has", map.info.id)),
         log: None,
     };
-    match cx.tell(&words, Exit::Refused) {
-        Ok(()) => Failure::Told(Exit::Refused),
-        Err(failure) => failure,
-    }
+    Failure::Words(words, Exit::Refused)
 }
 
 /// An input error about one map.

@@ -1,13 +1,12 @@
 //! Values in words: by their BTF type where there is one, else as bytes.
 
-use hoist_offload::bpf::btf::Btf;
+use hoist_offload::bpf::btf::{Btf, value};
 use serde_json::Value;
 
 /// Reads and writes values of one type.
 #[derive(Clone, Copy, Debug)]
 pub struct Codec<'b> {
-    /// The type, with the types it refers to.
-    _btf: Option<(&'b Btf, u32)>,
+    btf: Option<(&'b Btf, u32)>,
     size: usize,
 }
 
@@ -15,13 +14,16 @@ impl<'b> Codec<'b> {
     /// Values of `size` bytes; `btf` with the type's id where it is known.
     #[must_use]
     pub const fn new(btf: Option<(&'b Btf, u32)>, size: u32) -> Self {
-        Self { _btf: btf, size: size as usize }
+        Self { btf, size: size as usize }
     }
 
     /// Bytes as a value. Bytes without a type become a string of hexadecimal digits.
     #[must_use]
     pub fn to_json(&self, bytes: &[u8]) -> Value {
-        Value::String(hex(bytes))
+        match self.btf {
+            Some((btf, id)) => value::to_json(btf, id, bytes),
+            None => Value::String(hex(bytes)),
+        }
     }
 
     /// A value as bytes.
@@ -29,7 +31,10 @@ impl<'b> Codec<'b> {
     /// # Errors
     /// Why the value does not fit the type or the size, in one sentence.
     pub fn from_json(&self, value: &Value) -> Result<Vec<u8>, String> {
-        let bytes = raw(value, self.size)?;
+        let bytes = match self.btf {
+            Some((btf, id)) => value::from_json(btf, id, value).map_err(|e| e.to_string())?,
+            None => raw(value, self.size)?,
+        };
         if bytes.len() == self.size {
             return Ok(bytes);
         }

@@ -19,12 +19,12 @@ impl Privilege {
         Self { effective: effective(&status).unwrap_or(u64::MAX) }
     }
 
-    /// Whether a capability is there. `CAP_SYS_ADMIN` stands in for `CAP_BPF`, as in the kernel.
+    /// Whether a capability is there.
     pub(super) fn has(self, capability: &str) -> bool {
         let bit = |name: &str| {
             KNOWN.iter().any(|(n, bit)| *n == name && self.effective & (1 << bit) != 0)
         };
-        bit(capability) || (capability == "CAP_BPF" && bit("CAP_SYS_ADMIN"))
+        bit(capability) || (OLDER.contains(&capability) && bit("CAP_SYS_ADMIN"))
     }
 
     /// Those of `needed` that are missing.

@@ -1,10 +1,10 @@
 //! Setting global variables before a program is loaded.
 
 use hoist_offload::Error;
-use hoist_offload::bpf::btf::{Btf, Kind};
+use hoist_offload::bpf::btf::{Btf, Kind, value};
 use hoist_offload::bpf::module::{DataSection, Module};
 
-use super::codec::Codec;
+use super::codec::text_value;
 use crate::suggest;
 
 /// One variable of a data section.
@@ -13,7 +13,7 @@ struct Variable {
     section: String,
     type_id: u32,
     offset: usize,
-    size: u32,
+    size: usize,
 }
 
 /// Sets variables in `.rodata`, `.data` and `.bss`, by name and in text.
@@ -41,12 +41,12 @@ pub fn set(module: &mut Module, assignments: &[(String, String)]) -> Result<(), 
                 hint: Some(suggest::instead(name, "variable", &names)),
             }
         })?;
-        let codec = Codec::new(Some((&btf, variable.type_id)), variable.size);
-        let bytes = codec.from_text(text).map_err(|why| Error::Input {
-            what: format!("variable '{name}': {why}"),
-            hint: None,
-        })?;
-        write(module, variable, &bytes);
+        let bytes = room(module, variable);
+        let set =
+            bytes.map(|bytes| value::update(&btf, variable.type_id, &text_value(text), bytes));
+        if let Some(Err(why)) = set {
+            return Err(Error::Input { what: format!("variable '{name}': {why}"), hint: None });
+        }
     }
     Ok(())
 }
@@ -68,19 +68,18 @@ fn variables(module: &Module, btf: &Btf) -> Vec<Variable> {
                 section: map.name.clone(),
                 type_id: var.size_or_type(),
                 offset: entry.offset as usize,
-                size: entry.size,
+                size: entry.size as usize,
             });
         }
     }
     variables
 }
 
-fn write(module: &mut Module, variable: &Variable, bytes: &[u8]) {
-    let Some(map) = module.maps.iter_mut().find(|m| m.name == variable.section) else { return };
+/// The bytes of a variable. Fields that a value leaves out keep what they hold.
+fn room<'m>(module: &'m mut Module, variable: &Variable) -> Option<&'m mut [u8]> {
+    let map = module.maps.iter_mut().find(|m| m.name == variable.section)?;
     if map.data.len() < map.value_size as usize {
         map.data.resize(map.value_size as usize, 0);
     }
-    if let Some(room) = map.data.get_mut(variable.offset..variable.offset + bytes.len()) {
-        room.copy_from_slice(bytes);
-    }
+    map.data.get_mut(variable.offset..variable.offset + variable.size)
 }

@@ -3,8 +3,16 @@
 use hoist_offload::Error;
 
 /// Capabilities hoist asks for, with their bit in `CapEff` (`linux/capability.h`).
-const KNOWN: [(&str, u32); 4] =
-    [("CAP_NET_ADMIN", 12), ("CAP_NET_RAW", 13), ("CAP_SYS_ADMIN", 21), ("CAP_BPF", 39)];
+const KNOWN: [(&str, u32); 5] = [
+    ("CAP_NET_ADMIN", 12),
+    ("CAP_NET_RAW", 13),
+    ("CAP_SYS_ADMIN", 21),
+    ("CAP_PERFMON", 38),
+    ("CAP_BPF", 39),
+];
+
+/// Those that `CAP_SYS_ADMIN` stands in for, as in the kernel.
+const OLDER: [&str; 2] = ["CAP_BPF", "CAP_PERFMON"];
 
 /// The effective capabilities of this process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

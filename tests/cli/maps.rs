@@ -53,7 +53,7 @@ fn values_that_do_not_fit_are_refused_with_the_type() {
     bench.hoist(&["load", "v0", &object("lpm_block")]).code(0);
     let cases: [(&[&str], &str); 8] = [
         (&["get", "v0/blocked", "{\"bits\": \"x\"}"], "key:"),
-        (&["set", "v0/blocked", "{\"bits\": 8, \"address\": \"10.0.0.0\"}", "-x"], "value:"),
+        (&["set", "v0/blocked", "{\"bits\": 8, \"address\": \"10.0.0.0\"}", "x"], "value:"),
         (&["get", "v0/bloked", "1"], "next: did you mean 'blocked'?"),
         (&["get", "v0/blocked"], "expected a key after the map"),
         (&["get", "blocked", "1"], "'blocked' names no map"),

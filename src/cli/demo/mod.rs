@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use hoist_hwtests::lab::Lab;
+use hoist_hwtests::lab::{Lab, Namespace};
 use hoist_offload::bpf::programs;
 use hoist_offload::capability::Capabilities;
 use hoist_offload::engine::{Engine, Job};
@@ -46,7 +46,9 @@ pub(super) fn run(cx: &mut Context<'_>, args: &args::Demo) -> Result<(), Failure
     }
     // With GRO on, this end polls: only then do frames that are redirected into the other end of a
     // veth arrive here without native XDP.
-    let lab = Lab::with(|near| near.gro(true), |far| far).map_err(lab_error)?;
+    let named = |label| Namespace::named(label).map_err(lab_error);
+    let (here, there) = (named("demo-near")?, named("demo-far")?);
+    let lab = Lab::between(&here, &there, |near| near.gro(true), |far| far).map_err(lab_error)?;
     let near = lab.near();
     let inside = |cx: &Context<'_>| -> Result<(Device, Vec<Capabilities>, Job), Error> {
         let device = cx.host.device(&near.name)?;

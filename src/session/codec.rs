@@ -97,14 +97,20 @@ fn text_bytes(text: &str, size: usize) -> Option<Vec<u8>> {
         if digits.len() != 2 * size || !digits.is_ascii() {
             return None;
         }
-        return (0..size).map(|i| u8::from_str_radix(&digits[2 * i..2 * i + 2], 16).ok()).collect();
+        return (0..size).map(|i| byte(&digits[2 * i..2 * i + 2])).collect();
     }
     let bytes = match size {
         4 => text.parse::<std::net::Ipv4Addr>().ok()?.octets().to_vec(),
         16 => text.parse::<std::net::Ipv6Addr>().ok()?.octets().to_vec(),
-        _ => text.split(':').map(|b| u8::from_str_radix(b, 16).ok()).collect::<Option<_>>()?,
+        _ => text.split(':').map(byte).collect::<Option<_>>()?,
     };
     (bytes.len() == size).then_some(bytes)
+}
+
+/// One or two hexadecimal digits; a sign, which the standard library would take, is none.
+fn byte(digits: &str) -> Option<u8> {
+    let plain = digits.bytes().all(|b| b.is_ascii_hexdigit());
+    plain.then(|| u8::from_str_radix(digits, 16).ok()).flatten()
 }
 
 #[cfg(test)]

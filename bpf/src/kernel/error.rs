@@ -73,6 +73,7 @@ pub fn errno_name(errno: i32) -> String {
     let name = match errno {
         1 => "EPERM",
         2 => "ENOENT",
+        3 => "ESRCH",
         4 => "EINTR",
         5 => "EIO",
         6 => "ENXIO",
@@ -94,9 +95,12 @@ pub fn errno_name(errno: i32) -> String {
         34 => "ERANGE",
         38 => "ENOSYS",
         40 => "ELOOP",
+        61 => "ENODATA",
         67 => "ENOLINK",
         74 => "EBADMSG",
+        90 => "EMSGSIZE",
         95 => "EOPNOTSUPP",
+        105 => "ENOBUFS",
         107 => "ENOTCONN",
         110 => "ETIMEDOUT",
         116 => "ESTALE",
@@ -114,4 +118,33 @@ pub fn errno_text(errno: i32) -> String {
     }
     let text = std::io::Error::from_raw_os_error(errno).to_string();
     text.split(" (os error").next().unwrap_or_default().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_most_telling_words_come_first() {
+        let log = "0: (95) exit\nR0 !read_ok\nverification time 38 usec\nstack depth 0\n\
+                   processed 1 insns (limit 1000000) max_states_per_insn 0\n";
+        let sentence = "Native and generic XDP can't be active at the same time";
+        let cases = [
+            (17, Some(sentence), None, format!("{sentence} (EEXIST)")),
+            (13, None, Some(log), "R0 !read_ok (EACCES)".to_owned()),
+            (13, None, Some("processed 1 insns"), "Permission denied (EACCES)".to_owned()),
+            (524, None, None, "Operation is not supported (ENOTSUPP)".to_owned()),
+            (16, None, None, "Device or resource busy (EBUSY)".to_owned()),
+            (133, None, None, "Memory page has hardware error (errno 133)".to_owned()),
+        ];
+        for (errno, message, log, cause) in cases {
+            let mut error = KernelError::new("BPF_PROG_LOAD", "program x", errno);
+            error.message = message.map(str::to_owned);
+            error.log = log.map(str::to_owned);
+            assert_eq!(error.to_string(), format!("BPF_PROG_LOAD program x: {cause}"));
+        }
+        let unnumbered = io::Error::other("disk on fire");
+        let error = KernelError::io("read", "/sys/x", &unnumbered);
+        assert_eq!(error.to_string(), "read /sys/x: disk on fire (EIO)");
+    }
 }

@@ -4,7 +4,7 @@ use std::io;
 use std::process::ExitCode;
 
 use hoist_offload::Error;
-use hoist_offload::bpf::kernel::KernelError;
+use hoist_offload::bpf::kernel::{KernelError, capability};
 use serde::Serialize;
 
 /// Exit statuses; documented in `hoist --help`.
@@ -136,7 +136,15 @@ pub(super) fn output_words(error: &io::Error) -> Words {
 
 fn next_for(error: &KernelError, missing: &[&str]) -> Option<String> {
     match error.errno {
-        1 | 13 if error.log.is_none() => Some(super::privilege::remedy(missing)),
+        1 | 13 if error.log.is_none() => {
+            // What this operation lacked, where that can be told; else all that is missing.
+            let held = capability::effective().unwrap_or_default();
+            let lacked = error.missing_capability(&held).map(|c| c.to_string());
+            Some(match lacked.as_deref() {
+                Some(name) => super::privilege::remedy(&[name]),
+                None => super::privilege::remedy(missing),
+            })
+        }
         16 => Some("'hoist status' shows what holds it".to_owned()),
         19 => Some("the interface is gone; 'hoist probe' lists those there are".to_owned()),
         12 => Some("free memory, or make the maps smaller".to_owned()),

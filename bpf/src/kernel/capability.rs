@@ -40,13 +40,6 @@ impl Capability {
             Self::CapBpf => 39,
         }
     }
-
-    /// How a user comes by it.
-    #[must_use]
-    pub fn remedy(self) -> String {
-        let grant = self.to_string().to_lowercase();
-        format!("run it as root, or grant the capability: setcap {grant}+ep FILE")
-    }
 }
 
 impl fmt::Display for Capability {

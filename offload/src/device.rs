@@ -18,6 +18,7 @@ pub struct Device {
     /// `IFLA_INFO_KIND`: `veth`, `vlan`, `bridge` ...; `None` for physical devices.
     pub kind: Option<String>,
     /// Kernel driver, as `ethtool -i` prints it.
+    #[serde(default)]
     pub driver: Fact<String>,
     /// Bus address, for example `0000:3b:00.0`.
     pub bus: Option<String>,
@@ -36,28 +37,37 @@ pub struct Device {
     /// `IF_OPER_*` in words: `up`, `down`, `lowerlayerdown` ...
     pub operstate: String,
     /// Link speed in Mbit/s.
+    #[serde(default)]
     pub speed_mbps: Fact<u32>,
     /// Receive queues the device has now.
     pub rx_queues: u32,
     /// Transmit queues the device has now.
     pub tx_queues: u32,
     /// Channel counts (`ethtool -l`).
+    #[serde(default)]
     pub channels: Fact<Channels>,
     /// Ring sizes (`ethtool -g`).
+    #[serde(default)]
     pub rings: Fact<Rings>,
     /// ethtool features that bear on XDP, by kernel name (`rx-gro`, `hw-tc-offload` ...).
+    #[serde(default)]
     pub features: Fact<BTreeMap<String, Toggle>>,
     /// What the `netdev` netlink family says (kernel 6.3 and later).
+    #[serde(default)]
     pub xdp: Fact<XdpInfo>,
     /// What is attached, slot by slot.
+    #[serde(default)]
     pub attached: Vec<AttachedProgram>,
     /// Slots that could not be read, with the reason.
+    #[serde(default)]
     pub attached_unknown: Vec<String>,
     /// Master (bridge, bond), by name.
     pub master: Option<String>,
     /// Devices stacked on top of this one, by name.
+    #[serde(default)]
     pub upper: Vec<String>,
     /// Devices this one is stacked on, by name.
+    #[serde(default)]
     pub lower: Vec<String>,
     /// The other end of a veth or netkit pair.
     pub peer: Option<Peer>,

@@ -65,6 +65,13 @@ impl Evidence {
     }
 }
 
+/// What an older recording does not hold is not known.
+impl<T> Default for Fact<T> {
+    fn default() -> Self {
+        Self::unknown("not recorded")
+    }
+}
+
 impl<T> Fact<T> {
     /// A value the kernel reported.
     pub fn kernel(value: T, detail: impl Into<String>) -> Self {

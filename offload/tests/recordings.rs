@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use hoist_offload::capability::Answer;
 use hoist_offload::host::{FakeHost, Host, Recording, sample};
 
 fn directory() -> PathBuf {
@@ -60,6 +61,20 @@ fn recordings_survive_a_round_trip() {
         let host = FakeHost::new(recording.clone());
         assert_eq!(host.devices().unwrap(), recording.devices, "{name}");
     }
+}
+
+/// A recording of an older version lacks what that version did not ask.
+#[test]
+fn what_a_recording_lacks_is_unknown() {
+    let text = r#"{"schema": "hoist.record.v1", "host": {"kernel": "6.1.0"}, "devices": [{
+        "name": "eth0", "ifindex": 2, "link_type": 1, "mtu_bytes": 1500, "max_mtu_bytes": 0,
+        "up": true, "operstate": "up", "rx_queues": 1, "tx_queues": 1, "later": 1}]}"#;
+    let recording = Recording::from_json("old.json", text).unwrap();
+    assert_eq!(recording.host.kernel, "6.1.0");
+    assert_eq!(recording.host.bpf_syscall.answer, Answer::Unknown);
+    assert_eq!(recording.host.btf_bytes.value(), None);
+    assert_eq!(recording.devices[0].xdp.value(), None);
+    assert!(recording.devices[0].attached.is_empty());
 }
 
 #[test]

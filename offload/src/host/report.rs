@@ -16,6 +16,12 @@ pub struct Finding {
     pub evidence: Evidence,
 }
 
+impl Default for Finding {
+    fn default() -> Self {
+        Self { answer: Answer::Unknown, evidence: Evidence::assumed("not recorded") }
+    }
+}
+
 /// Names of the program features in a report.
 pub const FEATURES: [&str; 24] = [
     "atomics",
@@ -45,7 +51,8 @@ pub const FEATURES: [&str; 24] = [
 ];
 
 /// The host report.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct HostReport {
     /// `uname -r`.
     pub kernel: String,

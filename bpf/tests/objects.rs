@@ -134,6 +134,10 @@ fn maps_of_older_objects() {
     assert_eq!((flows.kind, flows.key_size, flows.value_size), (9, 12, 4));
     assert_eq!((flows.max_entries, flows.flags, flows.pin_by_name), (1024, 2, false));
 
+    let on_node = map(&module, "on_node");
+    assert_eq!((on_node.numa_node, on_node.pin_by_name), (Some(1), false));
+    let pinned = map(&module, "pinned");
+    assert_eq!((pinned.numa_node, pinned.pin_by_name), (None, true));
     let packets = map(&module, "packets");
     assert!(packets.key_type_id.is_some() && packets.key_type_id != packets.value_type_id);
     assert_eq!(flows.key_type_id, None);
@@ -145,6 +149,22 @@ fn maps_of_older_objects() {
     assert_eq!(outer.inner.as_ref().map(|m| m.name.as_str()), Some("inner"));
     assert_eq!(outer.initial.len(), 1);
     assert_eq!(outer.initial[0].slot, 2);
+}
+
+#[test]
+fn functions_of_compilers_that_did_not_type_them() {
+    let whole = parse(LEGACY);
+    let mut bytes = LEGACY.to_vec();
+    // The one symbol with global binding and type function becomes untyped and without size.
+    let typed = (0..bytes.len() - 24)
+        .step_by(8)
+        .find(|at| bytes[at + 4] == 0x12 && bytes[at + 5] == 0 && bytes[at + 8..at + 16] == [0; 8]);
+    let at = typed.expect("a function symbol");
+    bytes[at + 4] = 0x10;
+    bytes[at + 16..at + 24].fill(0);
+    let untyped = parse(&bytes);
+    assert_eq!(untyped.programs, whole.programs);
+    assert_eq!(untyped.functions[0].code, whole.functions[0].code);
 }
 
 #[test]

@@ -3,7 +3,8 @@
 //! libbpf's and the kernel samples' `struct bpf_map_def` starts with type, key size, value size,
 //! number of entries and flags, 4 bytes each. iproute2's `struct bpf_elf_map` (36 bytes) goes on
 //! with id, pinning, inner id and inner index; gobpf's with pinning and a namespace (280 bytes);
-//! the samples' with inner map index and NUMA node (28 bytes). Types of key and value, where given,
+//! the samples' with inner map index and NUMA node (28 bytes); aya's, of the same size, with id and
+//! pinning. Types of key and value, where given,
 //! are in a struct `____btf_map_<name>` of the object's BTF (`BPF_ANNOTATE_KV_PAIR`).
 
 use std::collections::HashMap;
@@ -17,7 +18,7 @@ use crate::module::{InitialSlot, Map, MapId, Module, Target};
 const IPROUTE2: usize = 36;
 /// `sizeof(struct bpf_map_def)` of gobpf.
 const GOBPF: usize = 280;
-/// `sizeof(struct bpf_map_def)` of the kernel samples.
+/// `sizeof(struct bpf_map_def)` of the kernel samples, and of aya.
 const SAMPLES: usize = 28;
 /// Type, key size, value size and number of entries: the oldest definition.
 const LEAST: usize = 16;
@@ -119,12 +120,14 @@ fn read(
         let field = bytes.get(4 * i..4 * i + 4).and_then(|f| f.try_into().ok());
         field.map_or(0, u32::from_ne_bytes)
     };
+    let flags = word(4);
     let pinning = match size {
         IPROUTE2 => word(6),
         GOBPF => word(5),
+        // The samples have a node here, which only counts together with its flag.
+        SAMPLES if flags & NUMA_NODE == 0 => u32::from(word(6) == 1),
         _ => 0,
     };
-    let flags = word(4);
     let numa_node = (size == SAMPLES && flags & NUMA_NODE != 0).then(|| word(6));
     Ok(Map {
         name: budget.name(definition.name)?,

@@ -9,6 +9,17 @@ struct bpf_map_def {
 struct bpf_map_def SEC("maps") packets = { 2, 4, 8, 16, 0 };
 struct bpf_map_def SEC("maps") flows = { 9, 12, 4, 1024, 2 };
 
+/* The kernel samples' longer struct, and aya's, which is as long. */
+struct samples_map_def {
+	__u32 type, key_size, value_size, max_entries, map_flags, inner_map_idx, numa_node;
+};
+struct samples_map_def SEC("maps/samples") on_node = { 1, 4, 4, 8, 4, 0, 1 };
+
+struct aya_map_def {
+	__u32 type, key_size, value_size, max_entries, map_flags, id, pinning;
+};
+struct aya_map_def SEC("maps/aya") pinned = { 1, 4, 4, 8, 0, 0, 1 };
+
 /* What BPF_ANNOTATE_KV_PAIR expands to: the only way such a map can say its types. */
 struct ____btf_map_packets {
 	__u32 key;

@@ -45,6 +45,7 @@ if [ "$group" = test ]; then
     want clang-14 "compiles the BPF programs, to compare with the committed objects" has clang-14
     want llvm-14 "llvm-strip, which takes DWARF out of them" has llvm-strip-14
     want clang-19 "the same for BPF instruction set version 4" has clang-19
+    want llvm-19 "its llvm-strip" has llvm-strip-19
     want libxdp1 "xdpfilt_*.o, xdp-dispatcher.o, xsk_def_xdp_prog.o: objects of others" \
         has_object xdp-dispatcher.o
     want xdp-tools "xdp-loader: attaches the dispatcher that hoist must understand" has xdp-loader

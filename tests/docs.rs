@@ -222,6 +222,23 @@ fn every_section_says_cause_sight_and_remedy() {
     }
 }
 
+/// Where a page shows what the command prints, it names the file that the command's own tests hold
+/// its output against.
+#[test]
+fn shown_screens_are_what_the_command_prints() {
+    let mut shown = 0;
+    for page in pages() {
+        for block in read(&page).split("<!-- screen: ").skip(1) {
+            let (name, rest) = block.split_once(" -->\n```text\n").expect("a name, then a block");
+            let (text, _) = rest.split_once("\n```\n").expect("the end of the block");
+            let screen = read(Path::new("tests/screens").join(name));
+            assert_eq!(text, screen.trim_end(), "{}: {name}", page.display());
+            shown += 1;
+        }
+    }
+    assert!(shown > 0, "no page shows a screen");
+}
+
 #[test]
 fn every_schema_is_described() {
     let page = read("docs/json.md");

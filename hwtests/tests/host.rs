@@ -16,8 +16,9 @@ use hoist_hwtests::require;
 use hoist_offload::capability::Answer;
 use hoist_offload::device::{Device, Owner, Slot, XdpFeatures};
 use hoist_offload::error::Error;
-use hoist_offload::host::report::Finding;
+use hoist_offload::host::report::{Finding, HostReport};
 use hoist_offload::host::{FakeHost, Host, LinuxHost, Recording};
+use rustix::thread::CapabilitySet;
 use serde_json::Value;
 
 const LIMIT: Duration = Duration::from_secs(10);
@@ -340,4 +341,60 @@ fn a_recording_stands_in_for_its_host() {
     let near = named(&recording.devices, "v0");
     assert_eq!(&fake.device("v0").unwrap(), near);
     assert_eq!(fake.report().unwrap(), recording.host);
+}
+
+/// The report as a process with only these capabilities gets it.
+fn report_with(capabilities: CapabilitySet) -> HostReport {
+    std::thread::scope(|scope| {
+        let thread = scope.spawn(|| {
+            // Capabilities belong to threads: the rest of the process keeps its own.
+            let mut sets = rustix::thread::capabilities(None).unwrap();
+            sets.effective = capabilities;
+            sets.inheritable = CapabilitySet::empty();
+            rustix::thread::set_capabilities(None, sets).unwrap();
+            host().report().unwrap()
+        });
+        thread.join().unwrap()
+    })
+}
+
+/// What a missing capability hides is unknown; it never turns into "the kernel does not have it".
+#[test]
+fn a_missing_capability_makes_unknown_not_missing() {
+    if !require::veth("a_missing_capability_makes_unknown_not_missing") {
+        return;
+    }
+    let all = host().report().unwrap();
+    let bpf = CapabilitySet::BPF;
+    let net = CapabilitySet::NET_ADMIN;
+    let cases = [
+        (bpf | net, Answer::Yes, ""),
+        (bpf, Answer::No, "CAP_NET_ADMIN would permit it"),
+        (net, Answer::No, "CAP_BPF would permit it"),
+        (CapabilitySet::empty(), Answer::No, "CAP_BPF and CAP_NET_ADMIN would permit it"),
+    ];
+    for (held, permitted, words) in cases {
+        let report = report_with(held);
+        let found = &report.bpf_syscall;
+        assert_eq!(found.answer, permitted, "{held:?}: {}", found.evidence.detail);
+        assert!(found.evidence.detail.contains(words), "{held:?}: {}", found.evidence.detail);
+        for (full, less) in [
+            (&all.program_types, &report.program_types),
+            (&all.map_types, &report.map_types),
+            (&all.xdp_helpers, &report.xdp_helpers),
+            (&all.tc_helpers, &report.tc_helpers),
+            (&all.kfuncs, &report.kfuncs),
+            (&all.features, &report.features),
+        ] {
+            for (name, finding) in less {
+                let detail = &finding.evidence.detail;
+                let answers = (full[name].answer, finding.answer);
+                let contradict =
+                    matches!(answers, (Answer::Yes, Answer::No) | (Answer::No, Answer::Yes));
+                assert!(!contradict, "{held:?} {name}: {answers:?}, {detail}");
+                let explained = finding.answer != Answer::Unknown || detail.contains("would tell");
+                assert!(explained, "{held:?} {name}: {detail}");
+            }
+        }
+    }
 }

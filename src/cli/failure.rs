@@ -3,8 +3,8 @@
 use std::io;
 use std::process::ExitCode;
 
-use hoist_offload::Error;
 use hoist_offload::bpf::kernel::{KernelError, capability};
+use hoist_offload::{Error, Gap};
 use serde::Serialize;
 
 /// Exit statuses; documented in `hoist --help`.
@@ -97,6 +97,9 @@ fn is_permission(error: &KernelError) -> bool {
 /// What is said of an error: one sentence, and the next step.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(super) struct Words {
+    /// The stable code, where it is a refusal with a section in docs/refusals.md.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) code: Option<String>,
     /// The sentence.
     pub error: String,
     /// What to do.
@@ -107,17 +110,28 @@ pub(super) struct Words {
     pub log: Option<String>,
 }
 
+impl From<Gap> for Words {
+    fn from(gap: Gap) -> Self {
+        Self { code: Some(gap.code), error: gap.message, next: gap.remedy, log: None }
+    }
+}
+
 /// The words for an error. `capable` names capabilities the process lacks, for the next step of a
 /// bare `EPERM`.
 pub(super) fn words(error: &Error, missing: &[&str]) -> Words {
-    let plain =
-        |what: &str, next: Option<String>| Words { error: what.to_owned(), next, log: None };
+    let plain = |what: &str, next: Option<String>| Words {
+        code: None,
+        error: what.to_owned(),
+        next,
+        log: None,
+    };
     match error {
         Error::Input { what, hint } => plain(what, hint.clone()),
         Error::NotPermitted { what, capability, hint } => {
             plain(&format!("{what}: not permitted; needs {capability}"), Some(hint.clone()))
         }
         Error::Kernel { error, hint } => Words {
+            code: None,
             error: error.to_string(),
             next: hint.clone().or_else(|| next_for(error, missing)),
             log: error.log.clone(),
@@ -131,7 +145,7 @@ pub(super) fn words(error: &Error, missing: &[&str]) -> Words {
 
 /// The words for output that could not be written.
 pub(super) fn output_words(error: &io::Error) -> Words {
-    Words { error: format!("writing output: {error}"), next: None, log: None }
+    Words { code: None, error: format!("writing output: {error}"), next: None, log: None }
 }
 
 fn next_for(error: &KernelError, missing: &[&str]) -> Option<String> {

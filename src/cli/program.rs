@@ -162,6 +162,7 @@ fn refused(cx: &mut Context<'_>, error: Error) -> Failure {
     cx.shell.say(text);
     let gaps = refusals.iter().flat_map(|r| &r.gaps);
     let words = Words {
+        code: None,
         error: error.to_string(),
         next: gaps.filter_map(|gap| gap.remedy.clone()).next(),
         log: None,

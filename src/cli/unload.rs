@@ -3,14 +3,14 @@
 use std::os::fd::AsFd;
 use std::sync::Arc;
 
-use hoist_offload::Error;
 use hoist_offload::bpf::kernel::{Expect, Kernel, ObjectKind, XdpMode};
 use hoist_offload::device::{AttachedProgram, Device, Owner, Slot};
 use hoist_offload::pins::Kept;
+use hoist_offload::{Error, Gap};
 
 use super::args;
 use super::context::Context;
-use super::failure::{Exit, Failure, Words};
+use super::failure::{Exit, Failure};
 use super::render::device::{owner_words, slot_name};
 use super::schema::UnloadDocument;
 use super::{kept, status};
@@ -85,21 +85,19 @@ fn choose<'d>(
 
 /// Another's program is not taken off without being told to.
 fn refuse(device: &Device, program: &AttachedProgram) -> Failure {
-    Failure::Words(
-        Words {
-            error: format!(
-                "{}: {} (id {}) on {} was not loaded by hoist: {}",
-                device.name,
-                program.name.as_deref().unwrap_or("?"),
-                program.id,
-                slot_name(program.slot),
-                owner_words(&program.owner)
-            ),
-            next: Some(format!("hoist unload {} --force {}", device.name, program.id)),
-            log: None,
-        },
-        Exit::Refused,
+    let gap = Gap::new(
+        "not-loaded-by-hoist",
+        format!(
+            "{}: {} (id {}) on {} was not loaded by hoist: {}",
+            device.name,
+            program.name.as_deref().unwrap_or("?"),
+            program.id,
+            slot_name(program.slot),
+            owner_words(&program.owner)
+        ),
     )
+    .remedy(format!("hoist unload {} --force {}", device.name, program.id));
+    Failure::Words(gap.into(), Exit::Refused)
 }
 
 fn detach(

@@ -131,6 +131,8 @@ fn somebody_else_s_program_is_left_alone_unless_named() {
     let refused = bench.hoist(&["unload", "v0"]).code(1);
     assert!(refused.err.contains("was not loaded by hoist"), "{}", refused.err);
     assert!(refused.err.contains(&format!("next: hoist unload v0 --force {id}")));
+    let refused = bench.hoist(&["unload", "v0", "-j"]).code(1).document();
+    assert_eq!(refused["code"], "not-loaded-by-hoist");
     bench.hoist(&["load", "v0", &pass, "-m", "generic", "--replace", "1"]).code(1);
     bench.hoist(&["load", "v0", &pass, "-m", "generic", "--replace", &id]).code(0);
     assert_eq!(bench.attachments()[0]["program"], "xdp_pass");

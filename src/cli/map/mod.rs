@@ -138,6 +138,7 @@ fn document(
 /// A key that is not there: a check that failed, not a mistake.
 fn absent(map: &TypedMap, key: &[u8]) -> Failure {
     let words = super::failure::Words {
+        code: None,
         error: format!("map '{}' has no key {}", map.name, map.key_json(key)),
         next: Some(format!("'hoist map dump id {}' shows those it has", map.info.id)),
         log: None,

@@ -6,9 +6,11 @@
 use std::os::fd::AsFd;
 use std::sync::Arc;
 
-use hoist_bpf::kernel::loader::{self, ATTACH_TYPE_XDP, LoadSpec, Loaded, PROG_TYPE_XDP};
+use hoist_bpf::kernel::loader::{
+    self, ATTACH_TYPE_XDP, LoadError, LoadSpec, Loaded, PROG_TYPE_XDP,
+};
 use hoist_bpf::kernel::{Kernel, TestRunSpec, XdpMode};
-use hoist_bpf::module::{MapId, Module};
+use hoist_bpf::module::{MapId, Module, ProgramId};
 use hoist_bpf::passes::count;
 use hoist_bpf::requirements::Feature;
 
@@ -95,32 +97,62 @@ impl Engine for XdpEngine {
         let refuser = Refuser::new(self.kind, device, job.program_name());
         let mut warnings = Vec::new();
         let counted = count_verdicts(job, &mut warnings);
-        let (module, program, counters) = match &counted {
+        let (mut module, mut program, mut counters) = match &counted {
             Some(counted) => (&counted.module, counted.program, Some(counted.counters)),
             None => (&*job.module, job.program, None),
         };
-        let bound = job.requirements.uses(Feature::DeviceBound);
-        let spec = LoadSpec {
-            module,
-            program,
-            kind: PROG_TYPE_XDP,
-            attach_type: ATTACH_TYPE_XDP,
-            bound_to: bound.then_some(device.ifindex),
-            pin_root: job.pin_root.as_deref(),
-            contents: &job.contents,
-        };
-        let loaded = loader::load(&**kernel, &spec).map_err(|e| refuser.load(e))?;
+        let mut loaded = load(&**kernel, device, job, module, program);
+        if let (Some(_), Err(LoadError::Program { error, .. })) = (counters, &loaded) {
+            // The verifier may mind the counters only, as it does without CAP_PERFMON.
+            let plain = load(&**kernel, device, job, &job.module, job.program);
+            if plain.is_ok() {
+                let why = format!("the verifier refused the counters: {}", error.cause());
+                let remedy = refusal::verifier_remedy(error.log.as_deref().unwrap_or_default());
+                warnings.push(Warning { remedy, ..not_counted(job, &why) });
+            }
+            (module, program, counters) = (&*job.module, job.program, None);
+            loaded = plain;
+        }
+        let loaded = loaded.map_err(|e| refuser.load(e))?;
         let maps = Maps::of(kernel, &loaded, module, counters)?;
         Ok(Box::new(XdpPrepared {
             kernel: Arc::clone(kernel),
             kind: self.kind,
             device: device.clone(),
             program: module.program(program).name.clone(),
-            bound,
+            bound: job.requirements.uses(Feature::DeviceBound),
             loaded,
             maps,
             warnings,
         }))
+    }
+}
+
+fn load(
+    kernel: &dyn Kernel,
+    device: &Device,
+    job: &Job,
+    module: &Module,
+    program: ProgramId,
+) -> Result<Loaded, LoadError> {
+    let bound = job.requirements.uses(Feature::DeviceBound);
+    let spec = LoadSpec {
+        module,
+        program,
+        kind: PROG_TYPE_XDP,
+        attach_type: ATTACH_TYPE_XDP,
+        bound_to: bound.then_some(device.ifindex),
+        pin_root: job.pin_root.as_deref(),
+        contents: &job.contents,
+    };
+    loader::load(kernel, &spec)
+}
+
+fn not_counted(job: &Job, why: &str) -> Warning {
+    Warning {
+        code: "not-counted".to_owned(),
+        message: format!("verdicts of {} are not counted: {why}", job.program_name()),
+        remedy: None,
     }
 }
 
@@ -132,11 +164,7 @@ fn count_verdicts(job: &Job, warnings: &mut Vec<Warning>) -> Option<count::Count
     match count::apply(&job.module, job.program) {
         Ok(counted) => Some(counted),
         Err(error) => {
-            warnings.push(Warning {
-                code: "not-counted".to_owned(),
-                message: format!("verdicts of {} are not counted: {error}", job.program_name()),
-                remedy: None,
-            });
+            warnings.push(not_counted(job, &error.to_string()));
             None
         }
     }

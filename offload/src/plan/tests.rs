@@ -490,3 +490,25 @@ fn keeping_is_all_or_nothing() {
     assert_eq!(crate::pins::sweep(&*kernel, &root).unwrap().len(), 1);
     assert_eq!(fake.pins(), Vec::<std::path::PathBuf>::new());
 }
+
+/// Counters that the verifier does not take cost the counters, not the program.
+#[test]
+fn a_program_goes_without_counters_rather_than_not_at_all() {
+    let (fake, _) = machine();
+    let log = "3: (1f) r7 -= r8\nR7 pointer -= pointer prohibited\nprocessed 4 insns";
+    fake.verify_with(move |spec| match spec.insns.len() {
+        2 => Ok(()),
+        _ => Err(KernelError {
+            log: Some(log.to_owned()),
+            ..KernelError::new("BPF_PROG_LOAD", "program xdp_drop", EACCES)
+        }),
+    });
+    let job = Job { count_verdicts: true, ..job("drop") };
+    let (plan, running) = try_attach(&fake, &nic(), &job, &AttachPolicy::default()).unwrap();
+    assert_eq!(
+        (plan.engine, warnings(&plan)),
+        (Some(EngineKind::Native), "not-counted".to_owned())
+    );
+    assert!(plan.warnings[0].message.contains("pointer -= pointer prohibited"), "{plan:?}");
+    assert_eq!(running.stats().unwrap(), None);
+}

@@ -213,7 +213,7 @@ fn failed(error: KernelError) -> Error {
 }
 
 /// What would make the verifier change its mind, where its words tell.
-fn verifier_remedy(log: &str) -> Option<String> {
+pub(super) fn verifier_remedy(log: &str) -> Option<String> {
     let unprivileged = ["prohibited", "!root", "leaks addr", "leak pointer", "CAP_PERFMON"];
     if unprivileged.iter().any(|w| log.contains(w))
         && !missing(&[Capability::CapPerfmon]).is_empty()

@@ -106,23 +106,27 @@ impl<'m> Interp<'m> {
             let ways = self.block(id, function, graph, block, &mut state)?;
             for (to, value) in [(ways.next, ways.fallen), (ways.jump, ways.taken)] {
                 let (Some(to), Some(compared)) = (to, value) else { continue };
-                let mut next = state.clone();
-                if let Some((register, value)) = compared {
-                    next.regs[usize::from(register)] = value;
-                }
+                // The register that was compared differs on the two ways; all else is shared.
+                let before = compared.map(|(register, value)| {
+                    let there = &mut state.regs[usize::from(register)];
+                    (register, std::mem::replace(there, value))
+                });
                 let slot = &mut at_entry[to as usize];
                 let changed = match slot {
                     Some(there) => {
                         let widen =
                             graph.blocks[to as usize].loops && rounds[to as usize] >= ROUNDS;
-                        there.merge(&next, widen)
+                        there.merge(&state, widen)
                     }
                     None => {
-                        self.bytes += next.bytes();
-                        *slot = Some(Box::new(next));
+                        self.bytes += state.bytes();
+                        *slot = Some(Box::new(state.clone()));
                         true
                     }
                 };
+                if let Some((register, value)) = before {
+                    state.regs[usize::from(register)] = value;
+                }
                 if changed {
                     rounds[to as usize] = rounds[to as usize].saturating_add(1);
                     work.insert(to);

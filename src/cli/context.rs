@@ -34,13 +34,15 @@ pub(super) struct Context<'s> {
 }
 
 impl<'s> Context<'s> {
-    /// Enters the namespace and opens the host. Must run before any thread is started: a namespace
+    /// Enters the namespace and opens the host. With `remember` what trial loads found earlier is
+    /// taken as it was. Must run before any thread is started: a namespace
     /// belongs to a thread.
     ///
     /// # Errors
     /// The namespace, the recording or the kernel could not be had.
     pub(super) fn open(
         global: &Global,
+        remember: bool,
         registry: Registry,
         shell: &'s mut Shell,
     ) -> Result<Self, Failure> {
@@ -60,7 +62,8 @@ impl<'s> Context<'s> {
             netns::enter(name).map_err(not_a_namespace)?;
         }
         let kernel: Arc<dyn Kernel> = Arc::new(Linux::new()?);
-        let host = Arc::new(LinuxHost::new(kernel.clone()));
+        let host = LinuxHost::new(kernel.clone());
+        let host = Arc::new(if remember { host } else { host.without_cache() });
         Ok(Self { shell, registry, host, kernel: Some(kernel), privilege })
     }
 

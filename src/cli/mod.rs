@@ -51,10 +51,13 @@ pub fn main(registry: Registry) -> ExitCode {
     let result = match &args.command {
         Command::Completion(args) => manual::completion(&mut shell, args),
         Command::Man(args) => manual::man(&mut shell, args),
-        command => match Context::open(&args.global, registry, &mut shell) {
-            Ok(mut cx) => dispatch(&mut cx, command),
-            Err(failure) => Err(failure),
-        },
+        command => {
+            let remember = !matches!(command, Command::Probe(probe) if probe.no_cache);
+            match Context::open(&args.global, remember, registry, &mut shell) {
+                Ok(mut cx) => dispatch(&mut cx, command),
+                Err(failure) => Err(failure),
+            }
+        }
     };
     match result {
         Ok(()) => Exit::Done.into(),

@@ -63,6 +63,20 @@ impl When {
     }
 }
 
+impl When {
+    /// Whether such a program is concerned for certain, not just if a verdict computed at run time
+    /// comes out so.
+    #[must_use]
+    pub fn concerns_surely(self, needs: &Requirements) -> bool {
+        let must = |need: Need| needs.get(&need).is_some_and(|r| r.strength == Strength::Must);
+        match self {
+            Self::Uses(feature) => must(Need::Feature(feature)),
+            Self::Reads(field) => must(Need::ContextField(field)),
+            Self::Always | Self::WithoutFrags | Self::WithFrags => self.concerns(needs),
+        }
+    }
+}
+
 /// What happens to a program that meets a condition that does not hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -198,8 +212,12 @@ impl Capabilities {
             let gap = Gap::condition(condition);
             match (condition.holds, condition.severity) {
                 (Answer::Yes, _) => {}
-                (Answer::No, Severity::Refuses | Severity::Breaks) => fit.gaps.push(gap),
-                (Answer::No, Severity::Warns) => fit.warnings.push(gap),
+                (Answer::No, Severity::Refuses | Severity::Breaks)
+                    if condition.when.concerns_surely(needs) =>
+                {
+                    fit.gaps.push(gap);
+                }
+                (Answer::No, _) => fit.warnings.push(gap),
                 (Answer::Unknown, Severity::Warns) => {}
                 (Answer::Unknown, _) => fit.unknown.push(gap),
             }

@@ -51,6 +51,15 @@ fn queue_reader() -> Job {
     job
 }
 
+/// A job that reads it on paths that may never be taken.
+fn possible_queue_reader() -> Job {
+    let mut job = queue_reader();
+    for requirement in &mut job.requirements.items {
+        requirement.strength = Strength::May;
+    }
+    job
+}
+
 fn nic() -> Device {
     sample::ice("eth0", 3)
 }
@@ -288,6 +297,15 @@ fn facts_decide() {
             queued(),
             queue_reader(),
             listed(&[Generic]),
+            Some(Generic),
+            "",
+            "rx-queue-index-differs",
+        ),
+        (
+            "a difference, perhaps",
+            queued(),
+            possible_queue_reader(),
+            listed(&[Generic, Native]),
             Some(Generic),
             "",
             "rx-queue-index-differs",

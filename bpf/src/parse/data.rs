@@ -36,7 +36,7 @@ pub(super) fn collect(
         places.data.insert(section.index, id);
         module.maps.push(map);
     }
-    kconfig(&types, module, places, budget)
+    kconfig(&types, module, budget)
 }
 
 fn kind_of(section: &Section<'_>) -> Option<DataSection> {
@@ -127,12 +127,7 @@ fn build(
 }
 
 /// The map that holds Kconfig values; zero until `resolve` fills it.
-fn kconfig(
-    types: &Types<'_>,
-    module: &mut Module,
-    places: &mut MapPlaces,
-    budget: &mut Budget,
-) -> Result<(), ParseError> {
+fn kconfig(types: &Types<'_>, module: &mut Module, budget: &mut Budget) -> Result<(), ParseError> {
     let size = module
         .externs
         .iter()
@@ -145,7 +140,6 @@ fn kconfig(
     budget.charge(size as usize, ".kconfig")?;
     let mut map = build(".kconfig", DataSection::Kconfig, size, types, budget)?;
     map.data = vec![0; size as usize];
-    places.kconfig = Some(MapId(module.maps.len() as u32));
     module.maps.push(map);
     Ok(())
 }

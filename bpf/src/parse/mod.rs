@@ -34,10 +34,8 @@ struct MapPlaces {
     declared: HashMap<(usize, u64), MapId>,
     /// Sections that hold declared maps.
     sections: Vec<usize>,
-    /// Data sections by section index, with the map's size in bytes.
+    /// Data sections by section index.
     data: HashMap<usize, MapId>,
-    /// The `.kconfig` map.
-    kconfig: Option<MapId>,
 }
 
 impl Module {

@@ -134,7 +134,7 @@ pub(super) fn apply(
     Ok(())
 }
 
-/// Length of a type's name without `___flavor`.
+/// A type's name without `___flavor`.
 pub(super) fn essential(name: &str) -> &str {
     let bytes = name.as_bytes();
     let separator = |w: &[u8]| w[0] != b'_' && &w[1..4] == b"___" && w[4] != b'_';

@@ -41,10 +41,7 @@ pub(super) fn answer(
 ) -> Result<Answer, Problem> {
     let exists = u64::from(target.is_some());
     match kind {
-        Kind::FieldExists | Kind::EnumvalExists => {
-            Ok(Answer { expected: Some(1), new: exists, ..Answer::default() })
-        }
-        Kind::TypeExists | Kind::TypeMatches => {
+        Kind::FieldExists | Kind::EnumvalExists | Kind::TypeExists | Kind::TypeMatches => {
             Ok(Answer { expected: Some(1), new: exists, ..Answer::default() })
         }
         Kind::TypeIdLocal => Ok(Answer::local_id(local.root)),

@@ -1,5 +1,4 @@
-//! Putting the host report together. The trial loads run beside the search through the kernel's
-//! BTF, which is as much work.
+//! Putting the host report together.
 
 use hoist_bpf::insn::Insn;
 use hoist_bpf::kernel::{Kernel, ProgramSpec};
@@ -18,28 +17,35 @@ const ATTACH: [(&str, &str); 2] = [
     ("link-attach-failed", "__bpf_trace_bpf_xdp_link_attach_failed"),
 ];
 
-/// Asks by trial for the sections that `known` leaves open.
+/// Asks by trial for the sections that `known` leaves open: one thread for the helpers, another for
+/// the rest, which with the search through the kernel's BTF is as much work.
 pub(super) fn probe(kernel: &dyn Kernel, capabilities: u64, known: Sections) -> Sections {
     let trial = Trial::new(kernel, &system::capabilities(capabilities));
     let helpers = |section: Option<Findings>, kind| {
         Some(section.unwrap_or_else(|| trial::helpers(&trial, kind, 1..=names::LAST_HELPER)))
     };
-    let Sections { program_types, map_types, xdp_helpers, tc_helpers, kfuncs, features } = known;
-    let needs_btf = kfuncs.is_none() || features.is_none();
-    let (xdp_helpers, (tc_helpers, found)) = std::thread::scope(|scope| {
-        let other = scope.spawn(|| {
-            let found = needs_btf.then(|| look_up(kernel));
-            (helpers(tc_helpers, SCHED_CLS), found)
-        });
-        let mine = helpers(xdp_helpers, XDP);
-        (mine, other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
-    });
-    let found = found.unwrap_or_else(|| Err("not asked".to_owned()));
-    let program_types = program_types.unwrap_or_else(|| trial::program_types(&trial));
+    let Sections { xdp_helpers, tc_helpers, .. } = known;
+    let others = Sections { xdp_helpers: None, tc_helpers: None, ..known };
+    std::thread::scope(|scope| {
+        let other = scope.spawn(|| probe_others(&trial, others));
+        let (xdp_helpers, tc_helpers) = (helpers(xdp_helpers, XDP), helpers(tc_helpers, SCHED_CLS));
+        let others = other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        Sections { xdp_helpers, tc_helpers, ..others }
+    })
+}
+
+fn probe_others(trial: &Trial<'_>, known: Sections) -> Sections {
+    let Sections { program_types, map_types, kfuncs, features, .. } = known;
+    let found = if kfuncs.is_none() || features.is_none() {
+        look_up(trial.kernel)
+    } else {
+        Err("not asked".to_owned())
+    };
+    let program_types = program_types.unwrap_or_else(|| trial::program_types(trial));
     let map_types =
-        map_types.unwrap_or_else(|| trial::map_types(&trial, program_types.get("struct_ops")));
+        map_types.unwrap_or_else(|| trial::map_types(trial, program_types.get("struct_ops")));
     let features = features.unwrap_or_else(|| {
-        let mut features = trial::features(&trial);
+        let mut features = trial::features(trial);
         features.extend(by_btf(&found));
         features.insert("netlink-xdp".to_owned(), netlink_xdp());
         for (feature, from, name) in
@@ -50,12 +56,11 @@ pub(super) fn probe(kernel: &dyn Kernel, capabilities: u64, known: Sections) -> 
         features
     });
     Sections {
-        kfuncs: Some(kfuncs.unwrap_or_else(|| callable(&trial, &found))),
+        kfuncs: Some(kfuncs.unwrap_or_else(|| callable(trial, &found))),
         features: Some(features),
         program_types: Some(program_types),
         map_types: Some(map_types),
-        xdp_helpers,
-        tc_helpers,
+        ..Sections::default()
     }
 }
 
@@ -103,17 +108,19 @@ fn callable(trial: &Trial<'_>, found: &Result<btf::Found, String>) -> Findings {
 /// Whether this process may load XDP programs, and what would permit it.
 pub(super) fn permitted(kernel: &dyn Kernel, capabilities: u64) -> Finding {
     let held = system::capabilities(capabilities);
-    let code = [Insn::new(0xb7, 0, 0, 0, 2), Insn::new(0x95, 0, 0, 0, 0)];
+    // A program that is read and refused costs less than one that is compiled.
     let result = kernel.load_program(&ProgramSpec {
         name: "hoist_trial".to_owned(),
         kind: XDP,
         expected_attach_type: 37,
-        insns: &code,
+        insns: &[Insn::new(0x95, 0, 0, 0, 0)],
         license: "GPL".to_owned(),
+        log_bytes: 1024,
         ..ProgramSpec::default()
     });
     match result {
         Ok(_) => trial::yes("an XDP program loads"),
+        Err(error) if error.log.is_some() => trial::yes("the verifier reads an XDP program"),
         Err(error) if error.errno == 1 => {
             let missing: Vec<&str> =
                 ["CAP_BPF", "CAP_NET_ADMIN"].into_iter().filter(|name| !held[*name]).collect();

@@ -42,7 +42,7 @@ const EINVAL: i32 = 22;
 /// What every trial needs.
 #[derive(Debug)]
 pub(super) struct Trial<'k> {
-    kernel: &'k dyn Kernel,
+    pub(super) kernel: &'k dyn Kernel,
     /// Capabilities that some loads ask for and the process does not hold.
     missing: Vec<&'static str>,
 }

@@ -201,7 +201,7 @@ pub trait Engine: Send + Sync + fmt::Debug {
 /// A program that is loaded and verified, but sees no packet yet. Dropping it unloads.
 ///
 /// [`Any`] lets an attachment recognise programs of its own engine in
-/// [`Attachment::replace`](crate::attach::Attachment::replace).
+/// [`Attachment::replace`].
 pub trait Prepared: Send + fmt::Debug + Any {
     /// The engine that prepared it.
     fn engine(&self) -> EngineKind;

@@ -19,7 +19,7 @@ pub(super) const MAX_FRAMES: usize = 8;
 /// Instructions that are followed before the analysis gives up, counting a copied slot as one.
 const STEPS: u64 = 3_000_000;
 /// Bytes of states kept at once.
-const STATE_BYTES: usize = 24 << 20;
+const STATE_BYTES: usize = 8 << 20;
 /// Rounds of a loop after which its state is widened.
 const ROUNDS: u8 = 3;
 /// How often a callback is followed with what its last round left behind.

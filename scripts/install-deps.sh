@@ -35,6 +35,8 @@ has() { PATH="$PATH:/usr/sbin:/sbin" command -v "$1"; }
 has_header() { printf '#include <%s>\n' "$1" | cc -E - ; }
 has_object() { ls /usr/lib/*/bpf/"$1"; }
 
+want ca-certificates "lets cargo trust where crates come from" \
+    test -e /etc/ssl/certs/ca-certificates.crt
 want gcc "the C compiler for libbpf" has cc
 want libc6-dev "C headers" has_header stdio.h
 want make "builds libbpf" has make

@@ -164,7 +164,9 @@ fn refused(cx: &mut Context<'_>, error: Error) -> Failure {
     let words = Words {
         code: None,
         error: error.to_string(),
-        next: gaps.filter_map(|gap| gap.remedy.clone()).next(),
+        next: gaps.filter_map(|gap| gap.remedy.clone()).next().or_else(|| {
+            Some(format!("'hoist probe {device}' shows what each engine can do there"))
+        }),
         log: None,
     };
     cx.shell.error(&words);

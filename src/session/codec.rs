@@ -3,6 +3,10 @@
 use hoist_offload::bpf::btf::{Btf, value};
 use serde_json::Value;
 
+/// How values are written, for the next step after one that does not fit.
+pub const FORMS: &str = "values are written 10, 0x1f, true, 192.0.2.1, 2001:db8::1, \
+                         02:00:00:00:00:01, {\"field\": 1} or [1, 2], as the type asks";
+
 /// Reads and writes values of one type.
 #[derive(Clone, Copy, Debug)]
 pub struct Codec<'b> {

@@ -11,7 +11,7 @@ use hoist_offload::bpf::names;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::codec::Codec;
+use super::codec::{Codec, FORMS};
 use super::io_words;
 use crate::suggest;
 
@@ -113,7 +113,7 @@ fn entries(
     let value = Codec::new(btf.zip(map.value_type_id), map.value_size);
     let bad = |entry: &Entry, part: &str, why: String| Error::Input {
         what: format!("map '{}', entry {}: {part}: {why}", map.name, entry.key),
-        hint: None,
+        hint: Some(FORMS.to_owned()),
     };
     entries
         .iter()

@@ -9,7 +9,9 @@
 //! [`Order::read`] touches nothing but files; [`Draft::resolve`] asks the host for its types, and
 //! only where the program refers to them; everything after that is the registry's business.
 
-use std::path::PathBuf;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use hoist_offload::attach::{AttachPolicy, Attachment};
@@ -74,7 +76,7 @@ impl Order {
     /// [`Error::Input`] naming what is wrong with the file, the selector or a variable.
     pub fn read(self) -> Result<Draft, Error> {
         let name = self.object.display().to_string();
-        let bytes = std::fs::read(&self.object).map_err(|error| {
+        let bytes = bytes_of(&self.object).map_err(|error| {
             input(format!("{name}: {}", io_words(&error)), "the object file comes last, after IF")
         })?;
         self.parse(&name, &bytes)
@@ -85,8 +87,10 @@ impl Order {
     /// # Errors
     /// See [`Order::read`].
     pub fn parse(self, name: &str, bytes: &[u8]) -> Result<Draft, Error> {
-        let mut module = Module::parse(name, bytes)
-            .map_err(|error| Error::Input { what: format!("{name}: {error}"), hint: None })?;
+        let mut module = Module::parse(name, bytes).map_err(|error| {
+            let hint = format!("'llvm-readelf -a {name}' shows what the file holds");
+            Error::Input { what: format!("{name}: {error}"), hint: Some(hint) }
+        })?;
         let program = module
             .select(&self.selector)
             .map_err(|error| Error::Input { hint: nearest(&error), what: error.to_string() })?;
@@ -212,16 +216,30 @@ impl Session<'_> {
     }
 }
 
+/// Largest file that is read: a device that never ends is no object.
+const LARGEST: u64 = 64 << 20;
+
+fn bytes_of(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    File::open(path)?.take(LARGEST + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > LARGEST {
+        return Err(io::Error::other(format!("more than {} MiB", LARGEST >> 20)));
+    }
+    Ok(bytes)
+}
+
 /// The program that was probably meant.
 fn nearest(error: &SelectError) -> Option<String> {
     let (wanted, have) = match error {
         SelectError::NoSuchProgram { wanted, have, .. } => (wanted, have),
         SelectError::NoSuchSection { .. } => return Some("-n names a program".to_owned()),
-        SelectError::Ambiguous { .. } => return None,
+        SelectError::Ambiguous { .. } => return Some("name one of them: -n PROG".to_owned()),
     };
     let names = have.iter().map(|program| program.split(" (").next().unwrap_or(program));
-    let near = suggest::closest(wanted, names)?;
-    Some(format!("did you mean -n {near}?"))
+    Some(match suggest::closest(wanted, names) {
+        Some(near) => format!("did you mean -n {near}?"),
+        None => "name one of them: -n PROG".to_owned(),
+    })
 }
 
 fn input(what: String, hint: &str) -> Error {

@@ -4,7 +4,7 @@ use hoist_offload::Error;
 use hoist_offload::bpf::btf::{Btf, Kind, value};
 use hoist_offload::bpf::module::{DataSection, Module};
 
-use super::codec::text_value;
+use super::codec::{FORMS, text_value};
 use crate::suggest;
 
 /// One variable of a data section.
@@ -45,7 +45,10 @@ pub fn set(module: &mut Module, assignments: &[(String, String)]) -> Result<(), 
         let set =
             bytes.map(|bytes| value::update(&btf, variable.type_id, &text_value(text), bytes));
         if let Some(Err(why)) = set {
-            return Err(Error::Input { what: format!("variable '{name}': {why}"), hint: None });
+            return Err(Error::Input {
+                what: format!("variable '{name}': {why}"),
+                hint: Some(FORMS.into()),
+            });
         }
     }
     Ok(())

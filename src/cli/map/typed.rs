@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::bad;
 use crate::cli::context::Context;
-use crate::session::codec::{Codec, text_value};
+use crate::session::codec::{Codec, FORMS, text_value};
 use crate::session::contents::{Entry, is_per_cpu, per_cpu};
 
 /// An open map.
@@ -86,7 +86,9 @@ impl TypedMap {
             return Err(bad(&self.name, format!("a {} has no keys", self.kind_name()), None));
         }
         let key = text_value(text);
-        self.key_codec().from_json(&key).map_err(|why| bad(&self.name, format!("key: {why}"), None))
+        self.key_codec()
+            .from_json(&key)
+            .map_err(|why| bad(&self.name, format!("key: {why}"), Some(FORMS.into())))
     }
 
     /// A key as a value.
@@ -151,7 +153,7 @@ impl TypedMap {
     /// # Errors
     /// A value that does not fit, or the kernel's refusal.
     pub(super) fn set(&self, cx: &Context<'_>, key: &[u8], value: &Value) -> Result<(), Error> {
-        let does_not_fit = |why| bad(&self.name, format!("value: {why}"), None);
+        let does_not_fit = |why| bad(&self.name, format!("value: {why}"), Some(FORMS.into()));
         // Lives until the kernel has taken its own reference.
         let held = self.referred(value)?;
         let bytes = match &held {

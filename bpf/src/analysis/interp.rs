@@ -10,9 +10,9 @@ use super::branch;
 use super::flow::{Flow, Graph, flow};
 use super::marks::{FunctionMarks, Mark};
 use super::state::State;
-use super::value::{NO_OFFSET, Rest, UNKNOWN, Value, kind};
-use crate::module::{Function, FunctionId, Inst, Linkage, Module, Target};
-use crate::opcode::{class, jmp, mode, pseudo};
+use super::value::{NO_OFFSET, Rest, Value};
+use crate::module::{Function, FunctionId, Inst, Module};
+use crate::opcode::{class, jmp, mode};
 
 /// Frames the kernel allows (`MAX_CALL_FRAMES`).
 pub(super) const MAX_FRAMES: usize = 8;
@@ -22,9 +22,6 @@ const STEPS: u64 = 3_000_000;
 const STATE_BYTES: usize = 8 << 20;
 /// Rounds of a loop after which its state is widened.
 const ROUNDS: u8 = 3;
-/// How often a callback is followed with what its last round left behind.
-const CALLBACK_ROUNDS: usize = 3;
-
 /// The budget is used up: what was marked so far is not all there is.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Exhausted;
@@ -35,9 +32,9 @@ pub(super) struct Interp<'m> {
     pub(super) marks: Vec<FunctionMarks>,
     graphs: HashMap<u32, Graph>,
     /// Results of calls that saw no caller's stack: `r0`, or `None` when they never return.
-    results: HashMap<(u32, [Value; 5]), Option<Value>>,
+    pub(super) results: HashMap<(u32, [Value; 5]), Option<Value>>,
     /// Functions whose frames are live, outermost first.
-    live: Vec<u32>,
+    pub(super) live: Vec<u32>,
     steps: u64,
     bytes: usize,
 }
@@ -68,7 +65,7 @@ impl<'m> Interp<'m> {
     }
 
     /// Follows a function; the state where it returns, if it does.
-    fn run(&mut self, id: FunctionId, entry: State) -> Result<Option<State>, Exhausted> {
+    pub(super) fn run(&mut self, id: FunctionId, entry: State) -> Result<Option<State>, Exhausted> {
         let module = self.module;
         let Some(function) = module.functions.get(id.0 as usize) else { return Ok(None) };
         if function.code.is_empty() {
@@ -221,151 +218,6 @@ impl<'m> Interp<'m> {
         }
     }
 
-    /// Follows a call; `false` when it never returns.
-    fn call(&mut self, inst: &Inst, state: &mut State) -> Result<bool, Exhausted> {
-        let args: [Value; 5] = std::array::from_fn(|i| state.regs[i + 1]);
-        for arg in args {
-            if let Value::Stack { frame, offset } = arg {
-                self.touch_stack(frame, offset);
-            }
-        }
-        let result = match (inst.insn.src(), inst.target) {
-            (_, Target::Call(callee)) => match self.subprogram(callee, args, state)? {
-                Some(value) => value,
-                None => return Ok(false),
-            },
-            (_, Target::Extern(id)) => {
-                clobber(state, args);
-                let name = self.module.externs.get(id.0 as usize).map(|e| e.name.as_str());
-                for arg in args {
-                    self.callback(arg, [Value::ANY; 5], state)?;
-                }
-                // A slice of the packet, or a copy of it in a buffer that was handed in.
-                if name == Some("bpf_dynptr_slice_rdwr") { Value::Packet } else { Value::ANY }
-            }
-            (pseudo::HELPER_CALL, _) => self.helper(inst.insn.imm, args, state)?,
-            _ => Value::ANY,
-        };
-        state.regs[0] = result;
-        state.regs[1..6].fill(Value::Unset);
-        Ok(true)
-    }
-
-    /// Follows a call of a subprogram: its result, or `None` when it never returns.
-    fn subprogram(
-        &mut self,
-        id: FunctionId,
-        mut args: [Value; 5],
-        state: &mut State,
-    ) -> Result<Option<Value>, Exhausted> {
-        if self.live.len() >= MAX_FRAMES {
-            return Ok(Some(Value::ANY));
-        }
-        let function = self.module.functions.get(id.0 as usize);
-        // The verifier judges a global function by its types alone.
-        let global = !self.module.btf.is_empty()
-            && function.is_some_and(|f| f.linkage == Linkage::Global && f.btf_type_id.is_some());
-        if global {
-            for arg in args.iter_mut().filter(|a| a.scalar().is_some()) {
-                *arg = Value::ANY;
-            }
-        }
-        let alone = args.iter().all(|a| a.kinds() & kind::STACK == 0);
-        if alone && let Some(&known) = self.results.get(&(id.0, args)) {
-            return Ok(known);
-        }
-        let exit = self.run(id, state.callee(args))?;
-        let result = exit.as_ref().map(|s| match s.regs[0].scalar() {
-            Some((small, rest)) if global => Value::Scalar { small, rest: rest.max(Rest::Opaque) },
-            _ => s.regs[0],
-        });
-        if alone {
-            self.results.insert((id.0, args), result);
-        } else if let Some(mut exit) = exit {
-            exit.frames.pop();
-            state.frames = exit.frames;
-        }
-        Ok(result)
-    }
-
-    /// Follows a function that a helper calls any number of times.
-    fn callback(
-        &mut self,
-        function: Value,
-        args: [Value; 5],
-        state: &mut State,
-    ) -> Result<(), Exhausted> {
-        let Value::Func(id) = function else { return Ok(()) };
-        for round in 0..CALLBACK_ROUNDS {
-            let mut after = state.clone();
-            self.subprogram(FunctionId(id), args, &mut after)?;
-            if !state.merge(&after, round > 0) {
-                break;
-            }
-        }
-        Ok(())
-    }
-
-    /// Follows a helper call; its result.
-    fn helper(&mut self, id: i32, args: [Value; 5], state: &mut State) -> Result<Value, Exhausted> {
-        if !helper::READ_ONLY.contains(&id) {
-            clobber(state, args);
-        }
-        let any = Value::ANY;
-        let value = match args[0] {
-            Value::Map(map) => Value::MapValue { map, offset: 0 },
-            _ => Value::MapValue { map: UNKNOWN, offset: 0 },
-        };
-        Ok(match id {
-            helper::MAP_LOOKUP_ELEM | helper::MAP_LOOKUP_PERCPU_ELEM => self.lookup(args[0]),
-            helper::REDIRECT => Value::Scalar { small: 0b1_0001, rest: Rest::Opaque },
-            helper::REDIRECT_MAP => match args[2] {
-                Value::Const(flags) => {
-                    Value::Scalar { small: 1 << 4 | 1 << (flags & 3), rest: Rest::Opaque }
-                }
-                _ => Value::Scalar { small: 1 << 4, rest: Rest::Any },
-            },
-            helper::LOOP => {
-                self.callback(args[1], [any, args[2], any, any, any], state)?;
-                any
-            }
-            helper::FOR_EACH_MAP_ELEM => {
-                let key = Value::MapValue { map: UNKNOWN, offset: UNKNOWN };
-                self.callback(args[1], [args[0], key, value, args[2], any], state)?;
-                any
-            }
-            helper::TIMER_SET_CALLBACK => {
-                if let Value::Func(f) = args[1]
-                    && let Some(marks) = self.marks.get_mut(f as usize)
-                {
-                    marks.asynchronous = true;
-                }
-                self.callback(args[1], [Value::Map(UNKNOWN), any, value, any, any], state)?;
-                any
-            }
-            _ => {
-                // Whatever else takes a function (bpf_user_ringbuf_drain, bpf_find_vma) hands the
-                // caller's argument over as the second.
-                for arg in args {
-                    self.callback(arg, [any, args[2], any, any, any], state)?;
-                }
-                any
-            }
-        })
-    }
-
-    fn lookup(&self, map: Value) -> Value {
-        let Value::Map(id) = map else {
-            return Value::MapValue { map: UNKNOWN, offset: 0 };
-        };
-        match self.module.maps.get(id as usize).map(|m| m.kind) {
-            // Maps of maps hand out maps; these hand out sockets.
-            Some(12 | 13) => Value::Map(UNKNOWN),
-            Some(15 | 17 | 18) => Value::ANY,
-            _ => Value::MapValue { map: id, offset: 0 },
-        }
-    }
-
     fn step(&mut self, id: FunctionId, at: usize, inst: &Inst, state: &mut State) {
         match inst.insn.class() {
             class::ALU | class::ALU64 => super::arith::apply(inst.insn, state),
@@ -378,21 +230,6 @@ impl<'m> Interp<'m> {
             _ => self.store(id, at, inst, state),
         }
     }
-}
-
-/// Numbers of the helpers that are treated specially.
-mod helper {
-    pub(super) const MAP_LOOKUP_ELEM: i32 = 1;
-    pub(super) const REDIRECT: i32 = 23;
-    pub(super) const REDIRECT_MAP: i32 = 51;
-    pub(super) const FOR_EACH_MAP_ELEM: i32 = 164;
-    pub(super) const TIMER_SET_CALLBACK: i32 = 170;
-    pub(super) const LOOP: i32 = 181;
-    pub(super) const MAP_LOOKUP_PERCPU_ELEM: i32 = 195;
-    /// Those that read what they are pointed to and write nothing: map operations, output to rings,
-    /// checksums, socket lookups, packet stores.
-    pub(super) const READ_ONLY: [i32; 14] =
-        [1, 2, 3, 25, 28, 51, 84, 85, 86, 87, 99, 130, 190, 195];
 }
 
 /// Where a block goes and with what in the register that its last instruction compared.
@@ -424,14 +261,5 @@ pub(super) fn reg(state: &State, register: u8) -> Value {
 pub(super) fn set(state: &mut State, register: u8, value: Value) {
     if register < 10 {
         state.regs[usize::from(register)] = value;
-    }
-}
-
-/// What is called may write through the pointers it is given.
-fn clobber(state: &mut State, args: [Value; 5]) {
-    for arg in args {
-        if let Value::Stack { frame, offset } = arg {
-            state.clobber(frame, offset);
-        }
     }
 }

@@ -12,6 +12,7 @@
 
 mod arith;
 mod branch;
+mod calls;
 mod claims;
 mod closure;
 mod collect;

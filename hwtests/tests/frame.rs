@@ -43,6 +43,10 @@ fn frames_read_as_they_were_written() {
             Frame::eth(mac(1), BROADCAST).arp_request((mac(1), [10, 0, 0, 1]), [10, 0, 0, 2]),
             "eth 02:00:00:00:00:01 > ff:ff:ff:ff:ff:ff | arp 10.0.0.1 asks for 10.0.0.2".to_owned(),
         ),
+        (
+            base().arp_reply((mac(1), [10, 0, 0, 1]), (mac(2), [10, 0, 0, 2])),
+            format!("{eth} | arp 10.0.0.1 answers 10.0.0.2"),
+        ),
         (base().llc(0x42, 0x42, 3), format!("{eth} | llc 0x42 > 0x42")),
         (
             base().ipv4([10, 0, 0, 1], [10, 0, 0, 2]).checksum(1).udp(1, 2),
@@ -66,6 +70,9 @@ fn known_bytes() {
     assert_eq!(tag[12..18], [0x81, 0, 0, 7, 0x88, 0xb5]);
     let stp = base().llc(0x42, 0x42, 3).payload(&[0; 35]).pad_to(60).bytes();
     assert_eq!((stp.len(), &stp[12..17]), (60, &[0, 38, 0x42, 0x42, 3][..]));
+    let header = base().ipv4([0; 4], [0; 4]).tos(0x10).options(&[7, 3, 4]).bytes();
+    assert_eq!((header.len(), &header[14..18]), (14 + 24, &[0x46, 0x10, 0, 24][..]));
+    assert_eq!(header[34..38], [7, 3, 4, 0]);
     let cut = base().ipv4([0; 4], [0; 4]).patch(14, &[0x4f]).bytes();
     assert_eq!(cut[14], 0x4f);
 }

@@ -163,3 +163,20 @@ fn a_command_that_hangs_is_ended() {
     let error = namespace.output(Command::new("sleep").arg("60"), limit).unwrap_err();
     assert_eq!(error.to_string(), "run sleep: did not end within 200ms");
 }
+
+#[test]
+fn an_interface_moves_and_a_namespace_is_found_by_its_path() {
+    if !require::veth("an_interface_moves_and_a_namespace_is_found_by_its_path") {
+        return;
+    }
+    let lab = Lab::pair().unwrap();
+    let elsewhere = Namespace::named("elsewhere").unwrap();
+    let moved = lab.far().clone().move_to(&elsewhere).unwrap();
+    let same = Namespace::open(&elsewhere.path()).unwrap();
+    assert_eq!(Port::all(&same).unwrap(), ["lo", "v1"]);
+    assert_eq!(Port::all(&lab.far().namespace).unwrap(), ["lo"]);
+    let anonymous = Namespace::open(&lab.near().namespace.path()).unwrap();
+    assert_eq!(Port::all(&anonymous).unwrap(), ["lo", "v0"]);
+    moved.delete().unwrap();
+    assert_eq!(Port::all(&anonymous).unwrap(), ["lo"], "a veth goes with its other end");
+}

@@ -12,6 +12,7 @@ use hoist_hwtests::lab::{End, Lab, Namespace, Veth};
 use hoist_hwtests::{require, wait};
 use hoist_offload::plan::Choice;
 use hoist_offload::{AttachPolicy, Attachment, EngineKind, MapHandle};
+use serial_test::file_serial;
 
 /// Where a frame comes out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -283,6 +284,8 @@ impl Scene {
     }
 }
 
+// Keeps a processor busy: not at the same time as others that do.
+#[file_serial(busy)]
 #[test]
 fn every_program_does_what_it_says_on_every_engine() {
     if !require::veth("every_program_does_what_it_says_on_every_engine") {

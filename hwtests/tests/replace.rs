@@ -15,9 +15,12 @@ use hoist_hwtests::lab::Lab;
 use hoist_hwtests::{require, wait};
 use hoist_offload::plan::Choice;
 use hoist_offload::{AttachPolicy, EngineKind, Error, MapHandle};
+use serial_test::file_serial;
 
 const ENGINES: [EngineKind; 2] = [EngineKind::Native, EngineKind::Generic];
 
+// Keeps a processor busy: not at the same time as others that do.
+#[file_serial(busy)]
 #[test]
 fn under_traffic_every_frame_meets_one_program_or_the_other() {
     if !require::veth("under_traffic_every_frame_meets_one_program_or_the_other") {

@@ -158,14 +158,6 @@ impl Namespace {
         let _ = waiter.join();
         answer
     }
-
-    /// Sets a sysctl inside, for example `net/ipv4/ip_forward`.
-    ///
-    /// # Errors
-    /// The kernel does not know it or refuses the value.
-    pub fn sysctl(&self, key: &str, value: &str) -> Result<(), LabError> {
-        self.run(|| sysctl(key, value))
-    }
 }
 
 impl AsFd for Namespace {

@@ -67,6 +67,10 @@ fn watch(
         if nap.is_zero() || signals.wait(nap)? {
             return Ok(());
         }
+        for one in running {
+            // Somebody may have taken the program off, or the interface away.
+            one.attachment.effective()?;
+        }
         let lines = counters(running, &before, last.elapsed())?;
         last = Instant::now();
         before = stats(running)?;

@@ -189,6 +189,20 @@ fn run_ends_cleanly_on_signals_and_leaves_nothing_when_killed() {
 }
 
 #[test]
+fn run_ends_when_its_interface_goes() {
+    if !require::veth("run_ends_when_its_interface_goes") {
+        return;
+    }
+    let bench = Bench::new();
+    let child = running(&bench, &["v0", &object("drop"), "--interval", "50ms"]);
+    eventually("the program runs", || bench.attachments().len() == 1);
+    bench.lab.near().clone().delete().unwrap();
+    let ran = Ran::from(child.wait_with_output().unwrap()).code(4);
+    assert!(ran.err.contains("the interface is gone"), "{}", ran.err);
+    assert!(ran.out.contains("totals after"), "{}", ran.out);
+}
+
+#[test]
 fn every_way_into_a_namespace_sees_the_same_program() {
     if !require::veth_and_command("every_way_into_a_namespace_sees_the_same_program", "nsenter") {
         return;

@@ -116,7 +116,7 @@ Ctrl-C or SIGTERM detaches and prints totals; so does the end of hoist for any o
 Examples:
   sudo hoist run eth0 filter.o
   sudo hoist run eth0 eth1 filter.o --duration 10s --interval 500ms
-  sudo hoist run eth0 xdpfilt_dny_ip.o --maps blocked.json -m native,generic")]
+  sudo hoist run eth0 xdpfilt_alw_ip.o --maps blocked.json -m native,generic")]
 pub(crate) struct Run {
     /// What is attached, and where.
     #[command(flatten)]

@@ -12,13 +12,22 @@ pub const FORMS: &str = "values are written 10, 0x1f, true, 192.0.2.1, 2001:db8:
 pub struct Codec<'b> {
     btf: Option<(&'b Btf, u32)>,
     size: usize,
+    /// Without a type, four bytes are a number rather than bytes.
+    number: bool,
 }
 
 impl<'b> Codec<'b> {
     /// Values of `size` bytes; `btf` with the type's id where it is known.
     #[must_use]
     pub const fn new(btf: Option<(&'b Btf, u32)>, size: u32) -> Self {
-        Self { btf, size: size as usize }
+        Self { btf, size: size as usize, number: false }
+    }
+
+    /// The same, but four bytes without a type are a number: an index, or the kernel's id of
+    /// something.
+    #[must_use]
+    pub const fn number(self) -> Self {
+        Self { number: true, ..self }
     }
 
     /// Bytes as a value. Bytes without a type become a string of hexadecimal digits.
@@ -26,7 +35,10 @@ impl<'b> Codec<'b> {
     pub fn to_json(&self, bytes: &[u8]) -> Value {
         match self.btf {
             Some((btf, id)) => value::to_json(btf, id, bytes),
-            None => Value::String(hex(bytes)),
+            None => match <[u8; 4]>::try_from(bytes) {
+                Ok(word) if self.number => u32::from_ne_bytes(word).into(),
+                _ => Value::String(hex(bytes)),
+            },
         }
     }
 
@@ -141,6 +153,8 @@ mod tests {
             let bytes = Codec::new(None, size).from_text(text).ok();
             assert_eq!(bytes.as_deref(), expected, "{text} in {size} bytes");
         }
+        let index = Codec::new(None, 4).number();
+        assert_eq!(index.to_json(&7_u32.to_ne_bytes()), Value::from(7));
         assert_eq!(Codec::new(None, 2).to_json(&[1, 0xab]), Value::String("0x01ab".to_owned()));
     }
 }

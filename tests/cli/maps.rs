@@ -91,6 +91,31 @@ fn variables_are_set_before_loading() {
 }
 
 #[test]
+fn interfaces_and_programs_are_put_into_maps_by_name_and_id() {
+    if !require::veth("interfaces_and_programs_are_put_into_maps_by_name_and_id") {
+        return;
+    }
+    let bench = Bench::new();
+    bench.hoist(&["load", "v0", &object("redirect_devmap"), "-m", "generic"]).code(0);
+    bench.hoist(&["map", "set", "v0/ports", "3", "v0"]).code(0);
+    let ifindex = format!("{}\n", bench.lab.near().ifindex);
+    assert_eq!(bench.hoist(&["map", "get", "v0/ports", "3"]).code(0).out, ifindex);
+    let wrong = bench.hoist(&["map", "set", "v0/ports", "3", "v7"]).code(2);
+    assert!(wrong.err.contains("there is no interface 'v7'"), "{}", wrong.err);
+    bench.hoist(&["unload", "v0"]).code(0);
+    let object = object("tail_call");
+    let loaded = bench.hoist(&["load", "v0", &object, "-n", "xdp_tail_call", "-j"]).code(0);
+    let dump = bench.hoist(&["map", "dump", "v0/next"]).code(0).document();
+    let id = dump["maps"][0]["entries"][1]["value"].as_u64().unwrap();
+    bench.hoist(&["map", "set", "v0/next", "0", &id.to_string()]).code(0);
+    let got = bench.hoist(&["map", "get", "v0/next", "0", "-j"]).code(0).document();
+    assert_eq!(got["value"], id, "{}", loaded.out);
+    let wrong = bench.hoist(&["map", "set", "v0/next", "0", "4294967295"]).code(2);
+    assert!(wrong.err.contains("there is no program"), "{}", wrong.err);
+    bench.hoist(&["unload", "v0"]).code(0);
+}
+
+#[test]
 fn a_watch_prints_changes_as_they_happen() {
     if !require::veth("a_watch_prints_changes_as_they_happen") {
         return;

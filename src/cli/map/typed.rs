@@ -14,6 +14,22 @@ use crate::cli::context::Context;
 use crate::session::codec::{Codec, FORMS, text_value};
 use crate::session::contents::{Entry, is_per_cpu, per_cpu};
 
+/// Map types whose keys are indices, typed or not.
+const INDEXED: [&str; 8] = [
+    "array",
+    "percpu_array",
+    "prog_array",
+    "perf_event_array",
+    "array_of_maps",
+    "devmap",
+    "cpumap",
+    "xskmap",
+];
+
+/// Map types whose values are indices or ids of something else.
+const REFERRING: [&str; 6] =
+    ["prog_array", "array_of_maps", "hash_of_maps", "devmap", "devmap_hash", "cpumap"];
+
 /// An open map.
 #[derive(Debug)]
 pub(super) struct TypedMap {
@@ -63,11 +79,13 @@ impl TypedMap {
     }
 
     fn key_codec(&self) -> Codec<'_> {
-        self.codec(self.info.btf_key_type_id, self.info.key_size)
+        let codec = self.codec(self.info.btf_key_type_id, self.info.key_size);
+        if INDEXED.contains(&self.kind_name().as_str()) { codec.number() } else { codec }
     }
 
     fn value_codec(&self) -> Codec<'_> {
-        self.codec(self.info.btf_value_type_id, self.info.value_size)
+        let codec = self.codec(self.info.btf_value_type_id, self.info.value_size);
+        if REFERRING.contains(&self.kind_name().as_str()) { codec.number() } else { codec }
     }
 
     fn value_len(&self) -> usize {
@@ -156,15 +174,13 @@ impl TypedMap {
         let does_not_fit = |why| bad(&self.name, format!("value: {why}"), Some(FORMS.into()));
         // Lives until the kernel has taken its own reference.
         let held = self.referred(value)?;
-        let bytes = match &held {
-            Some(fd) => fd.as_raw_fd().to_ne_bytes().to_vec(),
-            None if self.per_cpu => {
+        let bytes = match (&held, self.interface(cx, value)?) {
+            (Some(fd), _) => fd.as_raw_fd().to_ne_bytes().to_vec(),
+            (None, Some(bytes)) => bytes,
+            (None, None) if self.per_cpu => {
                 per_cpu(&self.value_codec(), value, Some(self.cpus)).map_err(does_not_fit)?
             }
-            None => {
-                let value = self.interface(cx, value)?;
-                self.value_codec().from_json(&value).map_err(does_not_fit)?
-            }
+            (None, None) => self.value_codec().from_json(value).map_err(does_not_fit)?,
         };
         self.kernel
             .map_update(self.fd.as_fd(), key, &bytes, 0)
@@ -201,17 +217,16 @@ impl TypedMap {
             .ok_or_else(|| bad(&self.name, format!("value: there is no {what} with id {id}"), None))
     }
 
-    /// In device maps an interface may be given by name.
-    fn interface(&self, cx: &Context<'_>, value: &Value) -> Result<Value, Error> {
+    /// In device maps an interface may be given by name: `struct bpf_devmap_val` begins with its
+    /// index, and no program follows.
+    fn interface(&self, cx: &Context<'_>, value: &Value) -> Result<Option<Vec<u8>>, Error> {
         match (self.kind_name().as_str(), value) {
             ("devmap" | "devmap_hash", Value::String(name)) if !name.starts_with("0x") => {
-                let index = cx.host.device(name)?.ifindex;
-                Ok(match self.info.value_size {
-                    4 => Value::from(index),
-                    _ => serde_json::json!({ "ifindex": index }),
-                })
+                let mut bytes = cx.host.device(name)?.ifindex.to_ne_bytes().to_vec();
+                bytes.resize(self.info.value_size as usize, 0);
+                Ok(Some(bytes))
             }
-            _ => Ok(value.clone()),
+            _ => Ok(None),
         }
     }
 
@@ -224,7 +239,7 @@ impl TypedMap {
                     Some("constants are set before loading: --set VAR=VALUE".to_owned()),
                 );
             }
-            7 => Some(format!("the map holds at most {} entries", self.info.max_entries)),
+            7 => Some(format!("the map holds {} entries, no more", self.info.max_entries)),
             _ => None,
         };
         Error::Kernel { error, hint }

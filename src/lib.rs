@@ -1,6 +1,7 @@
 //! hoist runs one unmodified XDP program on the best engine an interface offers, and says why.
 
 pub mod cli;
+mod file;
 pub mod session;
 mod suggest;
 

@@ -10,6 +10,7 @@ use super::args::Global;
 use super::failure::Failure;
 use super::privilege::Privilege;
 use super::shell::Shell;
+use crate::file;
 use crate::session::Session;
 
 const ENOENT: i32 = 2;
@@ -122,8 +123,11 @@ fn not_a_namespace(error: KernelError) -> Failure {
 
 fn recording(path: &std::path::Path) -> Result<Recording, Failure> {
     let name = path.display().to_string();
-    let text = std::fs::read_to_string(path).map_err(|error| {
-        Failure::input(format!("{name}: {error}"), "'hoist probe --record FILE' writes one")
+    let text = file::text(path).map_err(|error| {
+        Failure::input(
+            format!("{name}: {}", file::words(&error)),
+            "'hoist probe --record FILE' writes one",
+        )
     })?;
     Ok(Recording::from_json(&name, &text)?)
 }

@@ -2,8 +2,10 @@
 
 use std::fmt;
 use std::io::{self, IsTerminal, Write};
+use std::time::Duration;
 
 use anstream::{AutoStream, ColorChoice};
+use indicatif::ProgressBar;
 use serde::Serialize;
 
 use super::args::{Color, Format, Global};
@@ -109,6 +111,18 @@ impl Shell {
         if !self.quiet {
             let _ = writeln!(self.err, "{text}");
         }
+    }
+
+    /// Says what is being waited for: on a terminal until the returned bar is dropped, which clears
+    /// it, else as a line.
+    pub(super) fn busy(&mut self, text: String) -> Option<ProgressBar> {
+        if self.quiet || !io::stderr().is_terminal() || !self.live {
+            self.say(text);
+            return None;
+        }
+        let bar = ProgressBar::new_spinner().with_message(text);
+        bar.enable_steady_tick(Duration::from_millis(100));
+        Some(bar)
     }
 
     /// Warns on stderr, unless quiet.

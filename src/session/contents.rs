@@ -12,8 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::codec::{Codec, FORMS};
-use super::io_words;
-use crate::suggest;
+use crate::{file, suggest};
 
 /// One or more maps with their entries.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -63,7 +62,7 @@ impl Contents {
             what: format!("{name}: {what}"),
             hint: Some("'hoist map dump' writes such a file".to_owned()),
         };
-        let text = std::fs::read_to_string(path).map_err(|error| bad(io_words(&error)))?;
+        let text = file::text(path).map_err(|error| bad(file::words(&error)))?;
         let mut all = Self { schema: Self::SCHEMA.to_owned(), maps: Vec::new() };
         for document in serde_json::Deserializer::from_str(&text).into_iter::<Self>() {
             let document = document.map_err(|error| bad(error.to_string()))?;

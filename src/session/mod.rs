@@ -9,9 +9,7 @@
 //! [`Order::read`] touches nothing but files; [`Draft::resolve`] asks the host for its types, and
 //! only where the program refers to them; everything after that is the registry's business.
 
-use std::fs::File;
-use std::io::{self, Read};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use hoist_offload::attach::{AttachPolicy, Attachment};
@@ -30,7 +28,7 @@ pub mod variables;
 
 use contents::Contents;
 
-use crate::suggest;
+use crate::{file, suggest};
 
 /// Whether verdicts are counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -76,8 +74,11 @@ impl Order {
     /// [`Error::Input`] naming what is wrong with the file, the selector or a variable.
     pub fn read(self) -> Result<Draft, Error> {
         let name = self.object.display().to_string();
-        let bytes = bytes_of(&self.object).map_err(|error| {
-            input(format!("{name}: {}", io_words(&error)), "the object file comes last, after IF")
+        let bytes = file::bytes(&self.object).map_err(|error| {
+            input(
+                format!("{name}: {}", file::words(&error)),
+                "the object file comes last, after IF",
+            )
         })?;
         self.parse(&name, &bytes)
     }
@@ -216,18 +217,6 @@ impl Session<'_> {
     }
 }
 
-/// Largest file that is read: a device that never ends is no object.
-const LARGEST: u64 = 64 << 20;
-
-fn bytes_of(path: &Path) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    File::open(path)?.take(LARGEST + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > LARGEST {
-        return Err(io::Error::other(format!("more than {} MiB", LARGEST >> 20)));
-    }
-    Ok(bytes)
-}
-
 /// The program that was probably meant.
 fn nearest(error: &SelectError) -> Option<String> {
     let (wanted, have) = match error {
@@ -244,8 +233,4 @@ fn nearest(error: &SelectError) -> Option<String> {
 
 fn input(what: String, hint: &str) -> Error {
     Error::Input { what, hint: Some(hint.to_owned()) }
-}
-
-fn io_words(error: &std::io::Error) -> String {
-    error.to_string().split(" (os error").next().unwrap_or_default().to_owned()
 }

@@ -41,7 +41,7 @@ fn mistakes_are_told_with_the_next_step() {
     let drop = drop.as_str();
     let tail = object("tail_call");
     let tail = tail.as_str();
-    let cases: [(&[&str], i32, &[&str]); 25] = [
+    let cases: [(&[&str], i32, &[&str]); 26] = [
         (&[], 2, &["Usage: hoist"]),
         (&["plam"], 2, &["plam", "plan"]),
         (&["plan", "veth0"], 2, &["<OBJ>"]),
@@ -53,6 +53,7 @@ fn mistakes_are_told_with_the_next_step() {
         (&["plan", "veth0", "nonesuch.o"], 2, &["nonesuch.o: No such file", "next:"]),
         (&["plan", "veth0", "Cargo.toml"], 2, &["Cargo.toml: not an ELF object", "next:"]),
         (&["plan", "veth0", "/dev/zero"], 2, &["/dev/zero: more than 64 MiB", "next:"]),
+        (&["plan", "veth0", drop, "--maps", "/dev/zero"], 2, &["/dev/zero: more than 64 MiB"]),
         (&["plan", "veth0", "src"], 2, &["src: Is a directory", "next:"]),
         (&["plan", "veth0", tail], 2, &["several programs that fit", "next: name one of them: -n"]),
         (&["plan", "veth0", drop, "-n", "xdp_dorp"], 2, &["no program 'xdp_dorp'", "-n xdp_drop?"]),

@@ -137,7 +137,7 @@ fn measure(
         if stop.load(Ordering::Relaxed) {
             break;
         }
-        cx.shell.say(format_args!("  measuring {} ...", engine.kind()));
+        let bar = cx.shell.busy(format!("measuring {} ...", engine.kind()));
         let wishes = Wishes { choice: Choice::Listed(vec![engine.kind()]), ..Wishes::default() };
         let policy = AttachPolicy::default();
         let devices = std::slice::from_ref(device);
@@ -145,6 +145,9 @@ fn measure(
             let running = cx.session().attach_all(devices, job, &wishes, &policy, |_, _| {})?;
             one(running, lab, &kernel, args, stop)
         });
+        if let Some(bar) = bar {
+            bar.finish_and_clear();
+        }
         match result {
             Ok(Some(measured)) => results.push(measured),
             Ok(None) => break,

@@ -3,16 +3,8 @@
 use hoist_offload::Error;
 
 /// Capabilities hoist asks for, with their bit in `CapEff` (`linux/capability.h`).
-const KNOWN: [(&str, u32); 5] = [
-    ("CAP_NET_ADMIN", 12),
-    ("CAP_NET_RAW", 13),
-    ("CAP_SYS_ADMIN", 21),
-    ("CAP_PERFMON", 38),
-    ("CAP_BPF", 39),
-];
-
-/// Those that `CAP_SYS_ADMIN` stands in for, as in the kernel.
-const OLDER: [&str; 2] = ["CAP_BPF", "CAP_PERFMON"];
+const KNOWN: [(&str, u32); 4] =
+    [("CAP_NET_ADMIN", 12), ("CAP_NET_RAW", 13), ("CAP_SYS_ADMIN", 21), ("CAP_BPF", 39)];
 
 /// The effective capabilities of this process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,12 +19,12 @@ impl Privilege {
         Self { effective: effective(&status).unwrap_or(u64::MAX) }
     }
 
-    /// Whether a capability is there.
+    /// Whether a capability is there. `CAP_SYS_ADMIN` stands in for `CAP_BPF`, as in the kernel.
     pub(super) fn has(self, capability: &str) -> bool {
         let bit = |name: &str| {
             KNOWN.iter().any(|(n, bit)| *n == name && self.effective & (1 << bit) != 0)
         };
-        bit(capability) || (OLDER.contains(&capability) && bit("CAP_SYS_ADMIN"))
+        bit(capability) || (capability == "CAP_BPF" && bit("CAP_SYS_ADMIN"))
     }
 
     /// Those of `needed` that are missing.

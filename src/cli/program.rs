@@ -91,16 +91,6 @@ pub(super) fn attach(
 ) -> Result<Vec<Running>, Failure> {
     let Attach { interfaces, object, program } = args;
     let kernel = cx.kernel("running a program")?;
-    // The counting pass takes lengths of packets, which the verifier lets only the trusted do.
-    let count = match count {
-        Counting::IfPossible if !cx.privilege.has("CAP_PERFMON") => {
-            if !program.count && !program.no_count {
-                cx.shell.say("note: verdicts are not counted: that takes CAP_PERFMON");
-            }
-            Counting::Never
-        }
-        count => count,
-    };
     let order = order(program, object, count)?;
     let (wishes, absent) = wishes(program, &cx.registry)?;
     let devices = cx.devices(interfaces)?;

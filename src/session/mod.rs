@@ -222,7 +222,10 @@ fn nearest(error: &SelectError) -> Option<String> {
     let (wanted, have) = match error {
         SelectError::NoSuchProgram { wanted, have, .. } => (wanted, have),
         SelectError::NoSuchSection { .. } => return Some("-n names a program".to_owned()),
-        SelectError::Ambiguous { .. } => return Some("name one of them: -n PROG".to_owned()),
+        SelectError::Ambiguous { have, .. } => {
+            let first = have.first().and_then(|program| program.split(" (").next())?;
+            return Some(format!("for example -n {first}"));
+        }
     };
     let names = have.iter().map(|program| program.split(" (").next().unwrap_or(program));
     Some(match suggest::closest(wanted, names) {

@@ -55,7 +55,7 @@ fn mistakes_are_told_with_the_next_step() {
         (&["plan", "veth0", "/dev/zero"], 2, &["/dev/zero: more than 64 MiB", "next:"]),
         (&["plan", "veth0", drop, "--maps", "/dev/zero"], 2, &["/dev/zero: more than 64 MiB"]),
         (&["plan", "veth0", "src"], 2, &["src: Is a directory", "next:"]),
-        (&["plan", "veth0", tail], 2, &["several programs that fit", "next: name one of them: -n"]),
+        (&["plan", "veth0", tail], 2, &["several programs that fit", "next: for example -n xdp_"]),
         (&["plan", "veth0", drop, "-n", "xdp_dorp"], 2, &["no program 'xdp_dorp'", "-n xdp_drop?"]),
         (&["plan", "veth0", drop, "-s", "tc"], 2, &["no program in section 'tc'"]),
         (&["plan", "veth0", drop, "-m", "natve"], 2, &["did you mean 'native'?"]),

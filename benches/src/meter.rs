@@ -129,8 +129,15 @@ fn frames_for(rehearsal: Rehearsal, time: Duration) -> u32 {
     frames.clamp(f64::from(rehearsal.frames), f64::from(1_u32 << 26)) as u32
 }
 
-/// The rate at the receiver within the window, and the window's length in seconds.
+/// The rate at the receiver within the window, and the window's length in seconds. The warm-up begins
+/// with the first frame that arrives: a call to the kernel starts with a wait for RCU, which takes as
+/// long as a busy machine lets it.
 fn watch<E>(length: Length, counted: &mut impl FnMut() -> Result<u64, E>) -> Result<(f64, f64), E> {
+    const PATIENCE: Duration = Duration::from_secs(2);
+    let (deadline, idle) = (Instant::now() + PATIENCE, counted()?);
+    while counted()? == idle && Instant::now() < deadline {
+        thread::sleep(Duration::from_millis(1));
+    }
     thread::sleep(length.warm_up);
     let (start, first) = (Instant::now(), counted()?);
     thread::sleep(length.window);

@@ -53,6 +53,7 @@ if [ "$group" = test ]; then
     want xdp-tools "xdp-loader: attaches the dispatcher that hoist must understand" has xdp-loader
     want bpftool "reads back what hoist attached" has bpftool
     want iproute2 "ip: namespaces and attachments made by somebody else" has ip
+    want procps "kill, which ends what a test started" test -x /bin/kill
     want ethtool "reads back device settings" has ethtool
 fi
 

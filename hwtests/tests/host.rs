@@ -269,6 +269,38 @@ fn claimed_features_follow_the_peer() {
     assert!(claimed().unwrap().contains(XdpFeatures::NDO_XMIT));
 }
 
+/// Drivers without offload refuse in two ways, and only the driver hook decides about device-bound
+/// programs; bpftool, asked about offload alone, finds nothing on either.
+#[test]
+fn what_a_device_takes_is_found_by_loading_for_it() {
+    if !require::veth("what_a_device_takes_is_found_by_loading_for_it") {
+        return;
+    }
+    let (lab, _tap, namespace) = menagerie();
+    namespace.run(|| {
+        let host = host();
+        for (name, bound, words) in [
+            ("v0", Answer::Yes, "not an offload device"),
+            ("tap0", Answer::Yes, "not an offload device"),
+            ("br0", Answer::No, "no ndo_bpf"),
+            ("lo", Answer::No, "no ndo_bpf"),
+        ] {
+            let found = host.offload(&host.device(name).unwrap()).unwrap();
+            assert_eq!(found["dev-bound-only"].answer, bound, "{name}: {found:?}");
+            for what in ["xdp", "sched_cls", "hash", "array"] {
+                assert_eq!(found[what].answer, Answer::No, "{name} {what}");
+                let said = &found[what].evidence.detail;
+                assert!(said.contains(words), "{name} {what}: {said}");
+            }
+        }
+    });
+    if let Some(text) = tool(&namespace, &["bpftool", "feature", "probe", "dev", "v0"]) {
+        let offered = |l: &&str| l.starts_with("eBPF ") && l.ends_with(" is available");
+        assert_eq!(text.lines().find(offered), None);
+    }
+    drop(lab);
+}
+
 #[test]
 fn a_missing_interface_is_named_with_its_likeness() {
     if !require::veth("a_missing_interface_is_named_with_its_likeness") {

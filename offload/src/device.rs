@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::fact::Fact;
+use crate::host::report::Finding;
 
 /// One interface as it was when it was asked.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -55,6 +56,11 @@ pub struct Device {
     /// What the `netdev` netlink family says (kernel 6.3 and later).
     #[serde(default)]
     pub xdp: Fact<XdpInfo>,
+    /// What the device takes when a program or map is loaded for it: `xdp`, `sched_cls`, `hash`,
+    /// `array` (offload into the NIC) and `dev-bound-only`. Empty where nobody asked: only probing
+    /// does, by [`crate::Host::offload`].
+    #[serde(default)]
+    pub offload: BTreeMap<String, Finding>,
     /// What is attached, slot by slot.
     #[serde(default)]
     pub attached: Vec<AttachedProgram>,

@@ -20,7 +20,10 @@ pub(super) fn run(cx: &mut Context<'_>, args: &args::Probe) -> Result<(), Failur
     // Created first: a probe that cannot be kept is not worth waiting for.
     let mut file = args.record.as_ref().map(create).transpose()?;
     let whole = args.interfaces.is_empty();
-    let devices = cx.devices(&args.interfaces)?;
+    let mut devices = cx.devices(&args.interfaces)?;
+    for device in &mut devices {
+        device.offload = cx.host.offload(device)?;
+    }
     let engines = devices.iter().map(|d| engines(cx, d)).collect::<Result<Vec<_>, _>>()?;
     let host = if whole || file.is_some() { Some(cx.host.report()?) } else { None };
     if let (Some((name, file)), Some(host)) = (&mut file, &host) {

@@ -1,6 +1,7 @@
 //! The host as a set of questions. A host only answers; changes go through
 //! [`hoist_bpf::kernel::Kernel`].
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use crate::device::Device;
@@ -18,7 +19,7 @@ pub use fake::FakeHost;
 #[cfg(feature = "linux")]
 pub use linux::LinuxHost;
 pub use record::Recording;
-pub use report::HostReport;
+pub use report::{Finding, HostReport};
 
 /// Where facts come from: the running system, or a recording of one.
 pub trait Host: Send + Sync + fmt::Debug {
@@ -40,6 +41,15 @@ pub trait Host: Send + Sync + fmt::Debug {
     /// The host could not be asked.
     fn devices(&self) -> Result<Vec<Device>, Error> {
         self.interfaces()?.iter().map(|name| self.device(name)).collect()
+    }
+
+    /// What one interface takes when programs and maps are loaded for it, by trial loads that are
+    /// dropped at once. See [`Device::offload`].
+    ///
+    /// # Errors
+    /// The host could not be asked.
+    fn offload(&self, device: &Device) -> Result<BTreeMap<String, Finding>, Error> {
+        Ok(device.offload.clone())
     }
 
     /// What the host can do, independent of any interface. May take milliseconds (trial loads) the

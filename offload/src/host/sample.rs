@@ -45,6 +45,7 @@ pub fn device(name: &str, ifindex: u32) -> Device {
         xdp: Fact::unknown(SOURCE),
         attached: Vec::new(),
         attached_unknown: Vec::new(),
+        offload: BTreeMap::new(),
         master: None,
         upper: Vec::new(),
         lower: Vec::new(),

@@ -7,6 +7,7 @@ use hoist_offload::device::{
     XskFeatures,
 };
 use hoist_offload::fact::Fact;
+use hoist_offload::host::Finding;
 use hoist_offload::names;
 
 use super::plan::evidence_kind;
@@ -32,6 +33,7 @@ pub(crate) fn device(device: &Device, engines: &[Capabilities], verbose: bool) -
     identity(device, &mut table);
     queues(device, &mut table);
     xdp(device, &mut table);
+    offload(device, &mut table);
     attached(device, &mut table);
     let mut text = format!("{}  {}\n", paint(HEAD, &device.name), link(device));
     text.push_str(&table.render());
@@ -180,6 +182,38 @@ fn xdp(device: &Device, table: &mut Table) {
         }
         Fact::Unknown { why } => table.row(["xdp", &format!("unknown: {why}")]),
     }
+}
+
+/// What the device takes when a program or map is loaded for it; things with the same answer for the
+/// same reason share a sentence.
+fn offload(device: &Device, table: &mut Table) {
+    let mut groups: Vec<(&Finding, Vec<&str>)> = Vec::new();
+    for (name, finding) in &device.offload {
+        let same = |(f, _): &&mut (&Finding, _)| {
+            f.answer == finding.answer && (f.answer == Answer::Yes || words(f) == words(finding))
+        };
+        match groups.iter_mut().find(same) {
+            Some((_, names)) => names.push(name),
+            None => groups.push((finding, vec![name])),
+        }
+    }
+    let sentences: Vec<String> = groups
+        .iter()
+        .map(|(finding, names)| match finding.answer {
+            Answer::Yes => format!("takes {}", names.join(", ")),
+            Answer::No => format!("no {}: {}", names.join(", "), words(finding)),
+            Answer::Unknown => format!("unknown {}: {}", names.join(", "), words(finding)),
+        })
+        .collect();
+    if !sentences.is_empty() {
+        table.row(["offload", &sentences.join("; ")]);
+    }
+}
+
+/// Why, without the operation in parentheses, which differs between programs and maps.
+fn words(finding: &Finding) -> &str {
+    let detail = &finding.evidence.detail;
+    detail.split(" (").next().unwrap_or(detail)
 }
 
 fn flag_words(flags: &[String]) -> String {

@@ -4,6 +4,7 @@
 //! however it was entered. `/sys/class/net` is not read: after `nsenter --net` it shows another
 //! namespace's interfaces.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
 use hoist_bpf::kernel::Kernel;
@@ -12,7 +13,7 @@ use hoist_bpf::kernel::netlink::Refusal;
 use crate::device::Device;
 use crate::error::Error;
 use crate::fact::Fact;
-use crate::host::{Host, HostReport};
+use crate::host::{Finding, Host, HostReport};
 
 mod attached;
 mod btf;
@@ -95,6 +96,12 @@ impl Host for LinuxHost {
         let links = links()?;
         let sources = Sources::all();
         Ok(links.iter().map(|link| sources.device(&*self.kernel, link, &links)).collect())
+    }
+
+    fn offload(&self, device: &Device) -> Result<BTreeMap<String, Finding>, Error> {
+        let trial =
+            trial::Trial::new(&*self.kernel, &system::capabilities(self.asker.capabilities));
+        Ok(trial::offload(&trial, device.ifindex))
     }
 
     fn report(&self) -> Result<HostReport, Error> {

@@ -1,5 +1,7 @@
 //! Putting the sources together into a [`Device`].
 
+use std::collections::BTreeMap;
+
 use hoist_bpf::kernel::Kernel;
 use hoist_bpf::kernel::ethtool::{DriverInfo, Ethtool};
 
@@ -62,6 +64,7 @@ impl Sources {
             rings: ethtool.rings,
             features: ethtool.features,
             xdp: self.netdevs.get(link.ifindex),
+            offload: BTreeMap::new(),
             attached: attached.programs,
             attached_unknown: attached.unknown,
             master: link.master.and_then(|m| name_of(m, links)),

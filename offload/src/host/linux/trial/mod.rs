@@ -17,12 +17,14 @@ mod features;
 mod helpers;
 mod kfuncs;
 mod maps;
+mod offload;
 mod programs;
 
 pub(super) use features::features;
 pub(super) use helpers::helpers;
 pub(super) use kfuncs::{KFUNCS, kfuncs};
 pub(super) use maps::map_types;
+pub(super) use offload::offload;
 pub(super) use programs::program_types;
 
 /// Findings by name.

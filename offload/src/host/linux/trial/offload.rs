@@ -1,0 +1,108 @@
+//! What a device takes when a program or map is loaded *for it* (`prog_ifindex`, `map_ifindex`).
+//!
+//! The kernel refuses before the verifier starts and without a word
+//! (`bpf_prog_dev_bound_init`, `bpf_map_offload_map_alloc` in `kernel/bpf/offload.c`), so the error
+//! number alone has to tell: `EOPNOTSUPP` for a driver without `ndo_bpf`, `EINVAL` for one that never
+//! registered with `bpf_offload_dev_create`.
+
+use hoist_bpf::kernel::{KernelError, MapSpec, ProgramSpec};
+
+use super::{EINVAL, EPERM, Findings, SCHED_CLS, Trial, XDP, no, returns, telling, unknown, yes};
+use crate::host::report::Finding;
+
+const BPF_F_XDP_DEV_BOUND_ONLY: u32 = 1 << 6;
+const BPF_XDP: u32 = 37;
+const EOPNOTSUPP: i32 = 95;
+/// `BPF_MAP_TYPE_HASH` and `BPF_MAP_TYPE_ARRAY`: the kernel offloads no others.
+const MAPS: [(&str, u32); 2] = [("hash", 1), ("array", 2)];
+
+/// Asks one device: the two program types and two map types the kernel can offload, and programs
+/// that run on the host but are bound to the device.
+pub(in super::super) fn offload(trial: &Trial<'_>, ifindex: u32) -> Findings {
+    let program = |kind, expected_attach_type, flags| {
+        // 2 is XDP_PASS and TC_ACT_SHOT: one of the few constants that nfp's classifiers may return.
+        let spec = ProgramSpec {
+            kind,
+            expected_attach_type,
+            flags,
+            ifindex,
+            insns: &returns(2),
+            ..ProgramSpec::default()
+        };
+        judge(trial, trial.load_spec(&spec), "CAP_BPF and CAP_NET_ADMIN")
+    };
+    let mut findings = Findings::from([
+        ("xdp".to_owned(), program(XDP, BPF_XDP, 0)),
+        ("sched_cls".to_owned(), program(SCHED_CLS, 0, 0)),
+        ("dev-bound-only".to_owned(), program(XDP, BPF_XDP, BPF_F_XDP_DEV_BOUND_ONLY)),
+    ]);
+    for (name, kind) in MAPS {
+        let spec = MapSpec {
+            name: "hoist_trial".to_owned(),
+            kind,
+            key_size: 4,
+            value_size: 4,
+            max_entries: 1,
+            ifindex,
+            ..MapSpec::default()
+        };
+        let finding = judge(trial, trial.kernel.create_map(&spec), "CAP_SYS_ADMIN");
+        findings.insert(name.to_owned(), finding);
+    }
+    findings
+}
+
+fn judge<T>(trial: &Trial<'_>, result: Result<T, KernelError>, privilege: &str) -> Finding {
+    let error = match result {
+        Ok(_) => return yes("accepted"),
+        Err(error) => error,
+    };
+    let operation = &error.operation;
+    match (error.errno, telling(&error)) {
+        (EPERM, _) => unknown(format!("{operation} is not permitted; {privilege} would tell")),
+        (_, Some(line)) => no(line),
+        (EOPNOTSUPP, None) => no(format!("the driver has no ndo_bpf ({operation}: EOPNOTSUPP)")),
+        (EINVAL, None) => no(format!("not an offload device ({operation}: EINVAL)")),
+        _ => trial.unsettled(&error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use hoist_bpf::kernel::Fake;
+
+    use super::*;
+    use crate::capability::Answer;
+
+    fn error(errno: i32, log: Option<&str>) -> KernelError {
+        KernelError {
+            operation: "BPF_PROG_LOAD".to_owned(),
+            object: "hoist_trial".to_owned(),
+            errno,
+            message: None,
+            log: log.map(str::to_owned),
+        }
+    }
+
+    /// Every way the kernel has of saying no, and the ways that say nothing.
+    #[test]
+    fn error_numbers_are_judged() {
+        let kernel = Fake::new();
+        let trial = Trial::new(&kernel, &BTreeMap::new());
+        let cases = [
+            (EOPNOTSUPP, None, Answer::No, "no ndo_bpf"),
+            (EINVAL, None, Answer::No, "not an offload device"),
+            (EINVAL, Some("[nfp] unsupported function id: 5"), Answer::No, "[nfp] unsupported"),
+            (EPERM, None, Answer::Unknown, "CAP_SYS_ADMIN would tell"),
+            (12, None, Answer::Unknown, "memory"),
+        ];
+        for (errno, log, answer, words) in cases {
+            let found = judge(&trial, Err::<(), _>(error(errno, log)), "CAP_SYS_ADMIN");
+            assert_eq!(found.answer, answer, "errno {errno}");
+            assert!(found.evidence.detail.contains(words), "errno {errno}: {found:?}");
+        }
+        assert_eq!(judge(&trial, Ok(()), "").answer, Answer::Yes);
+    }
+}

@@ -46,11 +46,12 @@ pub trait Attachment: Send + fmt::Debug {
     fn stats(&self) -> Result<Option<Stats>, Error>;
 
     /// Replaces the program without a gap in which no program runs. The new program must have been
-    /// prepared by the same engine for the same device.
+    /// prepared by the same engine for the same device, and an engine checks that itself: a kernel
+    /// may take a program bound to one device for another's.
     ///
     /// # Errors
-    /// [`Error::Refused`] when someone else's program is there by now, or the failure; the old
-    /// program goes on running.
+    /// [`Error::Refused`] when someone else's program is there by now, or the new one was prepared
+    /// for elsewhere, or the failure; the old program goes on running.
     fn replace(&mut self, next: Box<dyn Prepared>) -> Result<(), Error>;
 
     /// Detaches and says whether it worked; dropping does the same but cannot say.

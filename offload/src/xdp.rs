@@ -18,7 +18,7 @@ use crate::attach::{AttachPolicy, Attachment, MapHandle};
 use crate::capability::Capabilities;
 use crate::device::{Device, Slot};
 use crate::engine::{DryRun, Engine, EngineKind, Hook, Job, Outcome, Prepared, Verdict};
-use crate::error::Error;
+use crate::error::{Error, Gap};
 use crate::host::Host;
 use crate::kernel_map::KernelMap;
 use crate::plan::Warning;
@@ -118,6 +118,7 @@ impl Engine for XdpEngine {
         Ok(Box::new(XdpPrepared {
             kernel: Arc::clone(kernel),
             kind: self.kind,
+            namespace: kernel.network_namespace()?,
             device: device.clone(),
             program: module.program(program).name.clone(),
             bound: job.requirements.uses(Feature::DeviceBound),
@@ -206,6 +207,8 @@ impl Maps {
 struct XdpPrepared {
     kernel: Arc<dyn Kernel>,
     kind: EngineKind,
+    /// Inode of the network namespace that the device's index counts in.
+    namespace: u64,
     device: Device,
     program: String,
     /// Bound to the device, and so not to be run elsewhere.
@@ -218,6 +221,22 @@ struct XdpPrepared {
 impl XdpPrepared {
     fn refuser(&self) -> Refuser<'_> {
         Refuser::new(self.kind, &self.device, &self.program)
+    }
+
+    /// Refuses to go to a device of the same index in another network namespace. The kernel would
+    /// not: to `__bpf_offload_dev_match` (kernel/bpf/offload.c) any two devices that programs are
+    /// bound to without offload are the same one.
+    fn stays_home(&self) -> Result<(), Error> {
+        if self.kernel.network_namespace()? == self.namespace {
+            return Ok(());
+        }
+        let what = format!(
+            "{} was loaded for {} in another network namespace",
+            self.program, self.device.name
+        );
+        let gap = Gap::new("device-mismatch", what);
+        let remedy = conditions::remedy(&gap.code, self.kind, &self.device);
+        Err(self.refuser().refused(Gap { remedy, ..gap }))
     }
 }
 
@@ -235,6 +254,7 @@ impl Prepared for XdpPrepared {
     }
 
     fn attach(mut self: Box<Self>, policy: &AttachPolicy) -> Result<Box<dyn Attachment>, Error> {
+        self.stays_home()?;
         let kernel = Arc::clone(&self.kernel);
         let pins = self.loaded.commit(&*kernel).map_err(|e| self.refuser().load(e))?;
         let program = self.loaded.program.as_fd();

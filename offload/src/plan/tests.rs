@@ -486,6 +486,40 @@ fn what_was_open_is_settled_step_by_step() {
     assert_eq!(warnings(&plan), "");
 }
 
+/// A program goes only where it was prepared for, whether or not the kernel would mind.
+#[test]
+fn a_program_prepared_for_elsewhere_replaces_nothing() {
+    let (fake, kernel) = machine();
+    fake.add_interface(FakeInterface::new(4, "eth1"));
+    let (other, here) = (sample::ice("eth1", 4), nic());
+    let (_, mut running) =
+        try_attach(&fake, &here, &job("drop"), &AttachPolicy::default()).unwrap();
+    let id = running.effective().unwrap().program_id;
+    let prepare = |engine: &XdpEngine, device| engine.prepare(&kernel, device, &job("pass"));
+    let strangers = [
+        (prepare(&NATIVE, &other), "native engine on eth1"),
+        (prepare(&GENERIC, &here), "generic engine on eth0"),
+        {
+            fake.set_network_namespace(7);
+            (prepare(&NATIVE, &here), "native engine on eth0 in another network namespace")
+        },
+    ];
+    let refusal = |error| {
+        let Error::Refused { refusals, .. } = error else { panic!("{error}") };
+        refusals[0].gaps[0].clone()
+    };
+    for (next, from) in strangers {
+        let gap = refusal(running.replace(next.unwrap()).unwrap_err());
+        assert_eq!(gap.code, "replace-mismatch");
+        assert!(gap.message.ends_with(from), "{}", gap.message);
+    }
+    let stray = prepare(&NATIVE, &here).unwrap();
+    fake.set_network_namespace(8);
+    let gap = refusal(stray.attach(&AttachPolicy::default()).unwrap_err());
+    assert_eq!(gap.code, "device-mismatch");
+    assert_eq!(running.effective().unwrap().program_id, id, "the old program goes on running");
+}
+
 /// A pin that cannot be made takes the program off again.
 #[test]
 fn keeping_is_all_or_nothing() {

@@ -24,6 +24,8 @@ const COUNTERS: &str = "hoist_verdicts";
 pub(super) struct XdpAttachment {
     kernel: Arc<dyn Kernel>,
     kind: EngineKind,
+    /// Inode of the network namespace that the device's index counts in.
+    namespace: u64,
     device: Device,
     name: String,
     program: OwnedFd,
@@ -36,10 +38,12 @@ pub(super) struct XdpAttachment {
 
 impl XdpAttachment {
     pub(super) fn new(prepared: XdpPrepared, hold: Hold) -> Self {
-        let XdpPrepared { kernel, kind, device, program: name, loaded, maps, .. } = prepared;
+        let XdpPrepared { kernel, kind, namespace, device, program: name, loaded, maps, .. } =
+            prepared;
         Self {
             kernel,
             kind,
+            namespace,
             device,
             name,
             program: loaded.program,
@@ -53,8 +57,7 @@ impl XdpAttachment {
     pub(super) fn keep(&mut self, root: &Path) -> Result<(), Error> {
         // Leftovers do no harm; should sweeping fail, pinning will say why.
         drop(pins::sweep(&*self.kernel, root));
-        let namespace = self.kernel.network_namespace()?;
-        let directory = pins::directory(root, namespace, self.device.ifindex, self.kind);
+        let directory = pins::directory(root, self.namespace, self.device.ifindex, self.kind);
         self.pin(&directory)?;
         self.pinned = Some(directory);
         Ok(())
@@ -164,12 +167,16 @@ impl Attachment for XdpAttachment {
             Gap::new("replace-mismatch", format!("the new program was prepared for {what}"))
                 .remedy("prepare it with the same engine for the same interface")
         };
+        let place = (self.kind, self.namespace, self.device.ifindex);
+        // Not left to the kernel, which takes a program bound to one device for another's.
         let mut next = match next.downcast::<XdpPrepared>() {
-            Ok(next) if next.kind == self.kind && next.device.ifindex == self.device.ifindex => {
-                next
-            }
+            Ok(next) if (next.kind, next.namespace, next.device.ifindex) == place => next,
             Ok(next) => {
-                let what = format!("the {} engine on {}", next.kind, next.device.name);
+                let elsewhere = match next.namespace == self.namespace {
+                    true => "",
+                    false => " in another network namespace",
+                };
+                let what = format!("the {} engine on {}{elsewhere}", next.kind, next.device.name);
                 return Err(self.refuser().refused(other(&what)));
             }
             Err(_) => return Err(self.refuser().refused(other("another provider's engine"))),
@@ -248,6 +255,7 @@ pub fn adopt(
     Ok(Box::new(XdpAttachment {
         kernel: Arc::clone(kernel),
         kind: kept.engine,
+        namespace: kept.namespace,
         device: device.clone(),
         name,
         program,

@@ -63,6 +63,7 @@ pub(super) struct Books {
     pub(super) answer: Option<Answer>,
     pub(super) kernel_btf: Option<Vec<u8>>,
     pub(super) cpus: usize,
+    pub(super) namespace: u64,
     pub(super) tcx: bool,
 }
 

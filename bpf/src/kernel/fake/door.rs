@@ -12,9 +12,6 @@ use crate::kernel::{
     ProgramSpec, TestRun, TestRunSpec, XdpMode, XdpSlots,
 };
 
-/// A network namespace has some inode number; the fake has one namespace.
-const NAMESPACE: u64 = 4_026_531_840;
-
 impl Fake {
     /// Runs a map operation, turning its error number into an error that names the map.
     fn on_map<T>(
@@ -285,7 +282,7 @@ impl Kernel for Fake {
     }
 
     fn network_namespace(&self) -> Result<u64, KernelError> {
-        Ok(NAMESPACE)
+        Ok(self.books().namespace)
     }
 
     fn make_directory(&self, path: &Path) -> Result<(), KernelError> {

@@ -41,6 +41,9 @@ mod errno {
     pub(super) const ENOTSUPP: i32 = 524;
 }
 
+/// Inode number of the network namespace one starts in.
+const NAMESPACE: u64 = 4_026_531_840;
+
 /// An interface of the fake kernel.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FakeInterface {
@@ -173,10 +176,11 @@ impl Default for Fake {
 }
 
 impl Fake {
-    /// A kernel with four CPUs, tcx, and no interfaces.
+    /// A kernel with four CPUs, tcx, and no interfaces, seen from the first network namespace.
     #[must_use]
     pub fn new() -> Self {
         let mut books = Books::default();
+        books.namespace = NAMESPACE;
         books.cpus = 4;
         books.tcx = true;
         Self { books: Mutex::new(books) }
@@ -257,6 +261,12 @@ impl Fake {
     /// Whether the kernel has tcx (6.6 and later).
     pub fn set_tcx(&self, present: bool) {
         self.books().tcx = present;
+    }
+
+    /// Moves the caller to a network namespace of this inode number. The interfaces come along: they
+    /// stand for others of the same index.
+    pub fn set_network_namespace(&self, inode: u64) {
+        self.books().namespace = inode;
     }
 
     /// What has happened so far.

@@ -47,7 +47,7 @@ impl Dut {
             .iter()
             .fold(registry, |registry, driver| registry.driver(*driver));
         let target = match kernel.kernel_btf()? {
-            Some(bytes) => TargetBtf::parse(bytes)?,
+            Some(bytes) => TargetBtf::parse((*bytes).as_ref().to_vec())?,
             None => TargetBtf::none(),
         };
         let host = LinuxHost::new(Arc::clone(&kernel));

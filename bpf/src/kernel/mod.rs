@@ -41,6 +41,9 @@ pub use types::{
     TestRunSpec, XdpMode, XdpSlots,
 };
 
+/// Bytes that may be the kernel's own, looked at where they lie, or a copy.
+pub type Bytes = Box<dyn AsRef<[u8]> + Send + Sync>;
+
 /// Everything hoist asks of, or does to, the running kernel's BPF and network configuration.
 ///
 /// Names of operations in errors are those of `bpf(2)` and rtnetlink(7).
@@ -273,7 +276,7 @@ pub trait Kernel: Send + Sync + std::fmt::Debug {
     ///
     /// # Errors
     /// Why it could not be read.
-    fn kernel_btf(&self) -> Result<Option<Vec<u8>>, KernelError>;
+    fn kernel_btf(&self) -> Result<Option<Bytes>, KernelError>;
 
     /// Number of possible CPUs: the count of values in a per-CPU map.
     ///

@@ -54,7 +54,7 @@ fn frames() -> Vec<Vec<u8>> {
 fn module(bench: &Bench, prebuilt: &Prebuilt) -> (Module, ProgramId) {
     let module = Module::parse(prebuilt.name, prebuilt.object).unwrap();
     let target = match bench.kernel.kernel_btf().unwrap() {
-        Some(btf) => TargetBtf::parse(btf).unwrap(),
+        Some(btf) => TargetBtf::parse((*btf).as_ref().to_vec()).unwrap(),
         None => TargetBtf::none(),
     };
     let selector = Selector { program: Some(prebuilt.program()), section: None };

@@ -8,8 +8,8 @@ use super::errno::{EBADF, EINVAL, ENODEV};
 use super::table::Table;
 use super::{Event, Fake, links, load, settings};
 use crate::kernel::{
-    Entries, Expect, Kernel, KernelError, LinkInfo, MapInfo, MapSpec, ObjectKind, ProgramInfo,
-    ProgramSpec, TestRun, TestRunSpec, XdpMode, XdpSlots,
+    Bytes, Entries, Expect, Kernel, KernelError, LinkInfo, MapInfo, MapSpec, ObjectKind,
+    ProgramInfo, ProgramSpec, TestRun, TestRunSpec, XdpMode, XdpSlots,
 };
 
 impl Fake {
@@ -265,8 +265,8 @@ impl Kernel for Fake {
         settings::set_feature(&mut self.books(), interface, feature, on)
     }
 
-    fn kernel_btf(&self) -> Result<Option<Vec<u8>>, KernelError> {
-        Ok(self.books().kernel_btf.clone())
+    fn kernel_btf(&self) -> Result<Option<Bytes>, KernelError> {
+        Ok(self.books().kernel_btf.clone().map(|bytes| Box::new(bytes) as Bytes))
     }
 
     fn possible_cpus(&self) -> Result<usize, KernelError> {

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 
 use super::netlink::route;
 use super::{
-    Entries, Expect, Kernel, KernelError, LinkInfo, MapInfo, MapSpec, ObjectKind, ProgramInfo,
-    ProgramSpec, TestRun, TestRunSpec, XdpMode, XdpSlots, netns,
+    Bytes, Entries, Expect, Kernel, KernelError, LinkInfo, MapInfo, MapSpec, ObjectKind,
+    ProgramInfo, ProgramSpec, TestRun, TestRunSpec, XdpMode, XdpSlots, netns,
 };
 
 mod bpffs;
@@ -23,6 +23,7 @@ mod pin;
 mod reason;
 mod run;
 mod sys;
+mod vmlinux;
 
 use map::Table;
 
@@ -194,13 +195,8 @@ impl Kernel for Linux {
         feature::set(interface, feature, on)
     }
 
-    fn kernel_btf(&self) -> Result<Option<Vec<u8>>, KernelError> {
-        const PATH: &str = "/sys/kernel/btf/vmlinux";
-        match fs::read(PATH) {
-            Ok(bytes) => Ok(Some(bytes)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(KernelError::io("read", PATH, &error)),
-        }
+    fn kernel_btf(&self) -> Result<Option<Bytes>, KernelError> {
+        vmlinux::btf()
     }
 
     fn possible_cpus(&self) -> Result<usize, KernelError> {

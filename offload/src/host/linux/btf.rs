@@ -23,7 +23,9 @@ pub(super) struct Found {
 /// Looks for names in the kernel's BTF; `Err` says why it could not be read.
 pub(super) fn look_up(kernel: &dyn Kernel, wanted: &[&str]) -> Result<Found, String> {
     match kernel.kernel_btf() {
-        Ok(Some(btf)) => search(&btf, wanted).ok_or_else(|| format!("{VMLINUX} is malformed")),
+        Ok(Some(btf)) => {
+            search((*btf).as_ref(), wanted).ok_or_else(|| format!("{VMLINUX} is malformed"))
+        }
         Ok(None) => Err(format!("there is no {VMLINUX}")),
         Err(error) => Err(error.to_string()),
     }
@@ -56,16 +58,15 @@ fn find_strings(strings: &[u8], wanted: &[&str]) -> BTreeMap<u32, String> {
     // One pass for each way the names begin, of which there are few, finds a few thousand places.
     let beginnings: BTreeSet<&str> =
         wanted.iter().map(|name| name.get(..4).unwrap_or(name)).collect();
+    let wanted: BTreeSet<&[u8]> = wanted.iter().map(|name| name.as_bytes()).collect();
     let mut found = BTreeMap::new();
     for beginning in beginnings {
         let needle = format!("\0{beginning}");
         for at in memchr::memmem::find_iter(strings, needle.as_bytes()) {
             let rest = &strings[at + 1..];
-            let name = wanted.iter().find(|name| {
-                rest.strip_prefix(name.as_bytes()).is_some_and(|tail| tail.first() == Some(&0))
-            });
+            let name = memchr::memchr(0, rest).and_then(|end| wanted.get(&rest[..end]));
             if let (Some(name), Ok(offset)) = (name, u32::try_from(at + 1)) {
-                found.insert(offset, (*name).to_owned());
+                found.insert(offset, String::from_utf8_lossy(name).into_owned());
             }
         }
     }
@@ -85,30 +86,34 @@ fn find_functions(types: &[u8], offsets: &BTreeMap<u32, String>) -> BTreeMap<Str
     let (mut at, mut id) = (0, 1);
     while let (Some(name), Some(info)) = (word(types, at), word(types, at + 4)) {
         let kind = info >> 24 & 0x1f;
-        let Some(extra) = extra_bytes(kind, to_usize(info & 0xffff).unwrap_or(0)) else {
-            break;
-        };
+        let Some((fixed, each)) = BYTES[kind as usize] else { break };
         let (word, bit) = place(name);
         if kind == KIND_FUNC && likely[word] & bit != 0 {
             functions.extend(offsets.get(&name).map(|name| (name.clone(), id)));
         }
-        at += 12 + extra;
+        at += usize::from(fixed) + usize::from(each) * (info & 0xffff) as usize;
         id += 1;
     }
     functions
 }
 
-/// Bytes after the common 12 of a type: `enum` of `BTF_KIND_*` in `linux/btf.h`.
-const fn extra_bytes(kind: u32, members: usize) -> Option<usize> {
-    Some(match kind {
-        1 | 14 | 17 => 4,
-        3 => 12,
-        4 | 5 | 15 | 19 => members * 12,
-        6 | 13 => members * 8,
-        2 | 7 | 8 | 9 | 10 | 11 | 12 | 16 | 18 => 0,
-        _ => return None,
-    })
-}
+/// Bytes of a type and of each of its members, by `BTF_KIND_*` of `linux/btf.h`. A table, because
+/// kinds follow each other in no order that a branch could be predicted by.
+const BYTES: [Option<(u8, u8)>; 32] = {
+    let mut bytes = [None; 32];
+    let mut kind = 1;
+    while kind <= 19 {
+        bytes[kind] = Some(match kind {
+            1 | 14 | 17 => (16, 0),
+            3 => (24, 0),
+            4 | 5 | 15 | 19 => (12, 12),
+            6 | 13 => (12, 8),
+            _ => (12, 0),
+        });
+        kind += 1;
+    }
+    bytes
+};
 
 fn word(bytes: &[u8], at: usize) -> Option<u32> {
     bytes.get(at..)?.first_chunk().map(|b| u32::from_ne_bytes(*b))

@@ -126,7 +126,7 @@ impl Host for LinuxHost {
 
     fn kernel_btf(&self) -> Result<Fact<Vec<u8>>, Error> {
         Ok(match self.kernel.kernel_btf()? {
-            Some(bytes) => Fact::kernel(bytes, "/sys/kernel/btf/vmlinux"),
+            Some(bytes) => Fact::kernel((*bytes).as_ref().to_vec(), "/sys/kernel/btf/vmlinux"),
             None => Fact::unknown("the kernel has no BTF (CONFIG_DEBUG_INFO_BTF)"),
         })
     }

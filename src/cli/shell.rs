@@ -38,10 +38,12 @@ impl Shell {
             Color::Always => ColorChoice::Always,
             Color::Never => ColorChoice::Never,
         };
+        // Documents hold no colours that might have to be taken out, and may be long.
+        let plain = if global.format() == Format::Json { ColorChoice::AlwaysAnsi } else { choice };
         let terminal = io::stdout().is_terminal();
         let dumb = std::env::var_os("TERM").is_none_or(|t| t == "dumb");
         Self {
-            out: Box::new(AutoStream::new(io::stdout(), choice)),
+            out: Box::new(AutoStream::new(io::stdout(), plain)),
             err: Box::new(AutoStream::new(io::stderr(), choice)),
             format: global.format(),
             quiet: global.quiet,

@@ -3,9 +3,10 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use pci_ids::FromId;
-
 use crate::device::PciId;
+
+/// Names of PCI vendors and devices, one a line, sorted: `15b3 Mellanox ...`, `15b3:1017 MT27800 ...`.
+const NAMES: &str = include_str!(concat!(env!("OUT_DIR"), "/pci-names"));
 
 /// Identity of the PCI function behind a parent device, for example `("pci", "0000:3b:00.0")` or
 /// `("virtio", "virtio1")`.
@@ -41,9 +42,26 @@ fn named(vendor: u16, device: u16) -> Option<PciId> {
     Some(PciId {
         vendor,
         device,
-        vendor_name: pci_ids::Vendor::from_id(vendor).map(|v| v.name().to_owned()),
-        device_name: pci_ids::Device::from_vid_pid(vendor, device).map(|d| d.name().to_owned()),
+        vendor_name: name(&format!("{vendor:04x} ")),
+        device_name: name(&format!("{vendor:04x}:{device:04x} ")),
     })
+}
+
+/// The rest of the line of [`NAMES`] that begins with `key`.
+fn name(key: &str) -> Option<String> {
+    let line_at = |at: usize| NAMES[..at].rfind('\n').map_or(0, |end| end + 1);
+    let line_end = |start: usize| NAMES[start..].find('\n').map_or(NAMES.len(), |n| start + n + 1);
+    // Every line up to `low` comes before the key, every line from `high` on does not.
+    let (mut low, mut high) = (0, NAMES.len());
+    while low < high {
+        let start = line_at(NAMES.floor_char_boundary(low + (high - low) / 2));
+        if NAMES[start..] < *key {
+            low = line_end(start);
+        } else {
+            high = start;
+        }
+    }
+    Some(NAMES[low..line_end(low)].strip_prefix(key)?.trim_end().to_owned())
 }
 
 /// The bus that an address in `ethtool -i`'s notation belongs to.
@@ -85,6 +103,16 @@ mod tests {
         assert_eq!(id.vendor_name.as_deref(), Some("Mellanox Technologies"));
         assert!(id.device_name.expect("a known device").contains("ConnectX-5"));
         assert_eq!(named(0x0002, 1).expect("an identity").vendor_name, None);
+    }
+
+    /// Every line is found by its key, the first and the last too.
+    #[test]
+    fn every_name_is_found() {
+        for line in NAMES.lines() {
+            let (key, rest) = line.split_at(line.find(' ').expect("a key") + 1);
+            assert_eq!(name(key).as_deref(), Some(rest.trim_end()), "{key}");
+        }
+        assert_eq!([name("0000:0000 "), name("ffff:ffff ")], [None, None]);
     }
 
     /// A virtio NIC's identity is that of the PCI function under it; one on MMIO has none.

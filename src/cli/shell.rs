@@ -1,7 +1,7 @@
 //! The one object through which everything is printed. The product goes to stdout, talk to stderr.
 
 use std::fmt;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, BufWriter, IsTerminal, Write};
 use std::time::Duration;
 
 use anstream::{AutoStream, ColorChoice};
@@ -11,6 +11,9 @@ use serde::Serialize;
 use super::args::{Color, Format, Global};
 use super::failure::{Failure, Words};
 use super::render::style;
+
+/// Bytes of a document that are written at once.
+const DOCUMENT_PIECE: usize = 64 << 10;
 
 /// Where output goes, and in which form.
 pub(super) struct Shell {
@@ -78,8 +81,12 @@ impl Shell {
     /// # Errors
     /// stdout cannot be written.
     pub(super) fn document(&mut self, value: &impl Serialize) -> Result<(), Failure> {
-        let text = serde_json::to_string_pretty(value).map_err(io::Error::from)?;
-        self.print(text)
+        self.drawn = 0;
+        // A probe's document is long; growing it as one string would copy it over and over.
+        let mut out = BufWriter::with_capacity(DOCUMENT_PIECE, &mut self.out);
+        serde_json::to_writer_pretty(&mut out, value).map_err(io::Error::from)?;
+        writeln!(out)?;
+        Ok(out.flush()?)
     }
 
     /// Prints one JSON document on one line: for streams.

@@ -30,6 +30,9 @@ const NLM_F_DUMP_INTR: u16 = 0x10;
 const NLM_F_DUMP: u16 = 0x300;
 /// `struct nlmsghdr`, in bytes.
 const HEADER: usize = 16;
+/// Room for a datagram. The kernel makes those of a dump as large as the reader's buffers were so far,
+/// up to this; in smaller ones some messages (ethtool's features) find no place at all.
+const RECEIVE_BYTES: usize = 32 << 10;
 /// How often a dump that changed under our hands is asked for again.
 const DUMP_ATTEMPTS: usize = 8;
 
@@ -197,19 +200,19 @@ impl Socket {
         Ok(self.sequence)
     }
 
-    /// One datagram, whole: its size is asked for first, so none is ever cut short.
+    /// One datagram, whole: it is looked at before it is taken, so none is ever cut short.
     fn receive(&self) -> Result<Vec<u8>, Refusal> {
-        let mut bytes = Vec::with_capacity(64);
+        let mut bytes = Vec::with_capacity(RECEIVE_BYTES);
         let size = retry(|| {
             bytes.clear();
             self.raw.recv(&mut bytes, libc::MSG_PEEK | libc::MSG_TRUNC)
         })?;
+        let mut taken = Vec::with_capacity(if size > bytes.len() { size } else { 1 });
         retry(|| {
-            bytes.clear();
-            bytes.reserve(size);
-            self.raw.recv(&mut bytes, 0)
+            taken.clear();
+            self.raw.recv(&mut taken, 0)
         })?;
-        Ok(bytes)
+        Ok(if size > bytes.len() { taken } else { bytes })
     }
 }
 

@@ -75,7 +75,8 @@ fn find_strings(strings: &[u8], wanted: &[&str]) -> BTreeMap<u32, String> {
 
 /// Walks the types, whose lengths follow from their kinds, counting ids from 1.
 fn find_functions(types: &[u8], offsets: &BTreeMap<u32, String>) -> BTreeMap<String, u32> {
-    // One bit for each remainder of an offset; nearly all functions fail this.
+    // One bit for each remainder of an offset. Nearly all types fail this, so it comes before the kind,
+    // which no branch can be predicted by.
     let mut likely = [0_u64; 64];
     let place = |offset: u32| ((offset >> 6 & 63) as usize, 1_u64 << (offset & 63));
     for offset in offsets.keys() {
@@ -88,7 +89,7 @@ fn find_functions(types: &[u8], offsets: &BTreeMap<u32, String>) -> BTreeMap<Str
         let kind = info >> 24 & 0x1f;
         let Some((fixed, each)) = BYTES[kind as usize] else { break };
         let (word, bit) = place(name);
-        if kind == KIND_FUNC && likely[word] & bit != 0 {
+        if likely[word] & bit != 0 && kind == KIND_FUNC {
             functions.extend(offsets.get(&name).map(|name| (name.clone(), id)));
         }
         at += usize::from(fixed) + usize::from(each) * (info & 0xffff) as usize;
@@ -97,8 +98,8 @@ fn find_functions(types: &[u8], offsets: &BTreeMap<u32, String>) -> BTreeMap<Str
     functions
 }
 
-/// Bytes of a type and of each of its members, by `BTF_KIND_*` of `linux/btf.h`. A table, because
-/// kinds follow each other in no order that a branch could be predicted by.
+/// Bytes of a type and of each of its members, by `BTF_KIND_*` of `linux/btf.h`. A table takes no
+/// branch on kinds.
 const BYTES: [Option<(u8, u8)>; 32] = {
     let mut bytes = [None; 32];
     let mut kind = 1;

@@ -2,10 +2,9 @@
 
 use hoist_bpf::insn::Insn;
 use hoist_bpf::kernel::{Kernel, ProgramSpec};
-use hoist_bpf::names;
 
 use super::cache::Sections;
-use super::trial::{self, Findings, SCHED_CLS, Trial, XDP};
+use super::trial::{self, Findings, Helpers, SCHED_CLS, Trial, XDP};
 use super::{btf, system};
 use crate::capability::Answer;
 use crate::fact::Evidence;
@@ -17,21 +16,31 @@ const ATTACH: [(&str, &str); 2] = [
     ("link-attach-failed", "__bpf_trace_bpf_xdp_link_attach_failed"),
 ];
 
-/// Asks by trial for the sections that `known` leaves open: one thread for the helpers, another for
-/// the rest, which with the search through the kernel's BTF is as much work.
+/// Asks by trial for the sections that `known` leaves open, on two threads: helpers are most of the
+/// work, and whoever has nothing else to do takes the next.
 pub(super) fn probe(kernel: &dyn Kernel, capabilities: u64, known: Sections) -> Sections {
     let trial = Trial::new(kernel, &system::capabilities(capabilities));
-    let helpers = |section: Option<Findings>, kind| {
-        Some(section.unwrap_or_else(|| trial::helpers(&trial, kind, 1..=names::LAST_HELPER)))
-    };
-    let Sections { xdp_helpers, tc_helpers, .. } = known;
+    let Sections { mut xdp_helpers, mut tc_helpers, .. } = known;
     let others = Sections { xdp_helpers: None, tc_helpers: None, ..known };
-    std::thread::scope(|scope| {
-        let other = scope.spawn(|| probe_others(&trial, others));
-        let (xdp_helpers, tc_helpers) = (helpers(xdp_helpers, XDP), helpers(tc_helpers, SCHED_CLS));
-        let others = other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-        Sections { xdp_helpers, tc_helpers, ..others }
-    })
+    let mut open = Vec::new();
+    for (section, kind) in [(&mut xdp_helpers, XDP), (&mut tc_helpers, SCHED_CLS)] {
+        if section.is_none() {
+            open.push(kind);
+            *section = Some(Findings::new());
+        }
+    }
+    let helpers = Helpers::of(&open);
+    let (others, found) = std::thread::scope(|scope| {
+        let other = scope.spawn(|| (probe_others(&trial, others), helpers.ask(&trial)));
+        let here = helpers.ask(&trial);
+        let (others, there) = other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        (others, [here, there])
+    });
+    for (kind, findings) in found.into_iter().flatten() {
+        let section = if kind == XDP { &mut xdp_helpers } else { &mut tc_helpers };
+        section.get_or_insert_default().extend(findings);
+    }
+    Sections { xdp_helpers, tc_helpers, ..others }
 }
 
 fn probe_others(trial: &Trial<'_>, known: Sections) -> Sections {

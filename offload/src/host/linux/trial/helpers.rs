@@ -3,6 +3,9 @@
 //! What follows the call reads a register that the call destroyed, so that no trial loads: a refusal
 //! costs the kernel a fraction of what compiling and freeing a program does.
 
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use hoist_bpf::insn::Insn;
 use hoist_bpf::kernel::KernelError;
 use hoist_bpf::names;
@@ -55,22 +58,43 @@ const HIDDEN: [&str; 28] = [
     "bpf_trace_vprintk",
 ];
 
-/// Asks for each of the helpers in `ids`.
-pub(in super::super) fn helpers(
-    trial: &Trial<'_>,
-    program_type: u32,
-    ids: impl Iterator<Item = u32>,
-) -> Findings {
-    ids.map(|id| {
-        let name = names::helper(id);
-        let number = i32::try_from(id).unwrap_or(i32::MAX);
-        let finding = match trial.load(program_type, &[call(number), READ_R1, EXIT]) {
-            Ok(_) => yes("a call loads"),
-            Err(error) => judge(trial, &error, &name),
+/// Helpers to ask for, which any number of threads may work at.
+#[derive(Debug)]
+pub(in super::super) struct Helpers {
+    questions: Vec<(u32, u32)>,
+    next: AtomicUsize,
+}
+
+impl Helpers {
+    /// All that this build knows, for each of these program types.
+    pub(in super::super) fn of(program_types: &[u32]) -> Self {
+        let every = |kind: &u32| {
+            let kind = *kind;
+            (1..=names::LAST_HELPER).map(move |id| (kind, id))
         };
-        (name, finding)
-    })
-    .collect()
+        let questions = program_types.iter().flat_map(every).collect();
+        Self { questions, next: AtomicUsize::new(0) }
+    }
+
+    /// Asks until nothing is left; the answers by program type are those found here.
+    pub(in super::super) fn ask(&self, trial: &Trial<'_>) -> BTreeMap<u32, Findings> {
+        let mut found: BTreeMap<u32, Findings> = BTreeMap::new();
+        while let Some(&(kind, id)) = self.questions.get(self.next.fetch_add(1, Ordering::Relaxed))
+        {
+            let name = names::helper(id);
+            let finding = helper(trial, kind, id, &name);
+            found.entry(kind).or_default().insert(name, finding);
+        }
+        found
+    }
+}
+
+fn helper(trial: &Trial<'_>, program_type: u32, id: u32, name: &str) -> Finding {
+    let number = i32::try_from(id).unwrap_or(i32::MAX);
+    match trial.load(program_type, &[call(number), READ_R1, EXIT]) {
+        Ok(_) => yes("a call loads"),
+        Err(error) => judge(trial, &error, name),
+    }
 }
 
 /// Any complaint of the verifier other than a denial is about the arguments, which it checks only

@@ -21,7 +21,7 @@ mod offload;
 mod programs;
 
 pub(super) use features::features;
-pub(super) use helpers::helpers;
+pub(super) use helpers::Helpers;
 pub(super) use kfuncs::{KFUNCS, kfuncs};
 pub(super) use maps::map_types;
 pub(super) use offload::offload;
@@ -36,6 +36,10 @@ pub(super) const XDP: u32 = 6;
 const BPF_XDP: u32 = 37;
 /// Enough for the few instructions of a trial with the verifier's comment.
 const LOG_BYTES: usize = 2048;
+/// `BPF_LOG_STATS`: complaints, and at the end some figures.
+const LOG_COMPLAINTS: u32 = 4;
+/// `BPF_LOG_LEVEL1`: besides, every instruction and what is known before it.
+const LOG_ALL: u32 = 1;
 const NET_ADMIN: &str = "CAP_NET_ADMIN";
 const PERFMON: &str = "CAP_PERFMON";
 const EPERM: i32 = 1;
@@ -107,14 +111,21 @@ impl<'k> Trial<'k> {
     }
 
     fn load_spec(&self, spec: &ProgramSpec<'_>) -> Result<OwnedFd, KernelError> {
-        self.kernel.load_program(&ProgramSpec {
-            name: "hoist_trial".to_owned(),
-            license: "GPL".to_owned(),
-            log_level: 1,
-            log_bytes: LOG_BYTES,
-            insns: spec.insns,
-            ..spec.clone()
-        })
+        let load = |log_level| {
+            self.kernel.load_program(&ProgramSpec {
+                name: "hoist_trial".to_owned(),
+                license: "GPL".to_owned(),
+                log_level,
+                log_bytes: LOG_BYTES,
+                insns: spec.insns,
+                ..spec.clone()
+            })
+        };
+        match load(LOG_COMPLAINTS) {
+            // Kernels before 5.2 do not know the level, and a refusal without words may be of that.
+            Err(error) if error.errno == EINVAL && error.log.is_none() => load(LOG_ALL),
+            result => result,
+        }
     }
 
     /// An array of one 8-byte value, for programs that need some map.

@@ -11,7 +11,7 @@ use hoist_bpf::kernel::loader::{
 };
 use hoist_bpf::kernel::{Kernel, TestRunSpec, XdpMode};
 use hoist_bpf::module::{MapId, Module, ProgramId};
-use hoist_bpf::passes::count;
+use hoist_bpf::passes::count::{self, Counted, Length};
 use hoist_bpf::requirements::Feature;
 
 use crate::attach::{AttachPolicy, Attachment, MapHandle};
@@ -96,23 +96,11 @@ impl Engine for XdpEngine {
     ) -> Result<Box<dyn Prepared>, Error> {
         let refuser = Refuser::new(self.kind, device, job.program_name());
         let mut warnings = Vec::new();
-        let counted = count_verdicts(job, &mut warnings);
-        let (mut module, mut program, mut counters) = match &counted {
+        let (counted, loaded) = load_counting(&**kernel, device, job, &mut warnings);
+        let (module, program, counters) = match &counted {
             Some(counted) => (&counted.module, counted.program, Some(counted.counters)),
             None => (&*job.module, job.program, None),
         };
-        let mut loaded = load(&**kernel, device, job, module, program);
-        if let (Some(_), Err(LoadError::Program { error, .. })) = (counters, &loaded) {
-            // The verifier may mind the counters only, as it does without CAP_PERFMON.
-            let plain = load(&**kernel, device, job, &job.module, job.program);
-            if plain.is_ok() {
-                let why = format!("the verifier refused the counters: {}", error.cause());
-                let remedy = refusal::verifier_remedy(error.log.as_deref().unwrap_or_default());
-                warnings.push(Warning { remedy, ..not_counted(job, &why) });
-            }
-            (module, program, counters) = (&*job.module, job.program, None);
-            loaded = plain;
-        }
         let loaded = loaded.map_err(|e| refuser.load(e))?;
         let maps = Maps::of(kernel, &loaded, module, counters)?;
         Ok(Box::new(XdpPrepared {
@@ -127,6 +115,46 @@ impl Engine for XdpEngine {
             warnings,
         }))
     }
+}
+
+/// Loads the program with counters if they are wanted. What stands against them costs the counters,
+/// never the program.
+fn load_counting(
+    kernel: &dyn Kernel,
+    device: &Device,
+    job: &Job,
+    warnings: &mut Vec<Warning>,
+) -> (Option<Counted>, Result<Loaded, LoadError>) {
+    let mut refused = None;
+    let ways = [Length::Difference, Length::Helper];
+    for length in ways.into_iter().filter(|_| job.count_verdicts) {
+        let counted = match count::apply_with(&job.module, job.program, length) {
+            Ok(counted) => counted,
+            Err(error) => {
+                warnings.push(not_counted(job, &error.to_string()));
+                break;
+            }
+        };
+        match load(kernel, device, job, &counted.module, counted.program) {
+            Err(LoadError::Program { error, .. }) => {
+                let log = error.log.as_deref().unwrap_or_default();
+                // The verifier says so to those without CAP_PERFMON, who can do with the helper.
+                let of_pointers = log.contains("pointer -= pointer");
+                refused = Some(error);
+                if !of_pointers {
+                    break;
+                }
+            }
+            loaded => return (Some(counted), loaded),
+        }
+    }
+    let plain = load(kernel, device, job, &job.module, job.program);
+    if let (Some(error), Ok(_)) = (refused, &plain) {
+        let why = format!("the verifier refused the counters: {}", error.cause());
+        let remedy = refusal::verifier_remedy(error.log.as_deref().unwrap_or_default());
+        warnings.push(Warning { remedy, ..not_counted(job, &why) });
+    }
+    (None, plain)
 }
 
 fn load(
@@ -154,20 +182,6 @@ fn not_counted(job: &Job, why: &str) -> Warning {
         code: "not-counted".to_owned(),
         message: format!("verdicts of {} are not counted: {why}", job.program_name()),
         remedy: None,
-    }
-}
-
-/// Applies the counting pass. A pass that cannot apply costs the counters, never the program.
-fn count_verdicts(job: &Job, warnings: &mut Vec<Warning>) -> Option<count::Counted> {
-    if !job.count_verdicts {
-        return None;
-    }
-    match count::apply(&job.module, job.program) {
-        Ok(counted) => Some(counted),
-        Err(error) => {
-            warnings.push(not_counted(job, &error.to_string()));
-            None
-        }
     }
 }
 

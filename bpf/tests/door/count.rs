@@ -8,9 +8,11 @@ use hoist_bpf::kernel::loader::{self, LoadSpec, Loaded};
 use hoist_bpf::kernel::{Kernel, TestRunSpec};
 use hoist_bpf::module::{MapId, Module, ProgramId};
 use hoist_bpf::parse::Selector;
-use hoist_bpf::passes::count;
+use hoist_bpf::passes::count::{self, Length};
 use hoist_bpf::programs::{self, Prebuilt};
 use hoist_bpf::resolve::{TargetBtf, resolve};
+
+use rustix::thread::{CapabilitySet, capabilities, set_capabilities};
 
 use crate::bench::{A, BPF_XDP, Bench, XDP};
 
@@ -107,9 +109,9 @@ fn counters(bench: &Bench, loaded: &Loaded, map: MapId) -> [(u64, u64); 5] {
     })
 }
 
-fn compare(bench: &Bench, module: &Module, program: ProgramId) {
+fn compare(bench: &Bench, module: &Module, program: ProgramId, length: Length) {
     let name = &module.name;
-    let counted = count::apply(module, program).unwrap();
+    let counted = count::apply_with(module, program, length).unwrap();
     let plain = load(bench, module, program);
     let counting = load(bench, &counted.module, counted.program);
     // BPF_PROG_TEST_RUN takes neither programs for devmaps nor programs bound to a device.
@@ -139,7 +141,8 @@ fn counting_changes_nothing_but_the_counters() {
     let Some(bench) = Bench::new("counting_changes_nothing_but_the_counters") else { return };
     for prebuilt in programs::LIST {
         let (module, program) = module(&bench, prebuilt);
-        compare(&bench, &module, program);
+        compare(&bench, &module, program, Length::Difference);
+        compare(&bench, &module, program, Length::Helper);
     }
 }
 
@@ -149,6 +152,30 @@ fn counting_works_without_btf() {
     // The last one needs BTF made for it: tail calls from a subprogram.
     for name in ["drop", "acl", "frags", "subprog", "tail_call"] {
         let (module, program) = module(&bench, programs::get(name).unwrap());
-        compare(&bench, &without_btf(&module), program);
+        compare(&bench, &without_btf(&module), program, Length::Difference);
     }
+}
+
+/// The verifier refuses the difference of pointers to those without `CAP_PERFMON`, not the helper.
+#[test]
+fn counting_can_do_without_perfmon() {
+    let Some(bench) = Bench::new("counting_can_do_without_perfmon") else { return };
+    let (module, program) = module(&bench, programs::get("acl").unwrap());
+    let mut held = capabilities(None).unwrap();
+    held.effective = CapabilitySet::BPF | CapabilitySet::NET_ADMIN;
+    // Capabilities are a thread's own; this one ends with the test.
+    set_capabilities(None, held).unwrap();
+    compare(&bench, &module, program, Length::Helper);
+    let counted = count::apply_with(&module, program, Length::Difference).unwrap();
+    let spec = LoadSpec {
+        module: &counted.module,
+        program: counted.program,
+        kind: XDP,
+        attach_type: BPF_XDP,
+        bound_to: None,
+        pin_root: None,
+        contents: &BTreeMap::new(),
+    };
+    let refused = format!("{:?}", loader::load(&bench.kernel, &spec).unwrap_err());
+    assert!(refused.contains("pointer -= pointer prohibited"), "{refused}");
 }

@@ -564,3 +564,21 @@ fn a_program_goes_without_counters_rather_than_not_at_all() {
     assert!(plan.warnings[0].message.contains("pointer -= pointer prohibited"), "{plan:?}");
     assert_eq!(running.stats().unwrap(), None);
 }
+
+/// Without `CAP_PERFMON` the verifier takes no difference of pointers; counting goes on without it.
+#[test]
+fn counting_takes_no_more_privilege_than_the_program() {
+    const SUBTRACT: u8 = 0x1f;
+    let (fake, _) = machine();
+    fake.verify_with(move |spec| match spec.insns.iter().any(|insn| insn.code == SUBTRACT) {
+        false => Ok(()),
+        true => Err(KernelError {
+            log: Some("3: (1f) r7 -= r0\nR7 pointer -= pointer prohibited".to_owned()),
+            ..KernelError::new("BPF_PROG_LOAD", "program xdp_drop", EACCES)
+        }),
+    });
+    let job = Job { count_verdicts: true, ..job("drop") };
+    let (plan, running) = try_attach(&fake, &nic(), &job, &AttachPolicy::default()).unwrap();
+    assert_eq!((plan.engine, warnings(&plan)), (Some(EngineKind::Native), String::new()));
+    assert!(running.stats().unwrap().is_some());
+}

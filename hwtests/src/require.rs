@@ -6,13 +6,12 @@
 
 use std::path::Path;
 
-/// Bits of `linux/capability.h` that the veth tier uses, with what each is for.
-const VETH: [(u32, &str); 4] = [
-    (12, "CAP_NET_ADMIN"), // links, addresses, XDP attach
-    (13, "CAP_NET_RAW"),   // packet sockets
-    (21, "CAP_SYS_ADMIN"), // unshare and setns of network namespaces
-    (39, "CAP_BPF"),       // loading programs
-];
+use hoist_bpf::kernel::Capability;
+use hoist_offload::privilege;
+
+/// What the veth tier needs: CAP_SYS_ADMIN for making and entering network namespaces.
+const VETH: [Capability; 4] =
+    [Capability::CapBpf, Capability::CapNetAdmin, Capability::CapNetRaw, Capability::CapSysAdmin];
 
 /// Whether the test `name` of the veth tier can run: namespaces, veth pairs, packet sockets, BPF.
 ///
@@ -28,9 +27,7 @@ const VETH: [(u32, &str); 4] = [
 /// When it cannot and `HOIST_REQUIRE` contains `veth`.
 #[must_use]
 pub fn veth(name: &str) -> bool {
-    let effective = effective_capabilities();
-    let missing: Vec<&str> =
-        VETH.iter().filter(|(bit, _)| effective >> bit & 1 == 0).map(|(_, name)| *name).collect();
+    let missing: Vec<&str> = privilege::missing(&VETH).into_iter().map(Capability::name).collect();
     verdict("veth", name, (!missing.is_empty()).then(|| missing.join(", ")))
 }
 
@@ -55,6 +52,15 @@ pub fn veth_and_command(name: &str, command: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let found = std::env::split_paths(&path).any(|dir| dir.join(command).exists());
     veth(name) && verdict("veth", name, (!found).then(|| format!("the command {command}")))
+}
+
+/// Whether the running kernel is of this version or a later one, for what older kernels lack or do
+/// otherwise.
+#[must_use]
+pub fn kernel(major: u32, minor: u32) -> bool {
+    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    let mut numbers = release.split(['.', '-']).map_while(|n| n.trim().parse::<u32>().ok());
+    (numbers.next(), numbers.next()) >= (Some(major), Some(minor))
 }
 
 /// Reports a test that cannot run because `missing` is missing.
@@ -86,16 +92,6 @@ fn report(line: &str) {
     let stderr = std::io::stderr();
     // A closed stderr leaves nobody to tell.
     let _ = stderr.lock().write_all(line.as_bytes());
-}
-
-/// The effective capability set of this thread, from `/proc`; empty when it cannot be read.
-fn effective_capabilities() -> u64 {
-    let status = std::fs::read_to_string("/proc/thread-self/status").unwrap_or_default();
-    status
-        .lines()
-        .find_map(|line| line.strip_prefix("CapEff:"))
-        .and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok())
-        .unwrap_or(0)
 }
 
 #[cfg(test)]

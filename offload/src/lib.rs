@@ -38,7 +38,7 @@ pub mod kernel_map;
 pub mod names;
 pub mod pins;
 pub mod plan;
-mod privilege;
+pub mod privilege;
 pub mod xdp;
 
 pub use attach::{AttachPolicy, Attachment, MapHandle, MapOps, Stats};

@@ -2,13 +2,12 @@
 
 use std::sync::Arc;
 
-use hoist_offload::bpf::kernel::{Kernel, KernelError, Linux, netns};
+use hoist_offload::bpf::kernel::{Capability, Kernel, KernelError, Linux, netns};
 use hoist_offload::host::{FakeHost, LinuxHost, Recording};
-use hoist_offload::{Device, Error, Host, Registry};
+use hoist_offload::{Device, Error, Host, Registry, privilege};
 
 use super::args::Global;
 use super::failure::Failure;
-use super::privilege::Privilege;
 use super::shell::Shell;
 use crate::file;
 use crate::session::Session;
@@ -17,7 +16,7 @@ const ENOENT: i32 = 2;
 const EINVAL: i32 = 22;
 
 /// Needed to load a program.
-pub(super) const LOAD: [&str; 2] = ["CAP_BPF", "CAP_NET_ADMIN"];
+pub(super) const LOAD: [Capability; 2] = [Capability::CapBpf, Capability::CapNetAdmin];
 
 /// Everything a command works with.
 #[derive(Debug)]
@@ -30,8 +29,6 @@ pub(super) struct Context<'s> {
     pub host: Arc<dyn Host>,
     /// What can be changed; absent when the host is a recording.
     kernel: Option<Arc<dyn Kernel>>,
-    /// What this process may do.
-    pub privilege: Privilege,
 }
 
 impl<'s> Context<'s> {
@@ -47,7 +44,6 @@ impl<'s> Context<'s> {
         registry: Registry,
         shell: &'s mut Shell,
     ) -> Result<Self, Failure> {
-        let privilege = Privilege::current();
         if let Some(path) = &global.host {
             if let Some(netns) = &global.netns {
                 return Err(Failure::input(
@@ -56,16 +52,17 @@ impl<'s> Context<'s> {
                 ));
             }
             let host = Arc::new(FakeHost::new(recording(path)?));
-            return Ok(Self { shell, registry, host, kernel: None, privilege });
+            return Ok(Self { shell, registry, host, kernel: None });
         }
         if let Some(name) = &global.netns {
-            privilege.require(&format!("enter network namespace {name}"), &["CAP_SYS_ADMIN"])?;
+            let what = format!("enter network namespace {name}");
+            privilege::require(what, &[Capability::CapSysAdmin])?;
             netns::enter(name).map_err(not_a_namespace)?;
         }
         let kernel: Arc<dyn Kernel> = Arc::new(Linux::new()?);
         let host = LinuxHost::new(kernel.clone());
         let host = Arc::new(if remember { host } else { host.without_cache() });
-        Ok(Self { shell, registry, host, kernel: Some(kernel), privilege })
+        Ok(Self { shell, registry, host, kernel: Some(kernel) })
     }
 
     /// The kernel, for a command that cannot do without it.
@@ -88,7 +85,7 @@ impl<'s> Context<'s> {
 
     /// The planner on this host. It loads only where it may.
     pub(super) fn session(&self) -> Session<'_> {
-        let kernel = self.kernel.as_ref().filter(|_| self.privilege.missing(&LOAD).is_empty());
+        let kernel = self.kernel.as_ref().filter(|_| privilege::missing(&LOAD).is_empty());
         Session { host: self.host.as_ref(), kernel, registry: &self.registry }
     }
 

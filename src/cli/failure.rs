@@ -3,8 +3,8 @@
 use std::io;
 use std::process::ExitCode;
 
-use hoist_offload::bpf::kernel::{KernelError, capability};
-use hoist_offload::{Error, Gap};
+use hoist_offload::bpf::kernel::{Capability, KernelError, capability};
+use hoist_offload::{Error, Gap, privilege};
 use serde::Serialize;
 
 /// Exit statuses; documented in `hoist --help`.
@@ -118,7 +118,7 @@ impl From<Gap> for Words {
 
 /// The words for an error. `capable` names capabilities the process lacks, for the next step of a
 /// bare `EPERM`.
-pub(super) fn words(error: &Error, missing: &[&str]) -> Words {
+pub(super) fn words(error: &Error, missing: &[Capability]) -> Words {
     let plain = |what: &str, next: Option<String>| Words {
         code: None,
         error: what.to_owned(),
@@ -137,7 +137,7 @@ pub(super) fn words(error: &Error, missing: &[&str]) -> Words {
             log: error.log.clone(),
         },
         Error::Host { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
-            plain(&error.to_string(), Some(super::privilege::remedy(missing)))
+            plain(&error.to_string(), Some(privilege::remedy(missing)))
         }
         other => plain(&other.to_string(), None),
     }
@@ -148,16 +148,13 @@ pub(super) fn output_words(error: &io::Error) -> Words {
     Words { code: None, error: format!("writing output: {error}"), next: None, log: None }
 }
 
-fn next_for(error: &KernelError, missing: &[&str]) -> Option<String> {
+fn next_for(error: &KernelError, missing: &[Capability]) -> Option<String> {
     match error.errno {
         1 | 13 if error.log.is_none() => {
             // What this operation lacked, where that can be told; else all that is missing.
             let held = capability::effective().unwrap_or_default();
-            let lacked = error.missing_capability(&held).map(|c| c.to_string());
-            Some(match lacked.as_deref() {
-                Some(name) => super::privilege::remedy(&[name]),
-                None => super::privilege::remedy(missing),
-            })
+            let lacked = error.missing_capability(&held);
+            Some(privilege::remedy(lacked.as_ref().map_or(missing, std::slice::from_ref)))
         }
         16 => Some("'hoist status' shows what holds it".to_owned()),
         19 => Some("the interface is gone; 'hoist probe' lists those there are".to_owned()),
@@ -218,7 +215,7 @@ mod tests {
 
     #[test]
     fn a_bare_eperm_names_what_is_missing() {
-        let words = words(&kernel(1, None), &["CAP_BPF"]);
+        let words = words(&kernel(1, None), &[Capability::CapBpf]);
         assert!(words.next.is_some_and(|n| n.contains("CAP_BPF") || n.contains("cap_bpf")));
     }
 }

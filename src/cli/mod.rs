@@ -13,7 +13,6 @@
 pub(crate) mod args;
 mod failure;
 mod kept;
-mod privilege;
 pub(crate) mod render;
 mod shell;
 
@@ -34,12 +33,11 @@ mod unload;
 use std::process::ExitCode;
 
 use clap::Parser;
-use hoist_offload::Registry;
+use hoist_offload::{Registry, privilege};
 
 use args::{Command, LowArgs};
 use context::{Context, LOAD};
 use failure::{Exit, Failure};
-use privilege::Privilege;
 use schema::ErrorDocument;
 use shell::Shell;
 
@@ -84,7 +82,7 @@ fn dispatch(cx: &mut Context<'_>, command: &Command) -> Result<(), Failure> {
 fn end(shell: &mut Shell, failure: &Failure) -> Exit {
     let exit = failure.exit();
     let words = match failure {
-        Failure::Error(error) => failure::words(error, &Privilege::current().missing(&LOAD)),
+        Failure::Error(error) => failure::words(error, &privilege::missing(&LOAD)),
         Failure::Words(words, _) => words.clone(),
         Failure::Output(error) if exit != Exit::Done => failure::output_words(error),
         Failure::Output(_) | Failure::Told(_) => return exit,

@@ -1,5 +1,7 @@
 //! `hoist plan`: which engine, and why not a better one.
 
+use hoist_offload::privilege;
+
 use super::args;
 use super::context::{Context, LOAD};
 use super::failure::{Exit, Failure};
@@ -19,7 +21,7 @@ pub(super) fn run(cx: &mut Context<'_>, args: &args::Plan) -> Result<(), Failure
     for absent in absent {
         cx.shell.warn(absent);
     }
-    let missing = cx.privilege.missing(&LOAD);
+    let missing: Vec<&str> = privilege::missing(&LOAD).iter().map(|c| c.name()).collect();
     if cx.session().kernel.is_none() && cx.is_live() && !missing.is_empty() {
         cx.shell.say(format_args!("note: without {} the plan is not proven", missing.join(", ")));
     }

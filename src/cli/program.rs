@@ -6,7 +6,7 @@ use hoist_offload::bpf::kernel::Kernel;
 use hoist_offload::bpf::parse::Selector;
 use hoist_offload::engine::Job;
 use hoist_offload::plan::{Choice, Plan, Wishes};
-use hoist_offload::{Error, Registry, pins};
+use hoist_offload::{Error, Registry, pins, privilege};
 
 use super::args::{Attach, ProgramArgs};
 use super::context::{Context, LOAD};
@@ -95,7 +95,7 @@ pub(super) fn attach(
     let (wishes, absent) = wishes(program, &cx.registry)?;
     let devices = cx.devices(interfaces)?;
     let draft = order.read()?;
-    cx.privilege.require("attach a program", &LOAD)?;
+    privilege::require("attach a program", &LOAD)?;
     if program.replace.is_some() && devices.len() > 1 {
         return Err(Failure::input(
             "--replace names one program, which is on one interface",

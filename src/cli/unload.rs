@@ -6,7 +6,7 @@ use std::sync::Arc;
 use hoist_offload::bpf::kernel::{Expect, Kernel, ObjectKind, XdpMode};
 use hoist_offload::device::{AttachedProgram, Device, Owner, Slot};
 use hoist_offload::pins::Kept;
-use hoist_offload::{Error, Gap};
+use hoist_offload::{Error, Gap, privilege};
 
 use super::args;
 use super::context::Context;
@@ -28,7 +28,7 @@ pub(super) fn run(cx: &mut Context<'_>, args: &args::Unload) -> Result<(), Failu
         let programs = choose(device, args)?;
         chosen.extend(programs.into_iter().map(|p| (device, p)));
     }
-    cx.privilege.require("detach a program", &super::context::LOAD)?;
+    privilege::require("detach a program", &super::context::LOAD)?;
     let mut detached = Vec::with_capacity(chosen.len());
     for (device, program) in chosen {
         // Before it is gone, for its last counters.

@@ -19,6 +19,8 @@ pub enum Capability {
     CapBpf,
     /// Attaching, and everything else that changes an interface.
     CapNetAdmin,
+    /// Sending and receiving raw frames.
+    CapNetRaw,
     /// Opening tracepoints.
     CapPerfmon,
     /// Finding objects by id, entering namespaces, mounting.
@@ -27,14 +29,27 @@ pub enum Capability {
 
 impl Capability {
     /// All of them.
-    pub const ALL: [Self; 4] =
-        [Self::CapBpf, Self::CapNetAdmin, Self::CapPerfmon, Self::CapSysAdmin];
+    pub const ALL: [Self; 5] =
+        [Self::CapBpf, Self::CapNetAdmin, Self::CapNetRaw, Self::CapPerfmon, Self::CapSysAdmin];
+
+    /// As capabilities(7) spells it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::CapBpf => "CAP_BPF",
+            Self::CapNetAdmin => "CAP_NET_ADMIN",
+            Self::CapNetRaw => "CAP_NET_RAW",
+            Self::CapPerfmon => "CAP_PERFMON",
+            Self::CapSysAdmin => "CAP_SYS_ADMIN",
+        }
+    }
 
     /// The bit in `CapEff`, as `linux/capability.h` numbers it.
     #[must_use]
     pub const fn bit(self) -> u32 {
         match self {
             Self::CapNetAdmin => 12,
+            Self::CapNetRaw => 13,
             Self::CapSysAdmin => 21,
             Self::CapPerfmon => 38,
             Self::CapBpf => 39,
@@ -44,12 +59,7 @@ impl Capability {
 
 impl fmt::Display for Capability {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::CapBpf => "CAP_BPF",
-            Self::CapNetAdmin => "CAP_NET_ADMIN",
-            Self::CapPerfmon => "CAP_PERFMON",
-            Self::CapSysAdmin => "CAP_SYS_ADMIN",
-        })
+        f.pad(self.name())
     }
 }
 

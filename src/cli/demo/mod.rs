@@ -4,11 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use hoist_hwtests::lab::{Lab, Namespace};
+use hoist_offload::bpf::kernel::Capability;
 use hoist_offload::bpf::programs;
 use hoist_offload::capability::Capabilities;
 use hoist_offload::engine::{Engine, Job};
 use hoist_offload::plan::{Choice, Plan, Wishes};
-use hoist_offload::{AttachPolicy, Device, Error};
+use hoist_offload::{AttachPolicy, Device, Error, privilege};
 use serde_json::json;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
@@ -31,7 +32,8 @@ const PROGRAM: &str = "lpm_block";
 const BLOCKED: &str = "198.51.100.0";
 
 /// What making namespaces, links, raw frames and programs takes.
-const NEEDED: [&str; 4] = ["CAP_BPF", "CAP_NET_ADMIN", "CAP_NET_RAW", "CAP_SYS_ADMIN"];
+const NEEDED: [Capability; 4] =
+    [Capability::CapBpf, Capability::CapNetAdmin, Capability::CapNetRaw, Capability::CapSysAdmin];
 
 /// Shows what hoist does, and leaves nothing behind.
 ///
@@ -39,7 +41,7 @@ const NEEDED: [&str; 4] = ["CAP_BPF", "CAP_NET_ADMIN", "CAP_NET_RAW", "CAP_SYS_A
 /// The laboratory could not be built, or an engine failed or judged a frame wrongly.
 pub(super) fn run(cx: &mut Context<'_>, args: &args::Demo) -> Result<(), Failure> {
     cx.kernel("demo")?;
-    cx.privilege.require("build the laboratory of the demo", &NEEDED)?;
+    privilege::require("build the laboratory of the demo", &NEEDED)?;
     let stop = Arc::new(AtomicBool::new(false));
     for signal in [SIGINT, SIGTERM, SIGHUP] {
         signal_hook::flag::register(signal, stop.clone())?;

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
-use hoist_offload::bpf::kernel::{Kernel, MapInfo, ObjectKind};
-use hoist_offload::{Device, Error};
+use hoist_offload::bpf::kernel::{Capability, Kernel, MapInfo, ObjectKind};
+use hoist_offload::{Device, Error, privilege};
 
 use super::bad;
 use super::typed::TypedMap;
@@ -18,7 +18,7 @@ use crate::suggest;
 const NAME: usize = 15;
 
 /// Opening objects by id takes this, whatever CAP_BPF permits otherwise.
-const BY_ID: [&str; 1] = ["CAP_SYS_ADMIN"];
+const BY_ID: [Capability; 1] = [Capability::CapSysAdmin];
 
 /// The map that a selector names.
 ///
@@ -29,19 +29,19 @@ pub(super) fn map(cx: &Context<'_>, selector: &MapSelector) -> Result<TypedMap, 
     let (fd, info) = match selector {
         MapSelector::Pinned(path) => pinned(kernel.as_ref(), path)?,
         MapSelector::Id(id) => {
-            cx.privilege.require(&format!("open {selector}"), &BY_ID)?;
+            privilege::require(format!("open {selector}"), &BY_ID)?;
             by_id(kernel.as_ref(), *id)?.ok_or_else(|| Error::Input {
                 what: format!("there is no {selector}"),
                 hint: Some("'hoist map list' lists them".to_owned()),
             })?
         }
         MapSelector::Name(name) => {
-            cx.privilege.require(&format!("look for {selector}"), &BY_ID)?;
+            privilege::require(format!("look for {selector}"), &BY_ID)?;
             by_name(kernel.as_ref(), name)?
         }
         MapSelector::Attached { interface, name } => {
             let device = cx.host.device(interface)?;
-            cx.privilege.require(&format!("open {selector}"), &BY_ID)?;
+            privilege::require(format!("open {selector}"), &BY_ID)?;
             attached(kernel.as_ref(), &device, name)?
         }
     };

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::os::fd::AsFd;
 
-use hoist_offload::bpf::kernel::ObjectKind;
+use hoist_offload::bpf::kernel::{Capability, ObjectKind};
 use hoist_offload::bpf::names;
+use hoist_offload::privilege;
 
 use super::find::used_by;
 use crate::cli::args::MapList;
@@ -21,7 +22,7 @@ pub(super) fn run(cx: &mut Context<'_>, args: &MapList) -> Result<(), Failure> {
     let kernel = cx.kernel("map list")?;
     let all = args.interfaces.is_empty();
     let devices = cx.devices(&args.interfaces)?;
-    cx.privilege.require("list maps", &["CAP_SYS_ADMIN"])?;
+    privilege::require("list maps", &[Capability::CapSysAdmin])?;
     let mut users: BTreeMap<u32, Vec<String>> = BTreeMap::new();
     for device in &devices {
         for (id, programs) in used_by(kernel.as_ref(), device)? {

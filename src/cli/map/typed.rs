@@ -3,10 +3,10 @@
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::sync::Arc;
 
-use hoist_offload::Error;
 use hoist_offload::bpf::btf::Btf;
-use hoist_offload::bpf::kernel::{Entries, Kernel, KernelError, MapInfo, ObjectKind};
+use hoist_offload::bpf::kernel::{Capability, Entries, Kernel, KernelError, MapInfo, ObjectKind};
 use hoist_offload::bpf::names;
+use hoist_offload::{Error, privilege};
 use serde_json::Value;
 
 use super::bad;
@@ -182,9 +182,7 @@ impl TypedMap {
             }
             (None, None) => self.value_codec().from_json(value).map_err(does_not_fit)?,
         };
-        self.kernel
-            .map_update(self.fd.as_fd(), key, &bytes, 0)
-            .map_err(|error| self.explain(error, cx))
+        self.kernel.map_update(self.fd.as_fd(), key, &bytes, 0).map_err(|error| self.explain(error))
     }
 
     /// Deletes; `false` when the key was absent.
@@ -230,9 +228,9 @@ impl TypedMap {
         }
     }
 
-    fn explain(&self, error: KernelError, cx: &Context<'_>) -> Error {
+    fn explain(&self, error: KernelError) -> Error {
         let hint = match error.errno {
-            1 if cx.privilege.has("CAP_BPF") => {
+            1 if privilege::missing(&[Capability::CapBpf]).is_empty() => {
                 return bad(
                     &self.name,
                     format!("it is read-only: {error}"),

@@ -5,6 +5,8 @@ use std::fs;
 use std::io::Read;
 use std::path::Path;
 
+use hoist_bpf::kernel::Capability;
+
 use crate::fact::Fact;
 
 const JIT: [&str; 4] = [
@@ -12,16 +14,6 @@ const JIT: [&str; 4] = [
     "net.core.bpf_jit_harden",
     "net.core.bpf_jit_kallsyms",
     "net.core.bpf_jit_limit",
-];
-
-/// Capabilities that decide what may be probed, loaded and attached, by bit number
-/// (`linux/capability.h`).
-const CAPABILITIES: [(&str, u32); 5] = [
-    ("CAP_NET_ADMIN", 12),
-    ("CAP_NET_RAW", 13),
-    ("CAP_SYS_ADMIN", 21),
-    ("CAP_PERFMON", 38),
-    ("CAP_BPF", 39),
 ];
 
 /// `uname -r`.
@@ -88,9 +80,9 @@ fn asker_in(status: &str) -> Asker {
     Asker { user: user.unwrap_or(NOBODY), capabilities: set.unwrap_or(0) }
 }
 
-/// Which capabilities of [`CAPABILITIES`] are in a set.
+/// Which capabilities are in a set. They decide what may be probed, loaded and attached.
 pub(super) fn capabilities(set: u64) -> BTreeMap<String, bool> {
-    CAPABILITIES.iter().map(|(name, bit)| ((*name).to_owned(), set >> bit & 1 == 1)).collect()
+    Capability::ALL.into_iter().map(|c| (c.to_string(), set >> c.bit() & 1 == 1)).collect()
 }
 
 /// The kernel's configuration, from the kernel itself or from where distributions put it.

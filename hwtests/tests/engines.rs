@@ -440,8 +440,11 @@ fn every_prebuilt_program_is_prepared_or_refused_beforehand() {
                     let foreseen = registry().plan(&host, &device, &job, &wishes).unwrap();
                     let prepared = engine.prepare(&kernel, &device, &job);
                     let what = format!("{} {} {:?}", prebuilt.name, program.name, engine.kind());
+                    // Before programs could be bound to a device nothing told what would happen.
+                    let untold = prebuilt.name == "rx_hash" && !require::kernel(6, 3);
                     match (foreseen.engine, prepared) {
                         (Some(_), Ok(_)) | (None, _) => {}
+                        (Some(_), Err(Error::Refused { .. })) if untold => {}
                         (Some(_), Err(Error::Refused { refusals, .. })) => {
                             panic!("{what}: refused without warning: {:?}", refusals[0].gaps[0])
                         }

@@ -293,8 +293,10 @@ fn every_program_does_what_it_says_on_every_engine() {
     }
     let mut covered = Vec::new();
     for case in cases() {
+        // Metadata and programs bound to a device came with Linux 6.3.
+        let too_old = case.program == "rx_hash" && !require::kernel(6, 3);
         for engine in [EngineKind::Native, EngineKind::Generic] {
-            if !REFUSED.iter().any(|(p, e, _)| (*p, *e) == (case.program, engine)) {
+            if !too_old && !REFUSED.iter().any(|(p, e, _)| (*p, *e) == (case.program, engine)) {
                 play(&case, engine);
             }
         }

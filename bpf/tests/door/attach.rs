@@ -6,7 +6,7 @@ use hoist_bpf::kernel::netlink::filter::{Direction, bpf_filters};
 use hoist_bpf::kernel::netlink::{Builder, Socket};
 use hoist_bpf::kernel::{Expect, Kernel, Linux, ObjectKind, ProgramSpec, XdpMode, XdpSlots};
 
-use crate::bench::{A, B, Bench, exit, mov, settles, spec};
+use crate::bench::{A, B, Bench, exit, mov, runs, settles, spec};
 
 #[test]
 fn a_link_is_created_updated_and_detached() {
@@ -58,13 +58,18 @@ fn a_refused_link_says_why() {
     let error = refused(XdpMode::Native);
     assert_eq!(error.errno, libc::ERANGE);
     assert_eq!(error.message.as_deref(), Some("veth: Peer MTU is too large to set XDP"));
-    // The kernel reports a link's program as the reason, which only the tracepoint knows.
+    // That it was a link which met a program is something only the tracepoint knows.
     let attached =
         kernel.netlink_xdp(B, Some(program.as_fd()), Some(XdpMode::Native), Expect::Empty);
     assert_eq!(attached.unwrap(), None);
     let error = kernel.link_xdp(program.as_fd(), B, XdpMode::Native).unwrap_err();
     assert_eq!(error.errno, libc::EBUSY);
-    assert_eq!(error.message.as_deref(), Some("Can't replace active XDP program with BPF link"));
+    let reason = match runs(6, 6) {
+        true => "Can't replace active XDP program with BPF link",
+        // Without the tracepoint the attach is replayed over netlink, which has words of its own.
+        false => "XDP program already attached",
+    };
+    assert_eq!(error.message.as_deref(), Some(reason));
     // Other tests have listeners of their own for a moment, and the kernel frees programs late.
     assert!(settles(|| listeners(&kernel) == 0), "the listener was left behind");
 }
@@ -119,9 +124,15 @@ fn settings_change_and_refusals_carry_the_kernels_words() {
     let error = kernel.set_feature("a", "no-such-feature", true).unwrap_err();
     assert!(error.to_string().contains("bit name not found"), "{error}");
     let error = kernel.set_feature("a", "tx-lockless", false).unwrap_err();
-    assert_eq!(error.errno, libc::EOPNOTSUPP, "{error}");
-    assert!(kernel.query_tcx(A, 46).unwrap().is_empty());
-    assert_eq!(kernel.query_tcx(4711, 46).unwrap_err().errno, libc::ENODEV);
+    // Transmission without a lock was a feature in name only until Linux 6.12.
+    let refused = if runs(6, 12) { libc::EOPNOTSUPP } else { libc::EINVAL };
+    assert_eq!(error.errno, refused, "{error}");
+    if runs(6, 6) {
+        assert!(kernel.query_tcx(A, 46).unwrap().is_empty());
+        assert_eq!(kernel.query_tcx(4711, 46).unwrap_err().errno, libc::ENODEV);
+    } else {
+        assert_eq!(kernel.query_tcx(A, 46).unwrap_err().errno, libc::EINVAL);
+    }
 }
 
 #[test]

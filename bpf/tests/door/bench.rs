@@ -70,6 +70,14 @@ pub(crate) fn exit() -> Insn {
     Insn::new(0x95, 0, 0, 0, 0)
 }
 
+/// Whether the running kernel is of this version or a later one.
+pub(crate) fn runs(major: u32, minor: u32) -> bool {
+    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap();
+    let mut numbers = release.split(['.', '-']).map(|n| n.trim().parse::<u32>());
+    let mut next = || numbers.next().unwrap().unwrap();
+    (next(), next()) >= (major, minor)
+}
+
 /// Waits for what the kernel does in its own time.
 pub(crate) fn settles(condition: impl Fn() -> bool) -> bool {
     let deadline = Instant::now() + Duration::from_secs(5);

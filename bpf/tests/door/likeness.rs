@@ -6,7 +6,7 @@ use hoist_bpf::Insn;
 use hoist_bpf::kernel::fake::FakeInterface;
 use hoist_bpf::kernel::{Expect, Fake, Kernel, KernelError, MapSpec, ProgramSpec, XdpMode};
 
-use crate::bench::{A, B, Bench, exit, mov, spec};
+use crate::bench::{A, B, Bench, exit, mov, runs, spec};
 
 /// Loopback: an interface whose driver has no native XDP.
 const LO: u32 = 1;
@@ -177,13 +177,33 @@ fn mapping(kernel: &dyn Kernel) -> Vec<String> {
     told_all
 }
 
+/// Whether this is a difference between the kernel that the fake is like and older ones: these look
+/// for the driver's support before they look into the other mode's slot, have no tracepoint, and find
+/// a map busy that is frozen twice.
+fn is_of_old(real: &str, imagined: &str) -> bool {
+    const OTHER_ORDER: [&str; 2] = [
+        "Underlying driver does not support XDP in native mode (EOPNOTSUPP)",
+        "Native and generic XDP can't be active at the same time (EEXIST)",
+    ];
+    const REPLAYED: [&str; 2] =
+        ["XDP program already attached", "Can't replace active XDP program with BPF link"];
+    const FROZEN: [&str; 2] =
+        ["Device or resource busy (EBUSY)", "Operation not permitted (EPERM)"];
+    let differ = |[old, new]: [&str; 2]| real.replace(old, new) == imagined;
+    let frozen = real.contains("BPF_MAP_FREEZE") && differ(FROZEN);
+    (!runs(6, 18) && differ(OTHER_ORDER))
+        || (!runs(6, 12) && frozen)
+        || (!runs(6, 6) && differ(REPLAYED))
+}
+
 #[test]
 fn the_fake_does_as_the_kernel_does() {
     let Some(bench) = Bench::new("the_fake_does_as_the_kernel_does") else { return };
     for scenario in [mapping, attaching, linking] {
         let (real, imagined) = (scenario(&bench.kernel), scenario(&fake()));
         assert_eq!(real.len(), imagined.len());
-        let differing: Vec<_> = real.iter().zip(&imagined).filter(|(r, f)| r != f).collect();
+        let differing: Vec<_> =
+            real.iter().zip(&imagined).filter(|(r, f)| r != f && !is_of_old(r, f)).collect();
         assert!(differing.is_empty(), "{} differ (kernel, fake): {differing:#?}", differing.len());
     }
 }

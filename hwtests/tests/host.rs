@@ -320,7 +320,7 @@ fn trial_loads_agree_with_libbpf() {
     if !require::veth("trial_loads_agree_with_libbpf") {
         return;
     }
-    let report = host().report().unwrap();
+    let report = host().report().unwrap().clone();
     let mut compared = 0;
     let mut compare = |section: &std::collections::BTreeMap<String, Finding>,
                        name: String,
@@ -372,7 +372,7 @@ fn a_recording_stands_in_for_its_host() {
     let fake = FakeHost::new(read);
     let near = named(&recording.devices, "v0");
     assert_eq!(&fake.device("v0").unwrap(), near);
-    assert_eq!(fake.report().unwrap(), recording.host);
+    assert_eq!(fake.report().unwrap(), &recording.host);
 }
 
 /// The report as a process with only these capabilities gets it.
@@ -384,7 +384,7 @@ fn report_with(capabilities: CapabilitySet) -> HostReport {
             sets.effective = capabilities;
             sets.inheritable = CapabilitySet::empty();
             rustix::thread::set_capabilities(None, sets).unwrap();
-            host().report().unwrap()
+            host().report().unwrap().clone()
         });
         thread.join().unwrap()
     })
@@ -396,7 +396,7 @@ fn a_missing_capability_makes_unknown_not_missing() {
     if !require::veth("a_missing_capability_makes_unknown_not_missing") {
         return;
     }
-    let all = host().report().unwrap();
+    let all = host().report().unwrap().clone();
     let bpf = CapabilitySet::BPF;
     let net = CapabilitySet::NET_ADMIN;
     let cases = [

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::Write;
+use std::sync::Arc;
 
 use hoist_offload::host::Recording;
 use hoist_offload::{Capabilities, Device, Error};
@@ -20,13 +21,19 @@ pub(super) fn run(cx: &mut Context<'_>, args: &args::Probe) -> Result<(), Failur
     // Created first: a probe that cannot be kept is not worth waiting for.
     let mut file = args.record.as_ref().map(create).transpose()?;
     let whole = args.interfaces.is_empty();
-    let mut devices = cx.devices(&args.interfaces)?;
-    for device in &mut devices {
-        device.offload = cx.host.offload(device)?;
-    }
+    let source = Arc::clone(&cx.host);
+    let asked = whole || file.is_some();
+    // Trials keep two threads busy for most of the time; interfaces are looked at meanwhile.
+    let (devices, report) = std::thread::scope(|scope| {
+        let report = asked.then(|| scope.spawn(|| source.report()));
+        let devices = devices(cx, &args.interfaces);
+        let report = report
+            .map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+        (devices, report)
+    });
+    let (devices, host) = (devices?, report.transpose()?);
     let engines = devices.iter().map(|d| engines(cx, d)).collect::<Result<Vec<_>, _>>()?;
-    let host = if whole || file.is_some() { Some(cx.host.report()?) } else { None };
-    if let (Some((name, file)), Some(host)) = (&mut file, &host) {
+    if let (Some((name, file)), Some(host)) = (&mut file, host) {
         let recording = Recording::new(host.clone(), devices.clone());
         write(name, file, &recording)?;
         cx.shell.say(format_args!("recorded {} interfaces in {name}", devices.len()));
@@ -39,10 +46,10 @@ pub(super) fn run(cx: &mut Context<'_>, args: &args::Probe) -> Result<(), Failur
             .map(|(device, engines)| ProbedDevice { device, engines })
             .collect();
         let schema = "hoist.probe.v1";
-        return cx.shell.document(&ProbeDocument { schema, host: host.as_ref(), devices });
+        return cx.shell.document(&ProbeDocument { schema, host, devices });
     }
     let mut screens: Vec<String> = Vec::new();
-    screens.extend(host.as_ref().map(|host| render::host::host(host, args.full)));
+    screens.extend(host.map(|host| render::host::host(host, args.full)));
     for (device, engines) in devices.iter().zip(&engines) {
         screens.push(render::device::device(device, engines, cx.shell.verbose()));
     }
@@ -50,6 +57,14 @@ pub(super) fn run(cx: &mut Context<'_>, args: &args::Probe) -> Result<(), Failur
         return cx.shell.print("no interfaces in this network namespace");
     }
     cx.shell.print(screens.join("\n\n"))
+}
+
+fn devices(cx: &Context<'_>, names: &[String]) -> Result<Vec<Device>, Error> {
+    let mut devices = cx.devices(names)?;
+    for device in &mut devices {
+        device.offload = cx.host.offload(device)?;
+    }
+    Ok(devices)
 }
 
 fn engines(cx: &Context<'_>, device: &Device) -> Result<Vec<Capabilities>, Error> {

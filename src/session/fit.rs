@@ -46,7 +46,7 @@ fn configure(module: &mut Module, host: &dyn Host, live: bool) -> Result<(), Err
         Fact::Unknown { .. } => String::new(),
     };
     let release = match host.known()? {
-        Some(report) => report.kernel,
+        Some(report) => report.kernel.clone(),
         None => read("/proc/sys/kernel/osrelease")?,
     };
     let config = KernelConfig::parse(&text, release.trim());

@@ -60,8 +60,8 @@ impl Host for FakeHost {
         })
     }
 
-    fn report(&self) -> Result<HostReport, Error> {
-        Ok(self.recording.host.clone())
+    fn report(&self) -> Result<&HostReport, Error> {
+        Ok(&self.recording.host)
     }
 
     fn kernel_btf(&self) -> Result<Fact<Vec<u8>>, Error> {

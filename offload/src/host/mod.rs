@@ -57,14 +57,14 @@ pub trait Host: Send + Sync + fmt::Debug {
     ///
     /// # Errors
     /// The host could not be asked.
-    fn report(&self) -> Result<HostReport, Error>;
+    fn report(&self) -> Result<&HostReport, Error>;
 
     /// What is already known of the host without asking it anything costly: no trial loads. Engines
     /// ask this; what it leaves open is unknown to them, and settled by loading.
     ///
     /// # Errors
     /// The host could not be asked.
-    fn known(&self) -> Result<Option<HostReport>, Error> {
+    fn known(&self) -> Result<Option<&HostReport>, Error> {
         self.report().map(Some)
     }
 

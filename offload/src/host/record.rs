@@ -29,7 +29,7 @@ impl Recording {
     /// # Errors
     /// The host could not be asked.
     pub fn of(host: &dyn Host) -> Result<Self, Error> {
-        Ok(Self::new(host.report()?, host.devices()?))
+        Ok(Self::new(host.report()?.clone(), host.devices()?))
     }
 
     /// A recording of these facts.

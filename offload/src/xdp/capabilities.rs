@@ -54,7 +54,7 @@ pub(super) fn of(
         _ => generic(&mut known),
     }
     if let Some(report) = host.known()? {
-        reported(&mut known, &report);
+        reported(&mut known, report);
     }
     known.conditions.extend(conditions::of(kind, host, device)?);
     Ok(known)

@@ -78,7 +78,7 @@ pub(super) fn run(cx: &mut Context<'_>, args: &args::Demo) -> Result<(), Failure
     }
     let comparison = verdict::comparison(&results);
     if cx.shell.json() {
-        let kernel = cx.host.report()?.kernel;
+        let kernel = cx.host.report()?.kernel.clone();
         let schema = "hoist.demo.v1";
         cx.shell.document(&DemoDocument { schema, kernel, plan, results: &results, comparison })?;
     } else {

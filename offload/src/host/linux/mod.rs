@@ -41,6 +41,8 @@ pub struct LinuxHost {
     asker: Asker,
     cache: Option<(Cache, Key)>,
     report: OnceLock<HostReport>,
+    /// What earlier processes found, once it was asked for.
+    remembered: OnceLock<Option<HostReport>>,
 }
 
 impl LinuxHost {
@@ -50,7 +52,7 @@ impl LinuxHost {
     pub fn new(kernel: Arc<dyn Kernel>) -> Self {
         let asker = system::asker();
         let cache = Cache::of(asker).zip(Key::current(asker));
-        Self { kernel, asker, cache, report: OnceLock::new() }
+        Self { kernel, asker, cache, report: OnceLock::new(), remembered: OnceLock::new() }
     }
 
     /// The same, but nothing is remembered or recalled between processes.
@@ -104,20 +106,21 @@ impl Host for LinuxHost {
         Ok(trial::offload(&trial, device.ifindex))
     }
 
-    fn report(&self) -> Result<HostReport, Error> {
-        Ok(self.report.get_or_init(|| self.probe()).clone())
+    fn report(&self) -> Result<&HostReport, Error> {
+        Ok(self.report.get_or_init(|| self.probe()))
     }
 
-    fn known(&self) -> Result<Option<HostReport>, Error> {
+    fn known(&self) -> Result<Option<&HostReport>, Error> {
         if let Some(report) = self.report.get() {
-            return Ok(Some(report.clone()));
+            return Ok(Some(report));
         }
-        let recalled = self.recalled();
-        if recalled == Sections::default() {
-            return Ok(None);
-        }
-        let why = trial::unknown("not asked");
-        Ok(Some(report::assemble(&*self.kernel, self.asker.capabilities, why, recalled)))
+        let remembered = self.remembered.get_or_init(|| {
+            let recalled = self.recalled();
+            let why = trial::unknown("not asked");
+            (recalled != Sections::default())
+                .then(|| report::assemble(&*self.kernel, self.asker.capabilities, why, recalled))
+        });
+        Ok(remembered.as_ref())
     }
 
     fn kernel_config(&self) -> Result<Fact<String>, Error> {

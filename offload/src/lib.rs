@@ -5,6 +5,7 @@
 //! A NIC vendor's crate depends on this crate alone (with `default-features = false`: no libbpf, no
 //! runtime). Engines implement [`Engine`], NIC knowledge implements [`Driver`], both are put in a
 //! [`Registry`], and everything else (probing, planning, explaining, running) is shared.
+//! `examples/vendor.rs` of this crate is such a vendor's crate in one file.
 //!
 //! # The life of a program
 //!

@@ -35,7 +35,7 @@ pub fn listing(module: &Module, function: &Function) -> String {
     let mut next = 0_usize;
     for inst in &function.code {
         slots.push(next);
-        next += 1 + usize::from(inst.wide_imm.is_some());
+        next += inst.slots();
     }
     let by_id: HashMap<_, _> =
         function.code.iter().map(|i| i.id).zip(slots.iter().copied()).collect();

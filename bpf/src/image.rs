@@ -126,7 +126,7 @@ impl Image {
                 }
                 // The kernel wants a line for the first instruction of every function.
                 all_lined &= last.is_some();
-                slot += slots(inst);
+                slot += inst.slots();
             }
         }
         if all_typed {
@@ -142,11 +142,6 @@ fn push<const N: usize>(out: &mut Vec<u8>, words: [u32; N]) {
     for word in words {
         out.extend(word.to_ne_bytes());
     }
-}
-
-/// Slots an instruction takes.
-fn slots(inst: &Inst) -> usize {
-    if inst.wide_imm.is_some() { 2 } else { 1 }
 }
 
 /// Functions in the order libbpf appends them: each subprogram where it is first referred to,
@@ -165,7 +160,7 @@ fn order(module: &Module, entry: FunctionId) -> Result<Vec<(FunctionId, usize)>,
             let code = &function.ok_or_else(|| dangling(module, &stack, "function"))?.code;
             if !std::mem::replace(&mut seen[id.0 as usize], true) {
                 ordered.push((id, end));
-                end += code.iter().map(slots).sum::<usize>();
+                end += code.iter().map(Inst::slots).sum::<usize>();
                 stack.push((id, 0));
             }
         }
@@ -206,7 +201,7 @@ impl Writer<'_> {
         let mut slot = start;
         for inst in &function.code {
             places.insert(inst.id, slot);
-            slot += slots(inst);
+            slot += inst.slots();
         }
         for inst in &function.code {
             let slot = self.image.insns.len();

@@ -307,6 +307,14 @@ pub struct CoreRelocation {
     pub kind: u32,
 }
 
+impl Inst {
+    /// Instruction slots it takes: 2 for a wide instruction, else 1.
+    #[must_use]
+    pub const fn slots(&self) -> usize {
+        if self.wide_imm.is_some() { 2 } else { 1 }
+    }
+}
+
 impl Function {
     /// Where the instruction of this id is in [`Function::code`].
     #[must_use]

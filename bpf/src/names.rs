@@ -218,6 +218,13 @@ fn by_any_name(table: &[&str], name: &str, header: &str, unknown: &str) -> Optio
     find(table, &plain).or_else(|| number(name, unknown))
 }
 
+/// Whether a map type keeps one value for each CPU: `percpu_hash`, `percpu_array`,
+/// `lru_percpu_hash`, `percpu_cgroup_storage`.
+#[must_use]
+pub const fn is_per_cpu(kind: u32) -> bool {
+    matches!(kind, 5 | 6 | 10 | 21)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -87,10 +87,34 @@ pub struct Stats {
 }
 
 impl Stats {
+    /// Adds up over the CPUs what a program that was given counters
+    /// ([`hoist_bpf::passes::count`]) keeps in its map of them.
+    ///
+    /// # Errors
+    /// The kernel's refusal.
+    pub fn read(counters: &dyn MapOps) -> Result<Self, Error> {
+        let number = |bytes: &[u8]| bytes.try_into().map_or(0, u64::from_ne_bytes);
+        let mut stats = Self::default();
+        for (key, value) in counters.entries()? {
+            let at = <[u8; 4]>::try_from(&key[..]).map_or(u32::MAX, u32::from_ne_bytes) as usize;
+            let (Some(packets), Some(bytes)) = (stats.packets.get_mut(at), stats.bytes.get_mut(at))
+            else {
+                continue;
+            };
+            // Whoever made the map: numbers that add up to too much must not end this process.
+            for cpu in value.chunks_exact(16) {
+                let (p, b) = cpu.split_at(8);
+                *packets = packets.saturating_add(number(p));
+                *bytes = bytes.saturating_add(number(b));
+            }
+        }
+        Ok(stats)
+    }
+
     /// Packets of all verdicts.
     #[must_use]
     pub fn total(&self) -> u64 {
-        self.packets.iter().sum()
+        self.packets.iter().fold(0, |sum, n| sum.saturating_add(*n))
     }
 
     /// Packets of one verdict.

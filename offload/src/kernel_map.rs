@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use hoist_bpf::kernel::{Entries, Kernel, KernelError, MapInfo};
 use hoist_bpf::module::Map;
+use hoist_bpf::names::is_per_cpu;
 
 use crate::attach::{MapDef, MapHandle, MapOps};
 use crate::error::Error;
@@ -141,11 +142,4 @@ impl MapOps for KernelMap {
     fn id(&self) -> Option<u32> {
         Some(self.id)
     }
-}
-
-/// Whether a map type keeps one value for each CPU: `percpu_hash`, `percpu_array`,
-/// `lru_percpu_hash`, `percpu_cgroup_storage`.
-#[must_use]
-pub const fn is_per_cpu(kind: u32) -> bool {
-    matches!(kind, 5 | 6 | 10 | 21)
 }

@@ -72,12 +72,9 @@ pub fn directory(root: &Path, namespace: u64, ifindex: u32, engine: EngineKind) 
 pub fn list(kernel: &dyn Kernel, root: &Path) -> Result<Vec<Kept>, Error> {
     let mut kept = Vec::new();
     for name in kernel.list_directory(root)? {
-        let Ok(namespace) = name.parse() else { continue };
         let below = root.join(&name);
         for name in kernel.list_directory(&below)? {
-            let Some((ifindex, engine)) = name.split_once('-') else { continue };
-            let (Ok(ifindex), Ok(engine)) = (ifindex.parse(), engine.parse()) else { continue };
-            kept.push(Kept { path: below.join(&name), namespace, ifindex, engine });
+            kept.extend(Kept::at(below.join(&name)));
         }
     }
     Ok(kept)
@@ -115,6 +112,15 @@ pub fn sweep(kernel: &dyn Kernel, root: &Path) -> Result<Vec<Kept>, Error> {
 }
 
 impl Kept {
+    /// What a directory is about, by its name and its parent's; `None` where it is none of hoist's.
+    #[must_use]
+    pub fn at(path: PathBuf) -> Option<Self> {
+        let (ifindex, engine) = path.file_name()?.to_str()?.split_once('-')?;
+        let (ifindex, engine) = (ifindex.parse().ok()?, engine.parse().ok()?);
+        let namespace = path.parent()?.file_name()?.to_str()?.parse().ok()?;
+        Some(Self { path, namespace, ifindex, engine })
+    }
+
     /// Path of the program's pin.
     #[must_use]
     pub fn program(&self) -> PathBuf {

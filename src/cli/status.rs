@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 use std::os::fd::AsFd;
 use std::sync::Arc;
 
+use hoist_offload::Error;
 use hoist_offload::attach::Stats;
 use hoist_offload::bpf::kernel::{Kernel, ObjectKind};
+use hoist_offload::bpf::passes::count;
 use hoist_offload::device::{AttachedProgram, Device, Owner};
-use hoist_offload::{Error, Verdict};
+use hoist_offload::kernel_map::KernelMap;
 
 use super::args;
 use super::context::Context;
@@ -17,9 +19,6 @@ use super::render::device::slot_name;
 use super::render::style::{DIM, paint};
 use super::render::table::Table;
 use super::schema::{StatusDocument, StatusRow, bytes, engine_of, packets};
-
-/// The map in which counted programs keep their verdicts.
-const COUNTERS: &str = "hoist_verdicts";
 
 /// Shows attached programs.
 ///
@@ -77,7 +76,7 @@ pub(super) fn row(
     let (engine, hook) = engine_of(program.slot);
     let ours = matches!(program.owner, Owner::Hoist { .. } | Owner::Link { .. });
     let stats = match kernel.filter(|_| ours) {
-        Some(kernel) => counters(kernel.as_ref(), program.id).unwrap_or_default(),
+        Some(kernel) => counters(kernel, program.id).unwrap_or_default(),
         None => None,
     };
     Ok(StatusRow {
@@ -98,32 +97,16 @@ pub(super) fn row(
 ///
 /// # Errors
 /// The kernel's refusal: without CAP_BPF objects cannot be opened by id.
-fn counters(kernel: &dyn Kernel, program: u32) -> Result<Option<Stats>, Error> {
+fn counters(kernel: &Arc<dyn Kernel>, program: u32) -> Result<Option<Stats>, Error> {
     let Some(program) = kernel.open(ObjectKind::Program, program)? else { return Ok(None) };
     for id in kernel.program_info(program.as_fd())?.map_ids {
         let Some(map) = kernel.open(ObjectKind::Map, id)? else { continue };
         let info = kernel.map_info(map.as_fd())?;
-        if info.name != COUNTERS || info.value_size != 16 {
-            continue;
+        if info.name == count::MAP_NAME && info.value_size == count::VALUE_BYTES {
+            return Stats::read(&KernelMap::found(kernel, map, info.name)?).map(Some);
         }
-        let mut stats = Stats::default();
-        for verdict in Verdict::ALL {
-            let key = (verdict as u32).to_ne_bytes();
-            let length = 16 * kernel.possible_cpus()?;
-            let values = kernel.map_lookup(map.as_fd(), &key, length)?.unwrap_or_default();
-            for cpu in values.chunks_exact(16) {
-                let (packets, bytes) = cpu.split_at(8);
-                stats.packets[verdict as usize] += number(packets);
-                stats.bytes[verdict as usize] += number(bytes);
-            }
-        }
-        return Ok(Some(stats));
     }
     Ok(None)
-}
-
-fn number(bytes: &[u8]) -> u64 {
-    bytes.try_into().map(u64::from_ne_bytes).unwrap_or_default()
 }
 
 /// The table, also shown by `unload`.

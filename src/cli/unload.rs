@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use hoist_offload::bpf::kernel::{Expect, Kernel, ObjectKind, XdpMode};
 use hoist_offload::device::{AttachedProgram, Device, Owner, Slot};
-use hoist_offload::pins::Kept;
 use hoist_offload::{Error, Gap, privilege};
 
 use super::args;
@@ -22,7 +21,7 @@ use super::{kept, status};
 pub(super) fn run(cx: &mut Context<'_>, args: &args::Unload) -> Result<(), Failure> {
     let kernel = cx.kernel("unload")?;
     let mut devices = cx.devices(&args.interfaces)?;
-    let kept = kept::mark(&mut devices, kernel.as_ref());
+    kept::mark(&mut devices, kernel.as_ref());
     let mut chosen = Vec::new();
     for device in &devices {
         let programs = choose(device, args)?;
@@ -33,7 +32,7 @@ pub(super) fn run(cx: &mut Context<'_>, args: &args::Unload) -> Result<(), Failu
     for (device, program) in chosen {
         // Before it is gone, for its last counters.
         let row = status::row(device, program, Some(&kernel))?;
-        detach(&kernel, &kept, device, program)?;
+        detach(&kernel, device, program)?;
         if !cx.shell.json() {
             let name = program.name.as_deref().unwrap_or("?");
             let slot = slot_name(program.slot);
@@ -102,15 +101,11 @@ fn refuse(device: &Device, program: &AttachedProgram) -> Failure {
 
 fn detach(
     kernel: &Arc<dyn Kernel>,
-    kept: &[Kept],
     device: &Device,
     program: &AttachedProgram,
 ) -> Result<(), Error> {
     match &program.owner {
-        Owner::Hoist { pin } => match kept::adopt(kernel, kept, device, pin)? {
-            Some(attachment) => attachment.detach(),
-            None => Ok(()),
-        },
+        Owner::Hoist { pin } => kept::adopt(kernel, device, pin)?.detach(),
         Owner::Link { id } => {
             if let Some(link) = kernel.open(ObjectKind::Link, *id)? {
                 kernel.link_detach(link.as_fd())?;

@@ -7,7 +7,7 @@ use hoist_offload::Error;
 use hoist_offload::bpf::btf::Btf;
 use hoist_offload::bpf::kernel::Entries;
 use hoist_offload::bpf::module::{Map, MapId, Module};
-use hoist_offload::bpf::names;
+use hoist_offload::bpf::names::is_per_cpu;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -125,12 +125,6 @@ fn entries(
             Ok((key, value.map_err(|why| bad(entry, "value", why))?))
         })
         .collect()
-}
-
-/// Whether a map of this type holds one value for each possible CPU.
-#[must_use]
-pub fn is_per_cpu(kind: u32) -> bool {
-    names::map_type(kind).contains("percpu")
 }
 
 /// A per-CPU value: a list with one for each CPU, or one value for all. Without a number of CPUs

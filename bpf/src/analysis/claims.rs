@@ -107,7 +107,7 @@ impl<'m> Claims<'m> {
         let (mut slot, mut tail_call) = (0, None);
         for (at, inst) in function.code.iter().enumerate() {
             let place = Place { function, inst, slot };
-            slot += 1 + u32::from(inst.wide_imm.is_some());
+            slot += inst.slots() as u32;
             self.loaded(inst, place);
             let mark = match marks.insts.get(at) {
                 Some(&mark) => mark,
@@ -255,7 +255,7 @@ impl<'m> Claims<'m> {
                 let place = Place { function, inst, slot };
                 self.out.feature(Feature::Loop, self.reached(), Some(place));
             }
-            slot += 1 + u32::from(inst.wide_imm.is_some());
+            slot += inst.slots() as u32;
         }
     }
 

@@ -12,7 +12,7 @@
 //! process being started holds copies until it executes, a lister of links holds each in turn), so
 //! whoever must know that a link is detached calls [`Kernel::link_detach`] first.
 
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 pub mod capability;
@@ -227,22 +227,6 @@ pub trait Kernel: Send + Sync + std::fmt::Debug {
     /// # Errors
     /// The kernel's refusal, other than absence.
     fn open(&self, kind: ObjectKind, id: u32) -> Result<Option<OwnedFd>, KernelError>;
-
-    /// The link that holds a program on an interface, if one does. Interface indices repeat between
-    /// network namespaces; the program's id tells them apart.
-    ///
-    /// # Errors
-    /// The kernel's refusal: iterating over links asks for `CAP_SYS_ADMIN`.
-    fn link_holding(&self, ifindex: u32, program_id: u32) -> Result<Option<LinkInfo>, KernelError> {
-        for id in self.ids(ObjectKind::Link)? {
-            let Some(link) = self.open(ObjectKind::Link, id)? else { continue };
-            let info = self.link_info(link.as_fd())?;
-            if (info.ifindex, info.program_id) == (ifindex, program_id) {
-                return Ok(Some(info));
-            }
-        }
-        Ok(None)
-    }
 
     /// Program ids at a TCX hook (`BPF_PROG_QUERY`): attach type 46 ingress, 47 egress.
     ///

@@ -58,7 +58,7 @@ impl Function {
     /// Instruction slots: wide instructions count twice.
     #[must_use]
     pub fn slots(&self) -> usize {
-        self.code.iter().map(|i| 1 + usize::from(i.wide_imm.is_some())).sum()
+        self.code.iter().map(Inst::slots).sum()
     }
 }
 

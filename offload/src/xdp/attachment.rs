@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use hoist_bpf::kernel::{Kernel, KernelError};
+use hoist_bpf::passes::count;
 
 use crate::attach::{Attachment, Effective, MapHandle, Stats};
 use crate::device::Device;
@@ -15,9 +16,6 @@ use crate::pins::{self, Kept};
 use crate::xdp::hold::Hold;
 use crate::xdp::refusal::{ENODEV, Refuser};
 use crate::xdp::{Maps, XdpPrepared, kind, mode};
-
-/// Name of the map that the counting pass adds.
-const COUNTERS: &str = "hoist_verdicts";
 
 /// A running program.
 #[derive(Debug)]
@@ -143,22 +141,7 @@ impl Attachment for XdpAttachment {
     }
 
     fn stats(&self) -> Result<Option<Stats>, Error> {
-        let Some(counters) = &self.maps.counters else { return Ok(None) };
-        let mut stats = Stats::default();
-        for (key, value) in counters.entries()? {
-            let at = <[u8; 4]>::try_from(&key[..])
-                .map_or(usize::MAX, |k| u32::from_ne_bytes(k) as usize);
-            let (Some(packets), Some(bytes)) = (stats.packets.get_mut(at), stats.bytes.get_mut(at))
-            else {
-                continue;
-            };
-            for cpu in value.chunks_exact(16) {
-                let (p, b) = cpu.split_at(8);
-                *packets += u64::from_ne_bytes(p.try_into().unwrap_or_default());
-                *bytes += u64::from_ne_bytes(b.try_into().unwrap_or_default());
-            }
-        }
-        Ok(Some(stats))
+        self.maps.counters.as_ref().map(|counters| Stats::read(&**counters)).transpose()
     }
 
     fn replace(&mut self, next: Box<dyn Prepared>) -> Result<(), Error> {
@@ -246,7 +229,7 @@ pub fn adopt(
     let mut maps = Maps::default();
     for (name, fd) in kept.open_maps(&**kernel)? {
         let handle = KernelMap::found(kernel, fd, name)?.handle();
-        if handle.def().name == COUNTERS {
+        if handle.def().name == count::MAP_NAME {
             maps.counters = Some(handle);
         } else {
             maps.own.push(handle);

@@ -12,7 +12,7 @@ use serde_json::Value;
 use super::bad;
 use crate::cli::context::Context;
 use crate::session::codec::{Codec, FORMS, text_value};
-use crate::session::contents::{Entry, is_per_cpu, per_cpu};
+use crate::session::contents::{Entry, per_cpu};
 
 /// Map types whose keys are indices, typed or not.
 const INDEXED: [&str; 8] = [
@@ -64,7 +64,7 @@ impl TypedMap {
             Some(btf) => Btf::from_vec(kernel.btf_bytes(btf.as_fd())?).ok(),
             None => None,
         };
-        let per_cpu = is_per_cpu(info.kind);
+        let per_cpu = names::is_per_cpu(info.kind);
         let cpus = if per_cpu { kernel.possible_cpus()? } else { 1 };
         Ok(Self { kernel, fd, btf, info, name, per_cpu, cpus })
     }

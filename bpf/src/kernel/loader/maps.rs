@@ -7,6 +7,7 @@ use std::sync::Arc;
 use crate::kernel::loader::{Commit, LoadError, LoadSpec};
 use crate::kernel::{Entries, Kernel, KernelError, MapInfo, MapSpec};
 use crate::module::{DataSection, Map, MapId, Target};
+use crate::names::is_per_cpu;
 
 const PERF_EVENT_ARRAY: u32 = 4;
 const ARRAY_OF_MAPS: u32 = 12;
@@ -185,11 +186,6 @@ fn create_map(
 
 const fn holds_maps(kind: u32) -> bool {
     matches!(kind, ARRAY_OF_MAPS | HASH_OF_MAPS)
-}
-
-/// Whether a map type keeps one value for each CPU.
-const fn is_per_cpu(kind: u32) -> bool {
-    matches!(kind, 5 | 6 | 10 | 21)
 }
 
 /// The declared size, made what the kernel expects: a perf array without one holds an entry for each

@@ -27,7 +27,7 @@ impl Place {
                 break;
             }
             line = inst.line.or(line);
-            slot += if inst.wide_imm.is_some() { 2 } else { 1 };
+            slot += inst.slots();
         }
         Some(Self {
             insn: format!("{}+{}", function.name, insn - start),

@@ -33,9 +33,10 @@ const ARROWS: [(&str, &[&str]); 7] = [
 ];
 
 /// Packages that only the named crates may depend on directly.
-const RESERVED: [(&str, &[&str]); 6] = [
+const RESERVED: [(&str, &[&str]); 7] = [
     ("libbpf-rs", &["hoist-bpf"]),
     ("libbpf-sys", &["hoist-bpf"]),
+    ("ethtool", &["hoist-offload"]),
     ("pci-ids", &["hoist-offload"]),
     ("bitflags", &["hoist-bpf", "hoist-offload"]),
     ("criterion", &["hoist-benches"]),

@@ -164,6 +164,13 @@ impl Builder {
         self.put(kind | NLA_F_NESTED, &inner.bytes)
     }
 
+    /// Adds attributes that are encoded already, with their headers and padding.
+    #[must_use]
+    pub fn encoded(mut self, attributes: &[u8]) -> Self {
+        self.bytes.extend(attributes);
+        self
+    }
+
     /// The finished payload.
     #[must_use]
     pub fn build(self) -> Vec<u8> {

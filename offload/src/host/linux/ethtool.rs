@@ -1,9 +1,16 @@
-//! ethtool facts over netlink. Asking about all interfaces at once takes one request a question.
+//! ethtool facts over netlink: the `ethtool` crate's messages over our own socket, which needs no
+//! runtime. Asking about all interfaces at once takes one request a question.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
+use ::ethtool::{
+    EthtoolAttr, EthtoolChannelAttr, EthtoolFeatureAttr, EthtoolFeatureBit, EthtoolHeader,
+    EthtoolLinkModeAttr, EthtoolMessage, EthtoolRingAttr,
+};
+use hoist_bpf::kernel::netlink::Message;
 use hoist_bpf::kernel::netlink::generic::{Family, HEADER};
-use hoist_bpf::kernel::netlink::{Attributes, Builder, Message, Refusal};
+use netlink_packet_core::{Emitable as _, ParseableParametrized as _};
+use netlink_packet_generic::GenlHeader;
 
 use crate::device::{Channels, Rings, Toggle};
 use crate::fact::Fact;
@@ -35,36 +42,6 @@ const FEATURES: [&str; 20] = [
 /// `SPEED_UNKNOWN` of `linux/ethtool.h`.
 const SPEED_UNKNOWN: u32 = u32::MAX;
 
-// `linux/ethtool_netlink.h`: a header is the first attribute of every request and reply.
-const HEADER_NEST: u16 = 1;
-const HEADER_DEV_NAME: u16 = 2;
-const LINKMODES_SPEED: u16 = 5;
-const FEATURES_HW: u16 = 2;
-const FEATURES_ACTIVE: u16 = 4;
-const FEATURES_NOCHANGE: u16 = 5;
-const RINGS_RX_MAX: u16 = 2;
-const RINGS_TX_MAX: u16 = 5;
-const RINGS_RX: u16 = 6;
-const RINGS_TX: u16 = 9;
-const CHANNELS_RX_MAX: u16 = 2;
-const CHANNELS_TX_MAX: u16 = 3;
-const CHANNELS_COMBINED_MAX: u16 = 5;
-const CHANNELS_RX_COUNT: u16 = 6;
-const CHANNELS_TX_COUNT: u16 = 7;
-const CHANNELS_COMBINED_COUNT: u16 = 9;
-const BITSET_NOMASK: u16 = 1;
-const BITSET_BITS: u16 = 3;
-const BIT_NAME: u16 = 2;
-const BIT_VALUE: u16 = 3;
-
-/// A question: its command, and its name.
-type Question = (u8, &'static str);
-
-const LINK_MODES: Question = (4, "ETHTOOL_MSG_LINKMODES_GET");
-const FEATURES_OF: Question = (11, "ETHTOOL_MSG_FEATURES_GET");
-const RINGS: Question = (15, "ETHTOOL_MSG_RINGS_GET");
-const CHANNELS: Question = (17, "ETHTOOL_MSG_CHANNELS_GET");
-
 /// What is known of one interface.
 #[derive(Clone, Debug)]
 pub(super) struct Ethtool {
@@ -94,7 +71,7 @@ pub(super) struct Answers {
     link_modes: Answer,
 }
 
-type Answer = Result<BTreeMap<String, Message>, String>;
+type Answer = Result<BTreeMap<String, Vec<EthtoolAttr>>, String>;
 
 impl Answers {
     /// Asks about one interface, or about all of the calling thread's network namespace.
@@ -102,22 +79,22 @@ impl Answers {
         let family = Family::resolve("ethtool", 1).map_err(|e| format!("ethtool netlink: {e}"))?;
         let mut family =
             family.ok_or("the kernel has no ethtool netlink family; Linux 5.6 has".to_owned())?;
-        let mut ask = |question| ask(&mut family, question, interface).map_err(|e| e.to_string());
+        let mut ask = |question| ask(&mut family, &question, interface.is_none());
         Ok(Self {
-            features: ask(FEATURES_OF),
-            rings: ask(RINGS),
-            channels: ask(CHANNELS),
-            link_modes: ask(LINK_MODES),
+            features: ask(EthtoolMessage::new_feature_get(interface)),
+            rings: ask(EthtoolMessage::new_ring_get(interface)),
+            channels: ask(EthtoolMessage::new_channel_get(interface)),
+            link_modes: ask(EthtoolMessage::new_link_mode_get(interface)),
         })
     }
 
     /// What was answered about one interface.
     pub(super) fn of(&self, interface: &str) -> Ethtool {
         Ethtool {
-            features: fact(&self.features, interface, FEATURES_OF, features),
-            rings: fact(&self.rings, interface, RINGS, |a| Some(rings(a))),
-            channels: fact(&self.channels, interface, CHANNELS, |a| Some(channels(a))),
-            speed_mbps: fact(&self.link_modes, interface, LINK_MODES, speed),
+            features: fact(&self.features, interface, "ETHTOOL_MSG_FEATURES_GET", features),
+            rings: fact(&self.rings, interface, "ETHTOOL_MSG_RINGS_GET", rings),
+            channels: fact(&self.channels, interface, "ETHTOOL_MSG_CHANNELS_GET", channels),
+            speed_mbps: fact(&self.link_modes, interface, "ETHTOOL_MSG_LINKMODES_GET", speed),
         }
     }
 }
@@ -130,35 +107,57 @@ pub(super) fn of(answers: &Result<Answers, String>, interface: &str) -> Ethtool 
     }
 }
 
-fn ask(
-    family: &mut Family,
-    (command, _): Question,
-    interface: Option<&str>,
-) -> Result<BTreeMap<String, Message>, Refusal> {
-    let messages = match interface {
-        Some(name) => {
-            let header = Builder::default().text(HEADER_DEV_NAME, name);
-            family.request(command, |b| b.nest(HEADER_NEST, header))?.messages
-        }
-        None => family.dump(command, |b| b.nest(HEADER_NEST, Builder::default()))?,
+fn ask(family: &mut Family, question: &EthtoolMessage, all: bool) -> Answer {
+    let mut attributes = vec![0; question.buffer_len()];
+    question.emit(&mut attributes);
+    let command = question.cmd.into();
+    let replies = if all {
+        family.dump(command, |b| b.encoded(&attributes))
+    } else {
+        family.request(command, |b| b.encoded(&attributes)).map(|reply| reply.messages)
     };
-    Ok(messages.into_iter().filter_map(|m| Some((interface_of(&m)?, m))).collect())
+    let mut answers = BTreeMap::new();
+    for reply in replies.map_err(|refusal| refusal.to_string())? {
+        let attributes = decode(&reply)?;
+        if let Some(name) = interface_of(&attributes) {
+            answers.insert(name, attributes);
+        }
+    }
+    Ok(answers)
 }
 
-fn interface_of(message: &Message) -> Option<String> {
-    let header = Attributes::after(&message.payload, HEADER).get(HEADER_NEST)?;
-    Some(header.nested().get(HEADER_DEV_NAME)?.text()?.to_owned())
+fn decode(reply: &Message) -> Result<Vec<EthtoolAttr>, String> {
+    let (Some(&[cmd, version, ..]), Some(attributes)) =
+        (reply.payload.first_chunk::<HEADER>(), reply.payload.get(HEADER..))
+    else {
+        return Err("a reply shorter than its header".to_owned());
+    };
+    let message = EthtoolMessage::parse_with_param(attributes, GenlHeader { cmd, version });
+    message.map(|m| m.nlas).map_err(|e| e.to_string())
+}
+
+fn interface_of(attributes: &[EthtoolAttr]) -> Option<String> {
+    let header = attributes.iter().find_map(|a| match a {
+        EthtoolAttr::Feature(EthtoolFeatureAttr::Header(h))
+        | EthtoolAttr::Ring(EthtoolRingAttr::Header(h))
+        | EthtoolAttr::Channel(EthtoolChannelAttr::Header(h))
+        | EthtoolAttr::LinkMode(EthtoolLinkModeAttr::Header(h)) => Some(h),
+        _ => None,
+    })?;
+    header.iter().find_map(|h| match h {
+        EthtoolHeader::DevName(name) => Some(name.clone()),
+        _ => None,
+    })
 }
 
 fn fact<T>(
     answer: &Answer,
     interface: &str,
-    (_, question): Question,
-    read: impl FnOnce(Attributes<'_>) -> Option<T>,
+    question: &str,
+    read: impl FnOnce(&[EthtoolAttr]) -> Option<T>,
 ) -> Fact<T> {
-    let read = |message: &Message| read(Attributes::after(&message.payload, HEADER));
     match answer {
-        Ok(answers) => match answers.get(interface).and_then(read) {
+        Ok(answers) => match answers.get(interface).and_then(|a| read(a)) {
             Some(value) => Fact::kernel(value, question),
             None => Fact::unknown(format!("{question}: the driver does not report it")),
         },
@@ -166,115 +165,104 @@ fn fact<T>(
     }
 }
 
-fn features(attributes: Attributes<'_>) -> Option<BTreeMap<String, Toggle>> {
-    let set = |kind| attributes.get(kind).map(|bitset| Bits::of(bitset.nested()));
-    // The kernel lists every feature it knows in the changeable set, with or without the bit.
-    let changeable = set(FEATURES_HW)?;
-    let [active, fixed] =
-        [FEATURES_ACTIVE, FEATURES_NOCHANGE].map(|kind| set(kind).unwrap_or_default());
-    let toggle = |name: &str| Toggle {
-        on: active.set.contains(name),
-        changeable: changeable.set.contains(name) && !fixed.set.contains(name),
-    };
-    let known = FEATURES.iter().filter(|name| changeable.listed.contains(**name));
-    Some(known.map(|name| ((*name).to_owned(), toggle(name))).collect())
-}
-
-/// A bitset written out by names.
-#[derive(Debug, Default)]
-struct Bits<'a> {
-    /// The bits it speaks of.
-    listed: BTreeSet<&'a str>,
-    /// Those that are set.
-    set: BTreeSet<&'a str>,
-}
-
-impl<'a> Bits<'a> {
-    fn of(bitset: Attributes<'a>) -> Self {
-        // A set without a mask lists only the bits that are set, and does not say so again at each.
-        let unmasked = bitset.get(BITSET_NOMASK).is_some();
-        let (mut listed, mut set) = (BTreeSet::new(), BTreeSet::new());
-        for bit in bitset.get(BITSET_BITS).into_iter().flat_map(|bits| bits.nested()) {
-            let Some(name) = bit.nested().get(BIT_NAME).and_then(|n| n.text()) else { continue };
-            listed.insert(name);
-            if unmasked || bit.nested().get(BIT_VALUE).is_some() {
-                set.insert(name);
-            }
+fn features(attributes: &[EthtoolAttr]) -> Option<BTreeMap<String, Toggle>> {
+    let (mut changeable, mut active, mut fixed) = (None, None, None);
+    for attribute in attributes {
+        match attribute {
+            EthtoolAttr::Feature(EthtoolFeatureAttr::Hw(bits)) => changeable = Some(bits),
+            EthtoolAttr::Feature(EthtoolFeatureAttr::Active(bits)) => active = Some(bits),
+            EthtoolAttr::Feature(EthtoolFeatureAttr::NoChange(bits)) => fixed = Some(bits),
+            _ => {}
         }
-        Self { listed, set }
     }
+    let has = |bits: Option<&Vec<EthtoolFeatureBit>>, name: &str| {
+        bits.is_some_and(|bits| bits.iter().any(|bit| bit.name == name && bit.value))
+    };
+    // The kernel lists every feature it knows in the changeable set, with or without the bit.
+    let known = changeable?;
+    let toggles = FEATURES.iter().filter(|name| known.iter().any(|bit| bit.name == **name));
+    let toggle = |name: &str| Toggle {
+        on: has(active, name),
+        changeable: has(changeable, name) && !has(fixed, name),
+    };
+    Some(toggles.map(|name| ((*name).to_owned(), toggle(name))).collect())
 }
 
-fn rings(attributes: Attributes<'_>) -> Rings {
-    let number = |kind| attributes.get(kind).and_then(|a| a.u32()).unwrap_or(0);
-    Rings {
-        rx: number(RINGS_RX),
-        tx: number(RINGS_TX),
-        rx_max: number(RINGS_RX_MAX),
-        tx_max: number(RINGS_TX_MAX),
+fn rings(attributes: &[EthtoolAttr]) -> Option<Rings> {
+    let mut rings = Rings::default();
+    for attribute in attributes {
+        let EthtoolAttr::Ring(attribute) = attribute else { continue };
+        match attribute {
+            EthtoolRingAttr::Rx(n) => rings.rx = *n,
+            EthtoolRingAttr::Tx(n) => rings.tx = *n,
+            EthtoolRingAttr::RxMax(n) => rings.rx_max = *n,
+            EthtoolRingAttr::TxMax(n) => rings.tx_max = *n,
+            _ => {}
+        }
     }
+    Some(rings)
 }
 
-fn channels(attributes: Attributes<'_>) -> Channels {
-    let number = |kind| attributes.get(kind).and_then(|a| a.u32()).unwrap_or(0);
-    Channels {
-        rx: number(CHANNELS_RX_COUNT),
-        tx: number(CHANNELS_TX_COUNT),
-        combined: number(CHANNELS_COMBINED_COUNT),
-        rx_max: number(CHANNELS_RX_MAX),
-        tx_max: number(CHANNELS_TX_MAX),
-        combined_max: number(CHANNELS_COMBINED_MAX),
+fn channels(attributes: &[EthtoolAttr]) -> Option<Channels> {
+    let mut channels = Channels::default();
+    for attribute in attributes {
+        let EthtoolAttr::Channel(attribute) = attribute else { continue };
+        match attribute {
+            EthtoolChannelAttr::RxCount(n) => channels.rx = *n,
+            EthtoolChannelAttr::TxCount(n) => channels.tx = *n,
+            EthtoolChannelAttr::CombinedCount(n) => channels.combined = *n,
+            EthtoolChannelAttr::RxMax(n) => channels.rx_max = *n,
+            EthtoolChannelAttr::TxMax(n) => channels.tx_max = *n,
+            EthtoolChannelAttr::CombinedMax(n) => channels.combined_max = *n,
+            _ => {}
+        }
     }
+    Some(channels)
 }
 
-fn speed(attributes: Attributes<'_>) -> Option<u32> {
-    let mbps = attributes.get(LINKMODES_SPEED)?.u32()?;
-    Some(mbps).filter(|mbps| *mbps != SPEED_UNKNOWN && *mbps != 0)
+fn speed(attributes: &[EthtoolAttr]) -> Option<u32> {
+    attributes.iter().find_map(|attribute| match attribute {
+        EthtoolAttr::LinkMode(EthtoolLinkModeAttr::Speed(mbps)) => {
+            Some(*mbps).filter(|mbps| *mbps != SPEED_UNKNOWN && *mbps != 0)
+        }
+        _ => None,
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn bitset(bits: &[(&str, bool)]) -> Builder {
-        let bits = bits.iter().fold(Builder::default(), |bits, (name, value)| {
-            let bit = Builder::default().text(BIT_NAME, name);
-            bits.nest(1, if *value { bit.flag(BIT_VALUE) } else { bit })
-        });
-        Builder::default().nest(BITSET_BITS, bits)
+    fn bit(name: &str, value: bool) -> EthtoolFeatureBit {
+        EthtoolFeatureBit { index: 1, name: name.to_owned(), value }
     }
 
     /// A feature is changeable when the driver lets it be changed and nothing pins it.
     #[test]
     fn feature_sets_are_combined() {
-        let changeable = bitset(&[
-            ("rx-gro", true),
-            ("rx-lro", false),
-            ("rx-checksum", true),
-            ("netns-local", true),
-        ]);
-        let unmasked = |names: &[&str]| {
-            let bits: Vec<_> = names.iter().map(|name| (*name, false)).collect();
-            bitset(&bits).flag(BITSET_NOMASK)
-        };
-        let reply = Builder::default()
-            .nest(FEATURES_HW, changeable)
-            .nest(FEATURES_ACTIVE, unmasked(&["rx-gro", "netns-local"]))
-            .nest(FEATURES_NOCHANGE, unmasked(&["rx-checksum"]))
-            .build();
+        let attributes = [
+            EthtoolFeatureAttr::Hw(vec![
+                bit("rx-gro", true),
+                bit("rx-lro", false),
+                bit("rx-checksum", true),
+                bit("netns-local", true),
+            ]),
+            EthtoolFeatureAttr::Active(vec![bit("rx-gro", true), bit("netns-local", true)]),
+            EthtoolFeatureAttr::NoChange(vec![bit("rx-checksum", true)]),
+        ]
+        .map(EthtoolAttr::Feature);
         let expected = [
             ("rx-checksum", Toggle { on: false, changeable: false }),
             ("rx-gro", Toggle { on: true, changeable: true }),
             ("rx-lro", Toggle { on: false, changeable: false }),
         ]
         .map(|(name, toggle)| (name.to_owned(), toggle));
-        assert_eq!(features(Attributes::new(&reply)), Some(BTreeMap::from(expected)));
+        assert_eq!(features(&attributes), Some(BTreeMap::from(expected)));
     }
 
     #[test]
     fn an_unknown_speed_is_not_a_number() {
-        let with =
-            |mbps| speed(Attributes::new(&Builder::default().u32(LINKMODES_SPEED, mbps).build()));
-        assert_eq!((with(25_000), with(SPEED_UNKNOWN), with(0)), (Some(25_000), None, None));
+        let with = |mbps| speed(&[EthtoolAttr::LinkMode(EthtoolLinkModeAttr::Speed(mbps))]);
+        assert_eq!((with(25_000), with(SPEED_UNKNOWN)), (Some(25_000), None));
     }
 }

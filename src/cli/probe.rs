@@ -23,16 +23,17 @@ pub(super) fn run(cx: &mut Context<'_>, args: &args::Probe) -> Result<(), Failur
     let whole = args.interfaces.is_empty();
     let source = Arc::clone(&cx.host);
     let asked = whole || file.is_some();
+    // Fixed before trials add to it, so that no race decides what engines see.
+    source.known()?;
     // Trials keep two threads busy for most of the time; interfaces are looked at meanwhile.
-    let (devices, report) = std::thread::scope(|scope| {
+    let (found, report) = std::thread::scope(|scope| {
         let report = asked.then(|| scope.spawn(|| source.report()));
-        let devices = devices(cx, &args.interfaces);
+        let found = look(cx, &args.interfaces);
         let report = report
             .map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
-        (devices, report)
+        (found, report)
     });
-    let (devices, host) = (devices?, report.transpose()?);
-    let engines = devices.iter().map(|d| engines(cx, d)).collect::<Result<Vec<_>, _>>()?;
+    let ((devices, engines), host) = (found?, report.transpose()?);
     if let (Some((name, file)), Some(host)) = (&mut file, host) {
         let recording = Recording::new(host.clone(), devices.clone());
         write(name, file, &recording)?;
@@ -59,12 +60,17 @@ pub(super) fn run(cx: &mut Context<'_>, args: &args::Probe) -> Result<(), Failur
     cx.shell.print(screens.join("\n\n"))
 }
 
-fn devices(cx: &Context<'_>, names: &[String]) -> Result<Vec<Device>, Error> {
+/// The interfaces, and what each engine can do on each.
+fn look(
+    cx: &Context<'_>,
+    names: &[String],
+) -> Result<(Vec<Device>, Vec<Vec<Capabilities>>), Error> {
     let mut devices = cx.devices(names)?;
     for device in &mut devices {
         device.offload = cx.host.offload(device)?;
     }
-    Ok(devices)
+    let engines = devices.iter().map(|d| engines(cx, d)).collect::<Result<Vec<_>, _>>()?;
+    Ok((devices, engines))
 }
 
 fn engines(cx: &Context<'_>, device: &Device) -> Result<Vec<Capabilities>, Error> {

@@ -59,8 +59,8 @@ pub trait Host: Send + Sync + fmt::Debug {
     /// The host could not be asked.
     fn report(&self) -> Result<&HostReport, Error>;
 
-    /// What is already known of the host without asking it anything costly: no trial loads. Engines
-    /// ask this; what it leaves open is unknown to them, and settled by loading.
+    /// What was known of the host when this was first called, without asking it anything costly: no
+    /// trial loads. Engines ask this; what it leaves open is unknown to them, and settled by loading.
     ///
     /// # Errors
     /// The host could not be asked.

@@ -29,7 +29,7 @@ fn map<'m>(module: &'m Module, name: &str) -> &'m Map {
 fn selectors_pick_one_program_or_say_what_there_is() {
     type Case = (&'static [u8], Option<&'static str>, Option<&'static str>, Outcome);
     type Outcome = Result<&'static str, &'static str>;
-    let cases: [Case; 12] = [
+    let cases: [Case; 13] = [
         (LEGACY, None, None, Ok("old")),
         (FUNCTIONS, Some("two"), None, Ok("two")),
         (FUNCTIONS, None, Some("xdp.frags/three"), Ok("three")),
@@ -41,6 +41,7 @@ fn selectors_pick_one_program_or_say_what_there_is() {
         (FUNCTIONS, Some("one"), Some("tc"), Err("no program 'one'")),
         (FUNCTIONS, None, Some("xdpx"), Err("no program in section 'xdpx'")),
         (FUNCTIONS, Some("leaf"), None, Err("no program 'leaf'")),
+        (FUNCTIONS, None, Some("tc"), Ok("four")),
         (IPROUTE2, None, None, Err("jumped_to (section 1/1), entry (section prog)")),
     ];
     for (bytes, program, section, expected) in cases {

@@ -122,7 +122,7 @@ fn recording(path: &std::path::Path) -> Result<Recording, Failure> {
     let name = path.display().to_string();
     let text = file::text(path).map_err(|error| {
         Failure::input(
-            format!("{name}: {}", file::words(&error)),
+            format!("cannot read {name}: {}", file::words(&error)),
             "'hoist probe --record FILE' writes one",
         )
     })?;

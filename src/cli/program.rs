@@ -151,9 +151,19 @@ fn refused(cx: &mut Context<'_>, error: Error) -> Failure {
     let text = render::plan::refusals(program, device, refusals, cx.shell.verbose());
     cx.shell.say(text);
     let gaps = refusals.iter().flat_map(|r| &r.gaps);
+    let reasons: Vec<String> = refusals
+        .iter()
+        .map(|refusal| {
+            let codes: Vec<&str> = refusal.gaps.iter().map(|gap| gap.code.as_str()).collect();
+            format!("{} {}", refusal.engine, codes.join(", "))
+        })
+        .collect();
     let words = Words {
         code: None,
-        error: error.to_string(),
+        error: match reasons.as_slice() {
+            [] => error.to_string(),
+            _ => format!("{error}: {}", reasons.join("; ")),
+        },
         next: gaps.filter_map(|gap| gap.remedy.clone()).next().or_else(|| {
             Some(format!("'hoist probe {device}' shows what each engine can do there"))
         }),

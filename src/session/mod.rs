@@ -76,7 +76,7 @@ impl Order {
         let name = self.object.display().to_string();
         let bytes = file::bytes(&self.object).map_err(|error| {
             input(
-                format!("{name}: {}", file::words(&error)),
+                format!("cannot read {name}: {}", file::words(&error)),
                 "the object file comes last, after IF",
             )
         })?;
@@ -222,6 +222,10 @@ fn nearest(error: &SelectError) -> Option<String> {
     let (wanted, have) = match error {
         SelectError::NoSuchProgram { wanted, have, .. } => (wanted, have),
         SelectError::NoSuchSection { .. } => return Some("-n names a program".to_owned()),
+        SelectError::NotXdp { have, .. } => {
+            let first = have.first().and_then(|program| program.split(" (").next())?;
+            return Some(format!("to try one as XDP all the same, name it: -n {first}"));
+        }
         SelectError::Ambiguous { have, .. } => {
             let first = have.first().and_then(|program| program.split(" (").next())?;
             return Some(format!("for example -n {first}"));

@@ -41,7 +41,7 @@ fn mistakes_are_told_with_the_next_step() {
     let drop = drop.as_str();
     let tail = object("tail_call");
     let tail = tail.as_str();
-    let cases: [(&[&str], i32, &[&str]); 26] = [
+    let cases: [(&[&str], i32, &[&str]); 27] = [
         (&[], 2, &["Usage: hoist"]),
         (&["plam"], 2, &["plam", "plan"]),
         (&["plan", "veth0"], 2, &["<OBJ>"]),
@@ -50,7 +50,7 @@ fn mistakes_are_told_with_the_next_step() {
             2,
             &["there is no interface 'vet0'", "next: did you mean veth0?"],
         ),
-        (&["plan", "veth0", "nonesuch.o"], 2, &["nonesuch.o: No such file", "next:"]),
+        (&["plan", "veth0", "nonesuch.o"], 2, &["cannot read nonesuch.o: No such file", "next:"]),
         (&["plan", "veth0", "Cargo.toml"], 2, &["Cargo.toml: not an ELF object", "next:"]),
         (&["plan", "veth0", "/dev/zero"], 2, &["/dev/zero: more than 64 MiB", "next:"]),
         (&["plan", "veth0", drop, "--maps", "/dev/zero"], 2, &["/dev/zero: more than 64 MiB"]),
@@ -64,6 +64,7 @@ fn mistakes_are_told_with_the_next_step() {
             2,
             &["'hw' is not in this build", "native, generic"],
         ),
+        (&["plan", "veth0", drop, "-m", "xdp,skb"], 2, &["'xdp' stands alone"]),
         (&["plan", "veth0", drop, "-m", "tcx"], 2, &["'tcx' is not in this build"]),
         (&["plan", "veth0", drop, "--set", "x"], 2, &["VAR=VALUE"]),
         (&["plan", "veth0", drop, "--set", "x=1"], 2, &["no variable is called 'x'"]),

@@ -34,6 +34,14 @@ pub enum SelectError {
         /// Programs as `name (section)`.
         have: Vec<String>,
     },
+    /// No section says XDP, and every one says something else.
+    #[error("{object} has no XDP program; it has {}", list(.have))]
+    NotXdp {
+        /// The object file.
+        object: String,
+        /// Programs as `name (section)`.
+        have: Vec<String>,
+    },
     /// Several programs fit.
     #[error("{object} has several programs that fit: {}; choose one with -n NAME", list(.have))]
     Ambiguous {
@@ -48,6 +56,9 @@ pub enum SelectError {
 const SHOWN: usize = 12;
 
 fn list(have: &[String]) -> String {
+    if have.is_empty() {
+        return "no program at all".to_owned();
+    }
     let mut text = have.iter().take(SHOWN).cloned().collect::<Vec<_>>().join(", ");
     if have.len() > SHOWN {
         text.push_str(&format!(" and {} more", have.len() - SHOWN));
@@ -58,6 +69,7 @@ fn list(have: &[String]) -> String {
 impl Module {
     /// The program a selector names. Without name and section, a lone program is meant, else the
     /// only one whose section says XDP, else the only one whose section does not say otherwise.
+    /// A program whose section says another type is meant only when it is named.
     ///
     /// # Errors
     /// That no program fits, or several do, with the programs there are.
@@ -80,6 +92,12 @@ impl Module {
                 object: self.name.clone(),
                 wanted: wanted.clone(),
                 have: self.nearest(wanted, |p| &p.name),
+            });
+        }
+        if section.is_none() && in_section.iter().all(|(_, p)| p.hint == ProgramHint::Other) {
+            return Err(SelectError::NotXdp {
+                object: self.name.clone(),
+                have: in_section.iter().map(|(_, p)| describe(p)).collect(),
             });
         }
         let hinted = |wanted: &[ProgramHint]| {

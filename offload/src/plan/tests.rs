@@ -266,13 +266,13 @@ fn facts_decide() {
             "",
         ),
         (
-            "a slot cannot be read",
-            Device { attached_unknown: vec!["denied".to_owned()], ..nic() },
+            "a hook of TC cannot be read",
+            Device { attached_unknown: vec!["tcx ingress: denied".to_owned()], ..nic() },
             job("drop"),
             listed(&[Native]),
             Some(Native),
             "",
-            "slot-held",
+            "",
         ),
         (
             "a difference",

@@ -185,6 +185,18 @@ impl<'a> Refuser<'a> {
     }
 
     fn map(&self, map: String, mut error: KernelError) -> Error {
+        let permitted = missing(&[Capability::CapBpf]).is_empty();
+        // bpf_obj_do_pin (kernel/bpf/inode.c) says EPERM for a directory of another file system.
+        if error.operation == "BPF_OBJ_PIN" && error.errno == EPERM && permitted {
+            return Error::Input {
+                what: format!("map {map} cannot be pinned: {error}"),
+                hint: Some(
+                    "pins live on a bpffs only: `findmnt -t bpf` lists those there are, and \
+                     `mount -t bpf bpf DIRECTORY` makes one"
+                        .to_owned(),
+                ),
+            };
+        }
         error.object = format!("map {map}");
         match error.errno {
             EPERM => not_permitted(
@@ -229,7 +241,7 @@ pub(super) fn verifier_remedy(log: &str) -> Option<String> {
     } else if log.contains("too large") || log.contains("too many") {
         "make the program smaller, or split it with bounded loops, bpf_loop or tail calls"
     } else {
-        "the verifier's log, kept with this refusal, shows the path to that instruction"
+        "the verifier's log shows the path to that instruction; -v prints it"
     };
     Some(remedy.to_owned())
 }

@@ -68,7 +68,9 @@ fn engines_are_known_by_every_peer_s_name() {
         let parsed = text.parse::<EngineList>().ok().map(|l| l.choice);
         assert_eq!(parsed, expected.map(|k| Choice::Listed(k.to_vec())), "{text}");
     }
-    assert_eq!("auto".parse::<EngineList>().map(|l| l.choice), Ok(Choice::Auto));
+    for word in ["auto", "xdp", "unspecified"] {
+        assert_eq!(word.parse::<EngineList>().map(|l| l.choice), Ok(Choice::Auto), "{word}");
+    }
     let error = "natve".parse::<EngineList>().expect_err("no such engine");
     assert!(error.contains("did you mean 'native'?"), "{error}");
 }

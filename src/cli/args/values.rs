@@ -37,9 +37,13 @@ pub(crate) struct EngineList {
     pub choice: Choice,
 }
 
+/// Words that leave the choice to the plan: ours, bpftool's and xdp-loader's.
+const AUTO: [&str; 3] = ["auto", "xdp", "unspecified"];
+
 /// Every word that names an engine.
-const ENGINE_WORDS: [&str; 18] = [
+const ENGINE_WORDS: [&str; 19] = [
     "auto",
+    "xdp",
     "hw",
     "native",
     "generic",
@@ -64,7 +68,7 @@ impl FromStr for EngineList {
 
     fn from_str(s: &str) -> Result<Self, Self::Err> {
         let words: Vec<String> = s.split(',').map(|w| w.trim().to_owned()).collect();
-        if matches!(words.as_slice(), [one] if one == "auto" || one == "unspecified") {
+        if matches!(words.as_slice(), [one] if AUTO.contains(&one.as_str())) {
             return Ok(Self { words, choice: Choice::Auto });
         }
         let mut kinds: Vec<EngineKind> = Vec::new();
@@ -84,7 +88,7 @@ fn unknown_engine(word: &str) -> String {
         None => "engines are hw, native, generic, tc, user, or auto".to_owned(),
     };
     match word {
-        "auto" | "unspecified" => format!("'{word}' stands alone, not in a list"),
+        _ if AUTO.contains(&word) => format!("'{word}' stands alone, not in a list"),
         "" => "an engine's name is missing".to_owned(),
         _ => format!("no engine is called '{word}'; {hint}"),
     }

@@ -38,10 +38,17 @@ fn map<'w, const N: usize>(
     words: &'w [String],
     expected: &'static str,
 ) -> Result<(TypedMap, &'w [String; N]), Failure> {
-    let usage = |what: String| Failure::input(what, "'hoist map get --help' shows how to name one");
-    let (selector, rest) = MapSelector::split(words).map_err(|error| usage(error.to_string()))?;
-    let rest: &[String; N] = rest.try_into().map_err(|_| {
-        usage(format!("expected {expected} after the map, not {} words", rest.len()))
+    let usage = |what: String| Failure::input(what, "'hoist map --help' shows how to name one");
+    let (selector, rest) = MapSelector::split(words).map_err(|error| match words.first() {
+        Some(word) if cx.host.device(word).is_ok() => Failure::input(
+            format!("'{word}' is an interface, not a map: write {word}/NAME"),
+            format!("'hoist map list {word}' lists its maps"),
+        ),
+        _ => usage(error.to_string()),
+    })?;
+    let rest: &[String; N] = rest.try_into().map_err(|_| match rest {
+        [] => usage(format!("{expected} is missing after the map")),
+        more => usage(format!("expected {expected} after the map, not '{}'", more.join(" "))),
     })?;
     Ok((find::map(cx, &selector)?, rest))
 }
@@ -84,9 +91,9 @@ fn readable(contents: &Contents) -> Result<String, Failure> {
 }
 
 fn get(cx: &mut Context<'_>, words: &[String]) -> Result<(), Failure> {
-    let (map, [key]) = map(cx, words, "a key")?;
-    let key = map.key(key)?;
-    let Some(value) = map.get(&key)? else { return Err(absent(&map, &key)) };
+    let (map, [word]) = map(cx, words, "a key")?;
+    let key = map.key(word)?;
+    let Some(value) = map.get(&key)? else { return Err(absent(&map, word)) };
     if cx.shell.json() {
         return document(cx, "hoist.map-get.v1", &map, &key, Some(value));
     }
@@ -113,10 +120,10 @@ fn set(cx: &mut Context<'_>, words: &[String]) -> Result<(), Failure> {
 }
 
 fn delete(cx: &mut Context<'_>, words: &[String]) -> Result<(), Failure> {
-    let (map, [key]) = map(cx, words, "a key")?;
-    let key = map.key(key)?;
+    let (map, [word]) = map(cx, words, "a key")?;
+    let key = map.key(word)?;
     if !map.delete(&key)? {
-        return Err(absent(&map, &key));
+        return Err(absent(&map, word));
     }
     if cx.shell.json() {
         return document(cx, "hoist.map-delete.v1", &map, &key, None);
@@ -135,11 +142,11 @@ fn document(
     cx.shell.document(&EntryDocument { schema, map: name, key: map.key_json(key), value })
 }
 
-/// A key that is not there: a check that failed, not a mistake.
-fn absent(map: &TypedMap, key: &[u8]) -> Failure {
+/// A key that is not there, as the user wrote it: a check that failed, not a mistake.
+fn absent(map: &TypedMap, key: &str) -> Failure {
     let words = super::failure::Words {
         code: None,
-        error: format!("map '{}' has no key {}", map.name, map.key_json(key)),
+        error: format!("map '{}' has no key {key}", map.name),
         next: Some(format!("'hoist map dump id {}' shows those it has", map.info.id)),
         log: None,
     };

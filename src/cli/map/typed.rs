@@ -192,7 +192,7 @@ impl TypedMap {
     pub(super) fn delete(&self, key: &[u8]) -> Result<bool, Error> {
         self.kernel.map_delete(self.fd.as_fd(), key).map_err(|error| Error::Kernel {
             hint: (error.errno == 22).then(|| {
-                format!("entries of a {} cannot be deleted; set them to 0", self.kind_name())
+                format!("entries of type {} cannot be deleted; set them to 0", self.kind_name())
             }),
             error,
         })

@@ -72,6 +72,10 @@ pub(crate) fn reason(gap: &Gap, indent: usize, verbose: bool) -> String {
         text.push('\n');
         text.push_str(&paint(DIM, paragraph(indent + 2, &known)));
     }
+    for line in gap.log.iter().filter(|_| verbose).flat_map(|log| log.lines()) {
+        // As the verifier wrote it: its columns mean something.
+        text.push_str(&format!("\n{:indent$}  {}", "", paint(DIM, line)));
+    }
     if let Some(remedy) = &gap.remedy {
         text.push('\n');
         text.push_str(&paragraph(indent + 2, &format!("{} {remedy}", paint(GOOD, "remedy:"))));

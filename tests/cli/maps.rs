@@ -52,11 +52,13 @@ fn values_that_do_not_fit_are_refused_with_the_type() {
     }
     let bench = Bench::new();
     bench.hoist(&["load", "v0", &object("lpm_block")]).code(0);
-    let cases: [(&[&str], &str); 8] = [
+    let cases: [(&[&str], &str); 10] = [
         (&["get", "v0/blocked", "{\"bits\": \"x\"}"], "key:"),
         (&["set", "v0/blocked", "{\"bits\": 8, \"address\": \"10.0.0.0\"}", "x"], "value:"),
         (&["get", "v0/bloked", "1"], "next: did you mean 'blocked'?"),
-        (&["get", "v0/blocked"], "expected a key after the map"),
+        (&["get", "v0/blocked"], "a key is missing after the map"),
+        (&["get", "v0/blocked", "1", "2"], "expected a key after the map, not '1 2'"),
+        (&["dump", "v0"], "'v0' is an interface, not a map: write v0/NAME"),
         (&["get", "blocked", "1"], "'blocked' names no map"),
         (&["dump", "id", "x"], "'x' is not a map id"),
         (&["dump", "id", "4294967294"], "there is no map id 4294967294"),

@@ -134,3 +134,16 @@ pub(crate) const fn evidence_kind(kind: EvidenceKind) -> &'static str {
         EvidenceKind::Assumed => "assumed",
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_verifier_s_log_is_shown_when_asked_for() {
+        let mut gap = Gap::new("verifier-rejected", "refused");
+        gap.log = Some("0: r1 = r2\nR2 !read_ok".to_owned());
+        assert!(reason(&gap, 4, true).contains("\n      0: r1 = r2\n      R2 !read_ok"));
+        assert!(!reason(&gap, 4, false).contains("read_ok"));
+    }
+}

@@ -12,11 +12,11 @@ pub mod native;
 pub mod nic;
 pub mod rules;
 
-pub use native::Native;
+pub use native::NATIVE;
 pub use nic::DRIVERS;
 
 /// The engines of this crate, best first.
-pub static ENGINES: &[&dyn Engine] = &[&Native];
+pub static ENGINES: &[&dyn Engine] = &[&NATIVE];
 
 /// The knowledge of every driver that claims a device, in the order in which it refines.
 pub fn claiming(device: &hoist_offload::Device) -> impl Iterator<Item = &'static dyn Driver> {

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use hoist_bpf::requirements::{Feature, Need, Requirement, Requirements, Strength};
-use hoist_drivers::{DRIVERS, Native, nic};
+use hoist_drivers::{DRIVERS, NATIVE, nic};
 use hoist_offload::device::{Channels, Peer, Toggle, XdpFeatures, XdpInfo};
 use hoist_offload::host::{FakeHost, sample};
 use hoist_offload::{Answer, Capabilities, Device, Engine, EvidenceKind, Fact};
@@ -25,7 +25,7 @@ fn needs(features: &[Feature]) -> Requirements {
 /// What the native engine can do on the device, the drivers' knowledge included.
 fn native(device: &Device) -> Capabilities {
     let host = FakeHost::with_devices(vec![device.clone()]);
-    let mut capabilities = Native.capabilities(&host, device).unwrap();
+    let mut capabilities = NATIVE.capabilities(&host, device).unwrap();
     for driver in DRIVERS.iter().filter(|d| d.claims(device)) {
         driver.refine(device, &mut capabilities);
     }

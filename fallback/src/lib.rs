@@ -4,7 +4,7 @@ use hoist_offload::Engine;
 
 pub mod generic;
 
-pub use generic::Generic;
+pub use generic::GENERIC;
 
 /// The engines of this crate, best first.
-pub static ENGINES: &[&dyn Engine] = &[&Generic];
+pub static ENGINES: &[&dyn Engine] = &[&GENERIC];

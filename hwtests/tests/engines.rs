@@ -14,8 +14,8 @@ use hoist_bpf::kernel::{Expect, Kernel, Linux, ProgramSpec, XdpMode};
 use hoist_bpf::requirements::Requirements;
 use hoist_bpf::resolve::{TargetBtf, resolve};
 use hoist_bpf::{Insn, Module, Selector, analysis, programs};
-use hoist_drivers::Native;
-use hoist_fallback::Generic;
+use hoist_drivers::NATIVE;
+use hoist_fallback::GENERIC;
 use hoist_hwtests::capture::{Capture, Sender};
 use hoist_hwtests::frame::Frame;
 use hoist_hwtests::lab::Lab;
@@ -31,7 +31,7 @@ use hoist_offload::{
 const CHILD: &str = "HOIST_TEST_CHILD";
 const MOMENT: Duration = Duration::from_millis(300);
 const ENGINES: [(&dyn Engine, XdpMode); 2] =
-    [(&Native, XdpMode::Native), (&Generic, XdpMode::Generic)];
+    [(&NATIVE, XdpMode::Native), (&GENERIC, XdpMode::Generic)];
 
 fn kernel() -> Arc<dyn Kernel> {
     Arc::new(Linux::new().unwrap())
@@ -42,7 +42,7 @@ fn device(kernel: &Arc<dyn Kernel>, name: &str) -> Device {
 }
 
 fn registry() -> Registry {
-    let mut registry = Registry::new().engine(&Native).engine(&Generic);
+    let mut registry = Registry::new().engine(&NATIVE).engine(&GENERIC);
     for driver in hoist_drivers::DRIVERS {
         registry = registry.driver(*driver);
     }
@@ -169,7 +169,7 @@ fn child_attaches_and_waits() {
     if std::env::var_os(CHILD).is_none() {
         return;
     }
-    let running = attach(&Native, "v0", &job("drop", None), &AttachPolicy::default());
+    let running = attach(&NATIVE, "v0", &job("drop", None), &AttachPolicy::default());
     println!("attached");
     std::thread::sleep(Duration::from_secs(20));
     drop(running);
@@ -256,7 +256,7 @@ fn a_kept_program_stays_and_is_found_again() {
     let near = lab.near().namespace.clone();
     near.run(|| {
         let policy = AttachPolicy { keep: Some(root.clone()), replace: None };
-        drop(attach(&Native, "v0", &job("pass", None), &policy));
+        drop(attach(&NATIVE, "v0", &job("pass", None), &policy));
     });
     drop(lab);
     near.run(|| {

@@ -327,24 +327,36 @@ impl Function {
 
 impl Module {
     /// The function an id names.
+    ///
+    /// # Panics
+    /// The id is another module's.
     #[must_use]
     pub fn function(&self, id: FunctionId) -> &Function {
         &self.functions[id.0 as usize]
     }
 
     /// The map an id names.
+    ///
+    /// # Panics
+    /// The id is another module's.
     #[must_use]
     pub fn map(&self, id: MapId) -> &Map {
         &self.maps[id.0 as usize]
     }
 
     /// The program an id names.
+    ///
+    /// # Panics
+    /// The id is another module's.
     #[must_use]
     pub fn program(&self, id: ProgramId) -> &Program {
         &self.programs[id.0 as usize]
     }
 
     /// The extern an id names.
+    ///
+    /// # Panics
+    /// The id is another module's.
     #[must_use]
     pub fn external(&self, id: ExternId) -> &Extern {
         &self.externs[id.0 as usize]

@@ -438,6 +438,8 @@ fn what_attach_refuses_moves_on() {
         (22, Some("igc: Jumbo frames not supported"), "mtu-too-large"),
         (22, Some("hv_netvsc: XDP: not support LRO"), "receive-merging-on"),
         (16, Some("enetc: Reserving 4 XDP TXQs leaves under 1 for stack"), "not-enough-queues"),
+        (22, Some("acme: not enough Tx rings for XDP"), "not-enough-queues"),
+        (22, Some("acme: no XDP during a reset"), "attach-refused"),
         (22, None, "attach-refused"),
     ] {
         let (fake, _) = machine();

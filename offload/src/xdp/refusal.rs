@@ -54,7 +54,7 @@ const TEXTS: &[(&str, &str)] = &[
     ("mtu", "mtu-too-large"),
     ("GRO_HW", "receive-merging-on"),
     ("LRO", "receive-merging-on"),
-    ("ring", "not-enough-queues"),
+    (" ring", "not-enough-queues"),
     ("queue", "not-enough-queues"),
     ("TXQ", "not-enough-queues"),
     ("Tx resources", "not-enough-queues"),

@@ -17,6 +17,7 @@ use crate::session::contents::Contents;
 use crate::session::{Counting, Order, Running};
 
 const EACCES: i32 = 13;
+const EROFS: i32 = 30;
 
 /// The order that the arguments describe.
 ///
@@ -131,8 +132,15 @@ pub(super) fn attach(
 /// Where programs that stay are pinned.
 fn pins(kernel: &dyn Kernel) -> Result<PathBuf, Error> {
     kernel.bpffs(pins::ROOT).map_err(|error| Error::Kernel {
-        hint: (error.errno == EACCES)
-            .then(|| "run it as root, or let this user write to that directory".to_owned()),
+        hint: match error.errno {
+            EACCES => Some("run it as root, or let this user write to that directory".to_owned()),
+            EROFS => Some(
+                "a program that stays needs a bpffs: mount -t bpf bpf /sys/fs/bpf; \
+                 'hoist run' needs none"
+                    .to_owned(),
+            ),
+            _ => None,
+        },
         error,
     })
 }

@@ -4,8 +4,9 @@
 //! cargo run --release -p hoist-bpf --example fuzz_parse -- --runs 1000000 --seed 1 [OBJECT...]
 //! ```
 //!
-//! Without objects, the tests' own are damaged. A panic names the seed that repeats it with
-//! `--runs 1`. `--kernel FILE` resolves against real vmlinux BTF.
+//! Without objects, the tests' own are damaged. A panic fails, naming the seed that repeats it with
+//! `--runs 1`; so does growing by more than 64 MiB of memory. `--kernel FILE` resolves against real
+//! vmlinux BTF.
 
 #[path = "../tests/fuzz/exercise.rs"]
 mod exercise;
@@ -54,11 +55,14 @@ fn options() -> Result<Options, String> {
     Ok(options)
 }
 
+/// The most memory that the worst object may cost, in KiB.
+const LIMIT_KIB: u64 = 64 << 10;
+
 /// `VmHWM`: most memory this process ever had resident, in KiB.
-fn peak_kib() -> String {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|l| l.strip_prefix("VmHWM:"));
-    line.map_or_else(|| "unknown".to_owned(), |l| l.trim().to_owned())
+fn peak_kib() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|l| l.strip_prefix("VmHWM:"))?;
+    line.split_whitespace().next()?.parse().ok()
 }
 
 fn main() -> Result<(), String> {
@@ -73,6 +77,7 @@ fn main() -> Result<(), String> {
             TargetBtf::parse(btf).map_err(|e| e.to_string())?
         }
     };
+    let before = peak_kib().ok_or("/proc/self/status does not say how much memory is used")?;
     let (started, mut reached) = (Instant::now(), [0u64; 3]);
     let mut slowest = (Duration::ZERO, 0);
     for seed in options.seed..options.seed + options.runs {
@@ -85,9 +90,10 @@ fn main() -> Result<(), String> {
         reached[outcome as usize] += 1;
     }
     let [refused, parsed, laid] = reached.map(|n| n.to_string());
-    println!("{} runs in {:.1?}, peak memory {}", options.runs, started.elapsed(), peak_kib());
+    let grown = peak_kib().unwrap_or(u64::MAX).saturating_sub(before);
+    println!("{} runs in {:.1?}, {grown} KiB of memory", options.runs, started.elapsed());
     println!("refused {refused}, parsed only {parsed}, laid out {laid}");
     println!("slowest {:.1?} (--seed {} --runs 1)", slowest.0, slowest.1);
     debug_assert!(Reached::Nothing < Reached::Laid);
-    Ok(())
+    if grown > LIMIT_KIB { Err(format!("more than {LIMIT_KIB} KiB of memory")) } else { Ok(()) }
 }

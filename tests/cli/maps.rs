@@ -46,6 +46,41 @@ fn maps_are_read_and_written_by_their_types() {
 }
 
 #[test]
+fn what_the_kernel_refuses_of_maps_is_said_as_a_mistake_of_the_input() {
+    if !require::veth("what_the_kernel_refuses_of_maps_is_said_as_a_mistake_of_the_input") {
+        return;
+    }
+    let bench = Bench::new();
+    let directory = tempfile::tempdir().unwrap();
+    let entries = directory.path().join("entries.json");
+    std::fs::write(
+        &entries,
+        r#"{"maps":[{"name":"protocols","entries":[{"key":256,"value":{"packets":1}}]}]}"#,
+    )
+    .unwrap();
+    let entries = entries.to_str().unwrap();
+    let pins = directory.path().to_str().unwrap();
+    let shared = "bpf/tests/objects/iproute2.bpf.o";
+    let cases: [(&[&str], &str, &str); 2] = [
+        (
+            &[&object("count_proto"), "--maps", entries],
+            "map protocols has no room for an entry: BPF_MAP_UPDATE_ELEM",
+            "max_entries",
+        ),
+        (
+            &[shared, "-n", "entry", "--pin-root", pins],
+            "cannot be pinned: BPF_OBJ_PIN",
+            "mount -t bpf",
+        ),
+    ];
+    for (args, words, next) in cases {
+        let ran = bench.hoist(&[&["load", "v0"], args].concat()).code(2);
+        assert!(ran.err.contains(words) && ran.err.contains(next), "{args:?}: {}", ran.err);
+    }
+    assert!(bench.hoist(&["status"]).code(0).out.contains("nothing is attached"));
+}
+
+#[test]
 fn values_that_do_not_fit_are_refused_with_the_type() {
     if !require::veth("values_that_do_not_fit_are_refused_with_the_type") {
         return;

@@ -197,6 +197,16 @@ impl<'a> Refuser<'a> {
                 ),
             };
         }
+        if error.operation == "BPF_MAP_UPDATE_ELEM" && error.errno == E2BIG {
+            return Error::Input {
+                what: format!("map {map} has no room for an entry: {error}"),
+                hint: Some(
+                    "the keys of an array end below its max_entries, and other maps hold no more \
+                     than that: leave entries away"
+                        .to_owned(),
+                ),
+            };
+        }
         error.object = format!("map {map}");
         match error.errno {
             EPERM => not_permitted(

@@ -59,7 +59,7 @@ pub struct Device {
     /// What the device takes when a program or map is loaded for it: `xdp`, `sched_cls`, `hash`,
     /// `array` (offload into the NIC) and `dev-bound-only`. Empty where nobody asked: only probing
     /// does, by [`crate::Host::offload`].
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub offload: BTreeMap<String, Finding>,
     /// What is attached, slot by slot.
     #[serde(default)]

@@ -140,6 +140,8 @@ fn one(mut found: Vec<Found>, what: &str, name: &str, others: &[String]) -> Resu
         let mut names: Vec<&str> = others.iter().map(String::as_str).collect();
         names.sort_unstable();
         names.dedup();
+        // A map may be without a name.
+        names.retain(|name| !name.is_empty());
         Error::Input {
             what: format!("there is no map {what}"),
             hint: Some(suggest::instead(name, "map", &names)),

@@ -24,6 +24,9 @@ use crate::kernel_map::KernelMap;
 /// Directory under the bpffs.
 pub const ROOT: &str = "hoist";
 
+/// What a directory's name ends in while its pins are made; no engine is called so.
+const ASIDE: &str = "-new";
+
 /// A program that was told to stay, as its pins name it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Kept {
@@ -188,7 +191,9 @@ impl Kept {
     }
 }
 
-/// Pins a program with all that belongs to it, in place of whatever the directory held.
+/// Pins a program with all that belongs to it, in place of whatever the directory held. The pins are
+/// made aside and take the directory's name last, so that what is there stays whole if any of them is
+/// refused.
 pub(crate) fn write<'a>(
     kernel: &dyn Kernel,
     directory: &Path,
@@ -196,10 +201,13 @@ pub(crate) fn write<'a>(
     link: Option<BorrowedFd<'_>>,
     maps: impl Iterator<Item = &'a MapHandle>,
 ) -> Result<(), Error> {
-    let pin = |object: BorrowedFd<'_>, name: PathBuf| kernel.pin(object, &directory.join(name));
+    let mut aside = directory.as_os_str().to_owned();
+    aside.push(ASIDE);
+    let aside = PathBuf::from(aside);
+    let pin = |object: BorrowedFd<'_>, name: PathBuf| kernel.pin(object, &aside.join(name));
     let all = || -> Result<(), KernelError> {
-        kernel.remove_directory(directory)?;
-        kernel.make_directory(&directory.join("maps"))?;
+        kernel.remove_directory(&aside)?;
+        kernel.make_directory(&aside.join("maps"))?;
         pin(program, PathBuf::from("program"))?;
         for map in maps {
             let Some(id) = map.id() else { continue };
@@ -208,12 +216,14 @@ pub(crate) fn write<'a>(
                 pin(fd.as_fd(), Path::new("maps").join(pin_name(&map.def().name)))?;
             }
         }
-        // Last: a link outlives this process from here on.
-        link.map_or(Ok(()), |link| pin(link, PathBuf::from("link")))
+        kernel.remove_directory(directory)?;
+        kernel.rename_directory(&aside, directory)?;
+        // Last: a link outlives this process from here on, and must be where it is looked for.
+        link.map_or(Ok(()), |link| kernel.pin(link, &directory.join("link")))
     };
     all().map_err(|error| {
-        // What led here is the error to report; a leftover without a link is swept later.
-        drop(remove(kernel, directory));
+        // What led here is the error to report; pins without a link hold nothing in a slot.
+        drop(remove(kernel, &aside));
         refused_pin(error, directory)
     })
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use hoist_bpf::kernel::loader::{
     self, ATTACH_TYPE_XDP, LoadError, LoadSpec, Loaded, PROG_TYPE_XDP,
 };
-use hoist_bpf::kernel::{Kernel, TestRunSpec, XdpMode};
+use hoist_bpf::kernel::{Kernel, ObjectKind, TestRunSpec, XdpMode};
 use hoist_bpf::module::{MapId, Module, ProgramId};
 use hoist_bpf::passes::count::{self, Counted, Length};
 use hoist_bpf::requirements::Feature;
@@ -272,11 +272,19 @@ impl Prepared for XdpPrepared {
         let kernel = Arc::clone(&self.kernel);
         let pins = self.loaded.commit(&*kernel).map_err(|e| self.refuser().load(e))?;
         let program = self.loaded.program.as_fd();
+        // Held while it is replaced: should the new program not be able to stay, it goes back.
+        let old = policy.replace.and_then(|id| kernel.open(ObjectKind::Program, id).ok().flatten());
         let hold = Hold::take(&*kernel, program, &self.refuser(), policy.replace)
             .inspect_err(|_| loader::withdraw(&*kernel, &pins))?;
         let mut attachment = XdpAttachment::new(*self, hold);
-        if let Some(root) = &policy.keep {
-            attachment.keep(root).inspect_err(|_| loader::withdraw(&*kernel, &pins))?;
+        if let Some(root) = &policy.keep
+            && let Err(error) = attachment.keep(root)
+        {
+            loader::withdraw(&*kernel, &pins);
+            if let Some(old) = old {
+                attachment.give_back(&old);
+            }
+            return Err(error);
         }
         Ok(Box::new(attachment))
     }

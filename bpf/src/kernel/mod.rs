@@ -294,6 +294,13 @@ pub trait Kernel: Send + Sync + std::fmt::Debug {
     /// The kernel's refusal, other than absence.
     fn list_directory(&self, path: &Path) -> Result<Vec<String>, KernelError>;
 
+    /// Gives a directory of pins another name, which must be free, in the same directory of the same
+    /// bpffs.
+    ///
+    /// # Errors
+    /// The kernel's refusal.
+    fn rename_directory(&self, from: &Path, to: &Path) -> Result<(), KernelError>;
+
     /// Removes a directory of pins with everything below it. Absent is success.
     ///
     /// # Errors

@@ -11,6 +11,8 @@ use crate::fact::Fact;
 use crate::host::{FakeHost, sample};
 use crate::xdp::XdpEngine;
 
+mod keeping;
+
 const EPERM: i32 = 1;
 const ENOMEM: i32 = 12;
 const EACCES: i32 = 13;
@@ -520,29 +522,6 @@ fn a_program_prepared_for_elsewhere_replaces_nothing() {
     let gap = refusal(stray.attach(&AttachPolicy::default()).unwrap_err());
     assert_eq!(gap.code, "device-mismatch");
     assert_eq!(running.effective().unwrap().program_id, id, "the old program goes on running");
-}
-
-/// A pin that cannot be made takes the program off again.
-#[test]
-fn keeping_is_all_or_nothing() {
-    let (fake, kernel) = machine();
-    let root = kernel.bpffs("hoist").unwrap();
-    let policy = AttachPolicy { keep: Some(root.clone()), replace: None };
-    fake.fail_next(KernelError::new("BPF_OBJ_PIN", "it", 28));
-    let error = try_attach(&fake, &nic(), &job("count_proto"), &policy).unwrap_err();
-    assert!(error.to_string().contains("BPF_OBJ_PIN"), "{error}");
-    assert_eq!(fake.slots(3), hoist_bpf::kernel::XdpSlots::default());
-    assert_eq!(fake.pins(), Vec::<std::path::PathBuf>::new());
-
-    let (_, kept) = try_attach(&fake, &nic(), &job("count_proto"), &policy).unwrap();
-    let id = kept.effective().unwrap().program_id;
-    kept.release();
-    assert_eq!(fake.slots(3).native, Some(id));
-    assert_eq!(crate::pins::running(&*kernel, &root).unwrap().len(), 1);
-    fake.remove_interface(3);
-    assert_eq!(crate::pins::running(&*kernel, &root).unwrap().len(), 0);
-    assert_eq!(crate::pins::sweep(&*kernel, &root).unwrap().len(), 1);
-    assert_eq!(fake.pins(), Vec::<std::path::PathBuf>::new());
 }
 
 /// Counters that the verifier does not take cost the counters, not the program.

@@ -1,6 +1,6 @@
 //! A program that runs on an interface.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -66,6 +66,22 @@ impl XdpAttachment {
         let maps = self.maps.own.iter().chain(&self.maps.counters);
         let link = self.hold.as_ref().and_then(Hold::link);
         pins::write(&*self.kernel, directory, self.program.as_fd(), link, maps)
+    }
+
+    /// Puts the program that was replaced back and lets go of the slot, whose holder is another's.
+    /// When that fails, this program is taken off as if it had replaced nothing.
+    pub(super) fn give_back(&mut self, old: &OwnedFd) {
+        if let Some(hold) = &self.hold
+            && self.swap(hold, old.as_fd()).is_ok()
+        {
+            self.hold = None;
+        }
+    }
+
+    /// Runs another program in this one's place.
+    fn swap(&self, hold: &Hold, next: BorrowedFd<'_>) -> Result<(), Error> {
+        let id = self.kernel.program_info(self.program.as_fd())?.id;
+        hold.swap(&*self.kernel, next, (self.program.as_fd(), id), &self.refuser())
     }
 
     fn refuser(&self) -> Refuser<'_> {
@@ -176,13 +192,17 @@ impl Attachment for XdpAttachment {
             hoist_bpf::kernel::loader::withdraw(&*self.kernel, &pins);
             return Err(error);
         }
-        self.name = next.program;
-        self.program = next.loaded.program;
-        self.maps = next.maps;
-        match &self.pinned {
-            Some(directory) => self.pin(directory),
-            None => Ok(()),
-        }
+        let name = std::mem::replace(&mut self.name, next.program);
+        let program = std::mem::replace(&mut self.program, next.loaded.program);
+        let maps = std::mem::replace(&mut self.maps, next.maps);
+        let Some(directory) = &self.pinned else { return Ok(()) };
+        self.pin(directory).inspect_err(|_| {
+            hoist_bpf::kernel::loader::withdraw(&*self.kernel, &pins);
+            let back = self.hold.as_ref().map(|hold| self.swap(hold, program.as_fd()));
+            if back.is_some_and(|swapped| swapped.is_ok()) {
+                (self.name, self.program, self.maps) = (name, program, maps);
+            }
+        })
     }
 
     fn detach(mut self: Box<Self>) -> Result<(), Error> {

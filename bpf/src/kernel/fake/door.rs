@@ -297,6 +297,12 @@ impl Kernel for Fake {
         Ok(books.list_directory(path))
     }
 
+    fn rename_directory(&self, from: &Path, to: &Path) -> Result<(), KernelError> {
+        let mut books = self.books();
+        books.may("rename")?;
+        books.rename_directory(from, to)
+    }
+
     fn remove_directory(&self, path: &Path) -> Result<(), KernelError> {
         let mut books = self.books();
         books.may("rmdir")?;

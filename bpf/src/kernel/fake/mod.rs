@@ -36,6 +36,7 @@ mod errno {
     pub(super) const ENODEV: i32 = 19;
     pub(super) const EINVAL: i32 = 22;
     pub(super) const ENOSPC: i32 = 28;
+    pub(super) const ENOTEMPTY: i32 = 39;
     pub(super) const ENOLINK: i32 = 67;
     pub(super) const EOPNOTSUPP: i32 = 95;
     pub(super) const ENOTSUPP: i32 = 524;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::Event;
 use super::books::{Books, Object};
-use super::errno::{EEXIST, ENOENT, EPERM};
+use super::errno::{EEXIST, ENOENT, ENOTEMPTY, EPERM};
 use crate::kernel::KernelError;
 
 /// Where the fake has its bpffs.
@@ -57,6 +57,22 @@ impl Books {
             .collect();
         names.sort();
         names
+    }
+
+    pub(super) fn rename_directory(&mut self, from: &Path, to: &Path) -> Result<(), KernelError> {
+        let refused = |errno| KernelError::new("rename", from.display().to_string(), errno);
+        if !self.directories.contains(from) {
+            return Err(refused(ENOENT));
+        }
+        if self.directories.contains(to) {
+            return Err(refused(ENOTEMPTY));
+        }
+        let moved = |path: &Path| path.strip_prefix(from).map_or(path.into(), |rest| to.join(rest));
+        self.pins =
+            std::mem::take(&mut self.pins).into_iter().map(|(p, o)| (moved(&p), o)).collect();
+        self.directories =
+            std::mem::take(&mut self.directories).iter().map(|path| moved(path)).collect();
+        Ok(())
     }
 
     pub(super) fn remove_directory(&mut self, path: &Path) {

@@ -230,6 +230,10 @@ impl Kernel for Linux {
         }
     }
 
+    fn rename_directory(&self, from: &Path, to: &Path) -> Result<(), KernelError> {
+        fs::rename(from, to).map_err(|error| KernelError::io("rename", from, &error))
+    }
+
     fn remove_directory(&self, path: &Path) -> Result<(), KernelError> {
         absent_is_success("rmdir", path, fs::remove_dir_all(path))
     }

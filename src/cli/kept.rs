@@ -11,22 +11,23 @@ use hoist_offload::{Error, xdp};
 
 /// Says of each attached program that hoist left running that hoist holds it. Where the pins cannot
 /// be read, whoever holds the links stays their owner.
+///
+/// Programs are told by their ids, which are the machine's: an interface that was moved since brought
+/// its program along from another namespace, under another index perhaps.
 pub(super) fn mark(devices: &mut [Device], kernel: &dyn Kernel) {
     // Finding the pins may mount a bpffs: not where nothing is attached anyway.
     if devices.iter().all(|d| d.attached.is_empty()) {
         return;
     }
-    let Ok(running) =
-        kernel.bpffs(pins::ROOT).map_err(Error::from).and_then(|root| pins::running(kernel, &root))
+    let Ok(all) =
+        kernel.bpffs(pins::ROOT).map_err(Error::from).and_then(|root| pins::list(kernel, &root))
     else {
         return;
     };
-    for (kept, state) in running {
-        let State::Running { program_id, .. } = state else { continue };
-        let device = devices.iter_mut().find(|d| d.ifindex == kept.ifindex);
-        let program =
-            device.and_then(|d| d.attached.iter_mut().find(|program| program.id == program_id));
-        if let Some(program) = program {
+    for kept in all {
+        let Ok(State::Running { program_id, .. }) = kept.state(kernel) else { continue };
+        let mut programs = devices.iter_mut().flat_map(|d| &mut d.attached);
+        if let Some(program) = programs.find(|program| program.id == program_id) {
             program.owner = Owner::Hoist { pin: kept.path.display().to_string() };
         }
     }

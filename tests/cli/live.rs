@@ -202,6 +202,25 @@ fn run_ends_when_its_interface_goes() {
     assert!(ran.out.contains("totals after"), "{}", ran.out);
 }
 
+/// Pins are named after the namespace in which the program was attached; it is found all the same.
+#[test]
+fn a_loaded_program_moves_with_its_interface() {
+    if !require::veth("a_loaded_program_moves_with_its_interface") {
+        return;
+    }
+    let bench = Bench::new();
+    let elsewhere = Namespace::named("moved").unwrap();
+    bench.hoist(&["load", "v0", &object("drop")]).code(0);
+    bench.lab.near().clone().move_to(&elsewhere).unwrap();
+    assert_eq!(bench.attachments(), [] as [Value; 0]);
+    let there = |args: &[&str]| hoist(&[&["--netns", elsewhere.name().unwrap()], args].concat());
+    let status = there(&["status", "v0", "-j"]).code(0).document();
+    assert_eq!(status["attachments"][0]["owner"]["by"], "hoist", "{status:#}");
+    there(&["unload", "v0"]).code(0);
+    let status = there(&["status", "v0", "-j"]).code(0).document();
+    assert_eq!(status["attachments"].as_array().unwrap().len(), 0, "{status:#}");
+}
+
 #[test]
 fn every_way_into_a_namespace_sees_the_same_program() {
     if !require::veth_and_command("every_way_into_a_namespace_sees_the_same_program", "nsenter") {

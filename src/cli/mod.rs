@@ -30,6 +30,7 @@ mod signal;
 mod status;
 mod unload;
 
+use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -37,14 +38,17 @@ use hoist_offload::{Registry, privilege};
 
 use args::{Command, LowArgs};
 use context::{Context, LOAD};
-use failure::{Exit, Failure};
+use failure::{Exit, Failure, Words};
 use schema::ErrorDocument;
 use shell::Shell;
 
 /// Runs the command with the process's own arguments.
 #[must_use]
 pub fn main(registry: Registry) -> ExitCode {
-    let args = LowArgs::parse();
+    let args = match LowArgs::try_parse() {
+        Ok(args) => args,
+        Err(error) => return usage(&error).into(),
+    };
     let mut shell = Shell::new(&args.global);
     let result = match &args.command {
         Command::Completion(args) => manual::completion(&mut shell, args),
@@ -61,6 +65,36 @@ pub fn main(registry: Registry) -> ExitCode {
         Ok(()) => Exit::Done.into(),
         Err(failure) => end(&mut shell, &failure).into(),
     }
+}
+
+/// What the parser of arguments has to say: help and version are products, mistakes are talk, and who
+/// asked for documents gets one of the mistake as well.
+fn usage(error: &clap::Error) -> Exit {
+    // With both streams closed there is nobody to tell.
+    let _ = error.print();
+    if !error.use_stderr() {
+        return Exit::Done;
+    }
+    let typed: Vec<String> = std::env::args().collect();
+    let json = |a: &String| matches!(a.as_str(), "-j" | "--json" | "-ojson" | "--output=json");
+    let output =
+        |pair: &[String]| matches!(pair[0].as_str(), "-o" | "--output") && pair[1] == "json";
+    if typed.iter().any(json) || typed.windows(2).any(output) {
+        let text = error.render().to_string();
+        let said: Vec<&str> =
+            text.lines().map(str::trim).take_while(|line| !line.is_empty()).collect();
+        let words = Words {
+            code: None,
+            error: said.join(" ").trim_start_matches("error: ").to_owned(),
+            next: Some("'hoist --help' says what can be typed".to_owned()),
+            log: None,
+        };
+        let document = ErrorDocument::new(&words, Exit::Usage);
+        if let Ok(text) = serde_json::to_string_pretty(&document) {
+            let _ = writeln!(std::io::stdout(), "{text}");
+        }
+    }
+    Exit::Usage
 }
 
 fn dispatch(cx: &mut Context<'_>, command: &Command) -> Result<(), Failure> {

@@ -34,6 +34,21 @@ fn completions_and_man_pages_come_from_the_definition() {
     hoist(&["completion", "bash", "-j"]).code(0).document();
 }
 
+/// Who asked for documents gets one also of what could not be understood.
+#[test]
+fn mistyped_arguments_are_a_document_too() {
+    for args in
+        [&["plan", "veth0", "-j"][..], &["plam", "-o", "json"], &["probe", "--no", "-ojson"]]
+    {
+        let ran = hoist(args).code(2);
+        let document = ran.document();
+        assert_eq!((&document["schema"], &document["exit"]), (&"hoist.error.v1".into(), &2.into()));
+        assert!(ran.err.contains(document["error"].as_str().unwrap()), "{document:#}");
+    }
+    assert_eq!(hoist(&["plam"]).code(2).out, "");
+    hoist(&["--help", "-j"]).code(0);
+}
+
 /// Arguments, exit status, and what stderr must hold: the complaint and the next step.
 #[test]
 fn mistakes_are_told_with_the_next_step() {

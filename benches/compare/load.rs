@@ -3,7 +3,6 @@
 use std::path::Path;
 
 use hoist_benches::pairs::interleaved;
-use hoist_benches::stats::Summary;
 
 use crate::world::{Outcome, World, milliseconds};
 
@@ -22,18 +21,18 @@ pub(crate) fn against_others(world: &World) -> Outcome<()> {
     Ok(())
 }
 
-/// Time on a CPU of one `hoist load`: everything but waiting.
+/// Time on a CPU of one `hoist load`, everything but waiting, against that of a process which does
+/// nothing: what any command costs the kernel to start and end.
 pub(crate) fn own_share(world: &World) -> Outcome<()> {
     let object = world.object("count_proto")?;
-    let mut series = Vec::new();
-    for _ in 0..world.pairs {
+    let load = || -> Outcome<f64> {
         let time = world.hoist(&["load", "v0", text(&object), "-m", "native"]).cpu()?;
         world.hoist(&["unload", "v0"]).wall()?;
-        series.push(milliseconds(time));
-    }
-    if let Some(Summary { median, min, max, runs }) = Summary::of(&series) {
-        println!("load, CPU time, ms: {median:.3} (min {min:.3}, max {max:.3}, {runs} runs)");
-    }
+        Ok(milliseconds(time))
+    };
+    let nothing = || Ok(milliseconds(world.tool("true", &[]).cpu()?));
+    let result = interleaved(world.pairs, load, nothing)?;
+    println!("load, CPU time, ms, hoist against true: {result}");
     Ok(())
 }
 

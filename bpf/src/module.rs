@@ -178,7 +178,7 @@ pub struct SourceLine {
 }
 
 /// One map as the object declares it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Map {
     /// Name in the object (for data sections, libbpf's name of the section: `.rodata`, `.bss` ...).
     pub name: String,

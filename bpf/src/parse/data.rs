@@ -114,15 +114,9 @@ fn build(
         value_size: size,
         max_entries: 1,
         flags,
-        extra: 0,
-        numa_node: None,
-        pin_by_name: false,
-        key_type_id: None,
         value_type_id: described.map(|(id, _)| *id),
-        inner: None,
-        initial: Vec::new(),
-        data: Vec::new(),
         section: Some(kind),
+        ..Map::default()
     })
 }
 

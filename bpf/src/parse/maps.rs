@@ -87,20 +87,7 @@ impl<'b> Reader<'b> {
                 Level::Outer => budget.name(self.map)?,
                 Level::Inner => format!("{}.inner", budget.name(self.map)?),
             },
-            kind: 0,
-            key_size: 0,
-            value_size: 0,
-            max_entries: 0,
-            flags: 0,
-            extra: 0,
-            numa_node: None,
-            pin_by_name: false,
-            key_type_id: None,
-            value_type_id: None,
-            inner: None,
-            initial: Vec::new(),
-            data: Vec::new(),
-            section: None,
+            ..Map::default()
         };
         let last = t.members().len().saturating_sub(1);
         for (i, field) in t.members().enumerate() {

@@ -106,16 +106,7 @@ pub(crate) fn counters() -> Map {
         key_size: 4,
         value_size: VALUE_BYTES,
         max_entries: VERDICTS,
-        flags: 0,
-        extra: 0,
-        numa_node: None,
-        pin_by_name: false,
-        key_type_id: None,
-        value_type_id: None,
-        inner: None,
-        initial: Vec::new(),
-        data: Vec::new(),
-        section: None,
+        ..Map::default()
     }
 }
 

@@ -55,16 +55,7 @@ fn array(name: &str, value_size: u32) -> Map {
         key_size: 4,
         value_size,
         max_entries: 2,
-        flags: 0,
-        extra: 0,
-        numa_node: None,
-        pin_by_name: false,
-        key_type_id: None,
-        value_type_id: None,
-        inner: None,
-        initial: Vec::new(),
-        data: Vec::new(),
-        section: None,
+        ..Map::default()
     }
 }
 

@@ -14,9 +14,9 @@ use hoist_bpf::parse::Selector;
 use hoist_bpf::resolve::{TargetBtf, resolve};
 use hoist_offload::attach::Effective;
 use hoist_offload::host::LinuxHost;
-use hoist_offload::plan::{Choice, Wishes};
+use hoist_offload::plan::{Choice, Wanted, Wishes};
 use hoist_offload::{
-    AttachPolicy, Attachment, Device, EngineKind, Error, Host as _, Job, Plan, Prepared, Registry,
+    AttachPolicy, Attachment, Device, Error, Host as _, Job, Plan, Prepared, Registry,
 };
 
 use crate::lab::Port;
@@ -135,9 +135,14 @@ impl Dut {
     ///
     /// # Errors
     /// The engine refuses, with its gaps in the text, or loading failed.
-    pub fn prepare(&self, job: &Job, engine: EngineKind) -> Result<Box<dyn Prepared>, Failure> {
-        let (plan, prepared) = self.prove(job, Choice::Listed(vec![engine]))?;
-        prepared.ok_or_else(|| format!("{engine} refuses: {:#?}", plan.refusals).into())
+    pub fn prepare(
+        &self,
+        job: &Job,
+        engine: impl Into<Wanted>,
+    ) -> Result<Box<dyn Prepared>, Failure> {
+        let wanted = engine.into();
+        let (plan, prepared) = self.prove(job, Choice::only(wanted))?;
+        prepared.ok_or_else(|| format!("{wanted} refuses: {:#?}", plan.refusals).into())
     }
 
     /// Loads what shall replace a program of ours that runs: the slot may be held, as it is by us.
@@ -147,11 +152,10 @@ impl Dut {
     pub fn prepare_replacement(
         &self,
         job: &Job,
-        engine: EngineKind,
+        engine: impl Into<Wanted>,
     ) -> Result<Box<dyn Prepared>, Failure> {
-        let device = self.device()?;
-        let engine =
-            self.registry.engines().find(|e| e.kind() == engine).ok_or("no such engine")?;
+        let (device, wanted) = (self.device()?, engine.into());
+        let engine = self.registry.engines().find(|e| wanted.means(*e)).ok_or("no such engine")?;
         Ok(self.inside(|| engine.prepare(&self.kernel, &device, job))?)
     }
 

@@ -406,7 +406,7 @@ fn the_other_mode_excludes() {
                     &host,
                     &device,
                     &job("drop", None),
-                    &Wishes { choice: Choice::Listed(vec![second.kind()]), ..Wishes::default() },
+                    &Wishes { choice: Choice::only(second.kind()), ..Wishes::default() },
                 )
                 .unwrap();
             assert_eq!(foreseen.refusals[0].gaps[0].code, code);
@@ -436,7 +436,7 @@ fn every_prebuilt_program_is_prepared_or_refused_beforehand() {
                 let job = job(prebuilt.name, Some(&program.name));
                 for (engine, _) in ENGINES {
                     let wishes =
-                        Wishes { choice: Choice::Listed(vec![engine.kind()]), ..Wishes::default() };
+                        Wishes { choice: Choice::only(engine.kind()), ..Wishes::default() };
                     let foreseen = registry().plan(&host, &device, &job, &wishes).unwrap();
                     let prepared = engine.prepare(&kernel, &device, &job);
                     let what = format!("{} {} {:?}", prebuilt.name, program.name, engine.kind());
@@ -515,7 +515,7 @@ fn packaged_objects_run() {
             for program in &module.programs {
                 for (engine, _) in ENGINES {
                     let wishes =
-                        Wishes { choice: Choice::Listed(vec![engine.kind()]), ..Wishes::default() };
+                        Wishes { choice: Choice::only(engine.kind()), ..Wishes::default() };
                     let job = job_of(&module, Some(&program.name));
                     let attached = registry().attach(
                         &host,

@@ -130,7 +130,7 @@ fn transmitting_to_a_peer_that_cannot_receive_is_no_silent_loss() {
     if !require::veth("transmitting_to_a_peer_that_cannot_receive_is_no_silent_loss") {
         return;
     }
-    let native = || Choice::Listed(vec![Native]);
+    let native = || Choice::only(Native);
     // GRO makes a veth receive redirected frames, but not XDP_TX.
     for gro in [false, true] {
         let lab = Lab::with(|near| near, |far| far.gro(gro)).unwrap();

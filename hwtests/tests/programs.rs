@@ -278,7 +278,7 @@ impl Scene {
         let receivers = [lab.far(), &other.far].map(|port| {
             let dut = Dut::new(port).unwrap();
             let job = dut.prebuilt("pass").unwrap();
-            dut.run(&job, Choice::Listed(vec![EngineKind::Native])).unwrap().1
+            dut.run(&job, Choice::only(EngineKind::Native)).unwrap().1
         });
         Self { lab, other, _receivers: receivers }
     }
@@ -364,7 +364,7 @@ fn what_an_engine_cannot_do_it_says() {
     let dut = Dut::new(scene.lab.near()).unwrap();
     for (program, engine, expected) in REFUSED {
         let job = dut.prebuilt(program).unwrap();
-        let plan = dut.plan(&job, Choice::Listed(vec![engine])).unwrap();
+        let plan = dut.plan(&job, Choice::only(engine)).unwrap();
         let codes: Vec<&str> =
             plan.refusals.iter().flat_map(|r| &r.gaps).map(|g| g.code.as_str()).collect();
         assert_eq!((plan.engine, codes.as_slice()), (None, expected), "{program} on {engine}");

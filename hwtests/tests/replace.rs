@@ -82,7 +82,7 @@ fn a_program_that_somebody_swapped_meanwhile_is_not_replaced() {
         let lab = Lab::pair().unwrap();
         let dut = Dut::new(lab.near()).unwrap();
         let job = dut.prebuilt("pass").unwrap();
-        let (_, mut running) = dut.run(&job, Choice::Listed(vec![engine])).unwrap();
+        let (_, mut running) = dut.run(&job, Choice::only(engine)).unwrap();
         let ours = dut.effective(&mut *running).unwrap();
 
         // r0 = XDP_PASS; exit

@@ -54,7 +54,7 @@ fn every_object_is_planned_and_runs_on_both_engines() {
     // Two filters compute their verdict in ways that do not show that it is never XDP_TX. With a
     // program at the other end, XDP_TX would arrive, and so does not matter.
     let peer = Dut::new(lab.far()).unwrap();
-    let native = Choice::Listed(vec![EngineKind::Native]);
+    let native = Choice::only(EngineKind::Native);
     let _receiving = peer.run(&peer.prebuilt("pass").unwrap(), native).unwrap();
     for (object, program) in OBJECTS {
         let bytes = std::fs::read(path(object)).unwrap();
@@ -66,7 +66,7 @@ fn every_object_is_planned_and_runs_on_both_engines() {
             "{object}: {plan:#?}"
         );
         for engine in ENGINES {
-            let chosen = Choice::Listed(vec![engine]);
+            let chosen = Choice::only(engine);
             let (_, mut running) =
                 dut.run(&job, chosen).unwrap_or_else(|e| panic!("{object} on {engine}: {e:#?}"));
             assert_eq!(dut.effective(&mut *running).unwrap().engine, engine, "{object}");

@@ -82,8 +82,12 @@ impl Engine for AcmeEngine {
 }
 
 fn refuse(device: &str, job: &Job, gap: Gap) -> Error {
-    let refusal =
-        Refusal { engine: ENGINE.kind(), provider: ENGINE.provider().to_owned(), gaps: vec![gap] };
+    let refusal = Refusal {
+        engine: ENGINE.kind(),
+        hook: Some(ENGINE.hook()),
+        provider: ENGINE.provider().to_owned(),
+        gaps: vec![gap],
+    };
     Error::Refused {
         device: device.to_owned(),
         program: job.program_name().to_owned(),
@@ -227,7 +231,7 @@ fn main() -> Result<(), Box<dyn error::Error>> {
         firmware: Some(firmware.to_owned()),
         ..sample::ice("acme0", 3)
     };
-    let wishes = Wishes { choice: Choice::Listed(vec![EngineKind::Hw]), ..Wishes::default() };
+    let wishes = Wishes { choice: Choice::only(EngineKind::Hw), ..Wishes::default() };
     for (firmware, object, fits) in [
         ("4.20", "drop", true),
         ("4.9", "drop", false),

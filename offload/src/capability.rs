@@ -3,7 +3,7 @@
 use hoist_bpf::requirements::{ContextField, Feature, LimitKind, Need, Requirements, Strength};
 use serde::{Deserialize, Serialize};
 
-use crate::engine::EngineKind;
+use crate::engine::{EngineKind, Hook};
 use crate::error::Gap;
 use crate::fact::Evidence;
 
@@ -154,6 +154,9 @@ impl Condition {
 pub struct Capabilities {
     /// The engine.
     pub engine: EngineKind,
+    /// Where it attaches; [`crate::Registry::capabilities`] says so.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub hook: Option<Hook>,
     /// Who provides it: `kernel` or a vendor's name.
     pub provider: String,
     /// Answers, at most one per need.
@@ -177,7 +180,13 @@ impl Capabilities {
     /// An engine of which nothing is known yet.
     #[must_use]
     pub fn new(engine: EngineKind, provider: &str) -> Self {
-        Self { engine, provider: provider.to_owned(), answers: Vec::new(), conditions: Vec::new() }
+        Self {
+            engine,
+            hook: None,
+            provider: provider.to_owned(),
+            answers: Vec::new(),
+            conditions: Vec::new(),
+        }
     }
 
     /// Whether the engine is usable at all on the device: no refusing condition that concerns every

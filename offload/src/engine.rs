@@ -92,6 +92,27 @@ pub enum Hook {
     File,
 }
 
+impl Hook {
+    /// The name printed everywhere.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Xdp => "xdp",
+            Self::Tcx => "tcx",
+            Self::Clsact => "clsact",
+            Self::AfXdp => "af_xdp",
+            Self::AfPacket => "af_packet",
+            Self::File => "file",
+        }
+    }
+}
+
+impl fmt::Display for Hook {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
 /// What an XDP program returns (`enum xdp_action` of `linux/bpf.h`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

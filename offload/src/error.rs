@@ -11,7 +11,7 @@ use hoist_bpf::requirements::{Need, Requirement};
 use serde::{Deserialize, Serialize};
 
 use crate::capability::Condition;
-use crate::engine::EngineKind;
+use crate::engine::{EngineKind, Hook};
 use crate::fact::Evidence;
 use crate::names;
 
@@ -136,6 +136,9 @@ impl fmt::Display for Gap {
 pub struct Refusal {
     /// The engine passed over.
     pub engine: EngineKind,
+    /// Where it would have attached; `None` where nobody provides such an engine.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub hook: Option<Hook>,
     /// Who provides it.
     #[serde(default = "kernel_provider")]
     pub provider: String,

@@ -50,6 +50,6 @@ pub use engine::{Engine, EngineKind, Hook, Job, Prepared, Verdict};
 pub use error::{Error, Gap, Refusal};
 pub use fact::{Evidence, EvidenceKind, Fact};
 pub use host::Host;
-pub use plan::{Certainty, Plan, Registry, Warning};
+pub use plan::{Certainty, Choice, Plan, Registry, Wanted, Warning};
 
 pub use hoist_bpf as bpf;

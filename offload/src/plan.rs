@@ -6,14 +6,17 @@ use hoist_bpf::kernel::Kernel;
 use serde::{Deserialize, Serialize};
 
 use crate::attach::{AttachPolicy, Attachment};
-use crate::capability::Capabilities;
+use crate::capability::{Answer, Capabilities};
 use crate::device::Device;
 use crate::driver::Driver;
 use crate::engine::{Engine, EngineKind, Hook, Job, Prepared};
 use crate::error::{Error, Gap, Refusal};
 use crate::host::Host;
 
+mod choice;
 mod rung;
+
+pub use choice::{Choice, Wanted};
 
 use rung::{Rung, Step};
 
@@ -71,15 +74,8 @@ impl Plan {
     pub const SCHEMA: &'static str = "hoist.plan.v1";
 }
 
-/// Which engines may be used, in order.
-#[derive(Clone, Debug, PartialEq, Eq, Default)]
-pub enum Choice {
-    /// Every registered engine, best first.
-    #[default]
-    Auto,
-    /// These, in this order. A single one means that one or a refusal.
-    Listed(Vec<EngineKind>),
-}
+/// An engine, and what it can do on the device that is planned for.
+type Known = (&'static dyn Engine, Capabilities);
 
 /// The engines and drivers of one tool: a visible, ordered list.
 #[derive(Debug, Default)]
@@ -107,7 +103,9 @@ impl Registry {
         Self::default()
     }
 
-    /// Adds an engine. Engines of one kind are tried in the order they were added.
+    /// Adds an engine. Engines of one kind are tried in the order they were added; where one provider
+    /// has several, which differ by their hook, the first that is usable stands for all, unless the
+    /// user asks for a hook.
     #[must_use]
     pub fn engine(mut self, engine: &'static dyn Engine) -> Self {
         self.engines.push(engine);
@@ -147,6 +145,7 @@ impl Registry {
         engine: &dyn Engine,
     ) -> Result<Capabilities, Error> {
         let mut capabilities = engine.capabilities(host, device)?;
+        capabilities.hook = Some(engine.hook());
         for driver in self.drivers.iter().filter(|d| d.claims(device)) {
             driver.refine(device, &mut capabilities);
         }
@@ -255,23 +254,48 @@ impl Registry {
         job: &Job,
         wishes: &Wishes,
     ) -> Result<Vec<Rung>, Error> {
-        let kinds = match &wishes.choice {
-            Choice::Auto => &EngineKind::LADDER[..],
-            Choice::Listed(kinds) => kinds,
+        let wanted = match &wishes.choice {
+            Choice::Auto => EngineKind::LADDER.map(Wanted::from).to_vec(),
+            Choice::Listed(wanted) => wanted.clone(),
         };
         let mut rungs = Vec::new();
-        for &kind in kinds {
-            let before = rungs.len();
-            for engine in self.engines().filter(|e| e.kind() == kind) {
-                let capabilities = self.capabilities(host, device, engine)?;
-                rungs.push(Rung::new(engine, &capabilities, device, job, wishes));
+        for wanted in wanted {
+            let mut known = Vec::new();
+            for engine in self.engines().filter(|e| wanted.means(*e)) {
+                known.push((engine, self.capabilities(host, device, engine)?));
             }
-            if rungs.len() == before && wishes.choice != Choice::Auto {
-                rungs.push(Rung::absent(kind));
+            if known.is_empty() && wishes.choice != Choice::Auto {
+                rungs.push(Rung::absent(wanted));
+            }
+            for (engine, capabilities) in first_hooks(known) {
+                rungs.push(Rung::new(engine, &capabilities, device, job, wishes));
             }
         }
         Ok(rungs)
     }
+}
+
+/// Leaves of one provider's engines of a kind those that may run: up to the first that is usable for
+/// certain, since a later one is but another hook for the same. Where none is usable, all stay, so
+/// that each says why.
+fn first_hooks(known: Vec<Known>) -> Vec<Known> {
+    let mut left: Vec<Known> = Vec::new();
+    for (engine, capabilities) in known {
+        let others = |(e, _): &&Known| e.provider() == engine.provider();
+        let sure = left.iter().filter(others).any(|(_, c)| c.usable() == Answer::Yes);
+        if !sure {
+            left.push((engine, capabilities));
+        }
+    }
+    let may = |provider: &str| {
+        let of = |(e, c): &Known| e.provider() == provider && c.usable() != Answer::No;
+        left.iter().any(of)
+    };
+    let keep: Vec<bool> =
+        left.iter().map(|(e, c)| c.usable() != Answer::No || !may(e.provider())).collect();
+    let mut keep = keep.into_iter();
+    left.retain(|_| keep.next().unwrap_or(true));
+    left
 }
 
 /// The gaps inside a refusal; any other error is passed on.
@@ -308,7 +332,8 @@ impl Plan {
     }
 
     fn refuse(&mut self, rung: Rung) {
-        self.refusals.push(Refusal { engine: rung.kind, provider: rung.provider, gaps: rung.gaps });
+        let Rung { kind, provider, hook, gaps, .. } = rung;
+        self.refusals.push(Refusal { engine: kind, hook, provider, gaps });
     }
 }
 

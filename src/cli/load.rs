@@ -4,7 +4,6 @@ use super::args;
 use super::context::Context;
 use super::failure::Failure;
 use super::program;
-use super::render::plan::hook_name;
 use super::schema::LoadDocument;
 use crate::session::Counting;
 
@@ -27,11 +26,7 @@ pub(super) fn run(cx: &mut Context<'_>, args: &args::Load) -> Result<(), Failure
     for one in &attachments {
         cx.shell.print(format_args!(
             "{}: {} (id {}) runs on {} (hook {})",
-            one.device,
-            one.program,
-            one.id,
-            one.engine,
-            hook_name(one.hook)
+            one.device, one.program, one.id, one.engine, one.hook
         ))?;
     }
     Ok(())

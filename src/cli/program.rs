@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use hoist_offload::bpf::kernel::Kernel;
 use hoist_offload::bpf::parse::Selector;
 use hoist_offload::engine::Job;
-use hoist_offload::plan::{Choice, Plan, Wishes};
+use hoist_offload::plan::{Choice, Plan, Wanted, Wishes};
 use hoist_offload::{Error, Registry, pins, privilege};
 
 use super::args::{Attach, ProgramArgs};
@@ -52,18 +52,19 @@ pub(super) fn wishes(
         accept: args.accept.clone(),
         replace: args.replace,
     };
-    let Choice::Listed(kinds) = &mut wishes.choice else { return Ok((wishes, Vec::new())) };
+    let Choice::Listed(wanted) = &mut wishes.choice else { return Ok((wishes, Vec::new())) };
     let mut here: Vec<&str> = registry.engines().map(|e| e.kind().name()).collect();
     here.dedup();
-    kinds.retain(|k| here.contains(&k.name()));
+    let provided = |wanted: &Wanted| registry.engines().any(|engine| wanted.means(engine));
+    wanted.retain(provided);
     let absent: Vec<String> = args
         .engine
         .words
         .iter()
-        .filter(|w| w.parse().is_ok_and(|k: hoist_offload::EngineKind| !here.contains(&k.name())))
+        .filter(|w| w.parse().is_ok_and(|wanted| !provided(&wanted)))
         .map(|w| format!("engine '{w}' is not in this build, which has {}", here.join(", ")))
         .collect();
-    if kinds.is_empty() {
+    if wanted.is_empty() {
         return Err(Failure::Error(Error::Input {
             what: absent.join("; "),
             hint: Some("name one of these, or leave --engine away".to_owned()),

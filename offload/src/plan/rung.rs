@@ -4,9 +4,9 @@ use hoist_bpf::requirements::{Feature, Need, Strength};
 
 use crate::capability::{Answer, Capabilities, Condition, Severity};
 use crate::device::{Device, Slot};
-use crate::engine::{Engine, EngineKind, Job};
+use crate::engine::{Engine, EngineKind, Hook, Job};
 use crate::error::Gap;
-use crate::plan::{Choice, Warning, Wishes};
+use crate::plan::{Wanted, Warning, Wishes};
 
 /// How far an engine was tried; each step settles more of what was not known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -24,6 +24,7 @@ pub(super) enum Step {
 pub(super) struct Rung {
     pub(super) kind: EngineKind,
     pub(super) provider: String,
+    pub(super) hook: Option<Hook>,
     /// `None` when nobody provides an engine of this kind.
     engine: Option<&'static dyn Engine>,
     pub(super) gaps: Vec<Gap>,
@@ -43,7 +44,7 @@ impl Rung {
         job: &Job,
         wishes: &Wishes,
     ) -> Self {
-        let forced = matches!(&wishes.choice, Choice::Listed(kinds) if kinds.len() == 1);
+        let forced = wishes.choice.is_forced();
         let breaks = |gap: &Gap| {
             capabilities
                 .conditions
@@ -52,8 +53,7 @@ impl Rung {
         };
         let tolerated = |gap: &Gap| (forced || wishes.accept.contains(&gap.code)) && breaks(gap);
         let replaced = |gap: &Gap| {
-            gap.code == "slot-held"
-                && wishes.replace.is_some_and(|id| holds(device, engine.kind(), id))
+            gap.code == "slot-held" && wishes.replace.is_some_and(|id| holds(device, engine, id))
         };
         let fit = capabilities.fit(&job.requirements);
         let gaps = fit.gaps.into_iter().filter(|gap| !replaced(gap));
@@ -77,6 +77,7 @@ impl Rung {
         Self {
             kind: engine.kind(),
             provider: engine.provider().to_owned(),
+            hook: Some(engine.hook()),
             engine: Some(engine),
             gaps,
             warnings: fit.warnings.into_iter().chain(tolerated).map(Warning::from).collect(),
@@ -84,12 +85,13 @@ impl Rung {
         }
     }
 
-    /// A kind that was asked for and that nobody provides.
-    pub(super) fn absent(kind: EngineKind) -> Self {
-        let message = format!("this build has no {kind} engine");
+    /// What was asked for and nobody provides.
+    pub(super) fn absent(wanted: Wanted) -> Self {
+        let message = format!("this build has no {wanted} engine");
         Self {
-            kind,
+            kind: wanted.kind,
             provider: "none".to_owned(),
+            hook: wanted.hook,
             engine: None,
             gaps: vec![Gap::new("engine-missing", message).remedy("choose another engine")],
             warnings: Vec::new(),
@@ -128,13 +130,14 @@ const fn settled_by(need: &Need) -> Option<Step> {
 }
 
 /// Whether the engine's slot holds the program.
-fn holds(device: &Device, kind: EngineKind, id: u32) -> bool {
-    let slots: &[Slot] = match kind {
-        EngineKind::Hw => &[Slot::Hw],
-        EngineKind::Native => &[Slot::Native],
-        EngineKind::Generic => &[Slot::Generic],
-        EngineKind::Tc => &[Slot::TcxIngress, Slot::ClsactIngress],
-        EngineKind::User => &[],
+fn holds(device: &Device, engine: &dyn Engine, id: u32) -> bool {
+    let slot = match (engine.kind(), engine.hook()) {
+        (EngineKind::Hw, _) => Slot::Hw,
+        (EngineKind::Native, _) => Slot::Native,
+        (EngineKind::Generic, _) => Slot::Generic,
+        (EngineKind::Tc, Hook::Clsact) => Slot::ClsactIngress,
+        (EngineKind::Tc, _) => Slot::TcxIngress,
+        (EngineKind::User, _) => return false,
     };
-    device.attached.iter().any(|a| a.id == id && slots.contains(&a.slot))
+    device.slot(slot).any(|a| a.id == id)
 }

@@ -11,6 +11,7 @@ use crate::fact::Fact;
 use crate::host::{FakeHost, sample};
 use crate::xdp::XdpEngine;
 
+mod hooks;
 mod keeping;
 
 const EPERM: i32 = 1;
@@ -98,7 +99,7 @@ fn queued() -> Device {
 }
 
 fn listed(kinds: &[EngineKind]) -> Wishes {
-    Wishes { choice: Choice::Listed(kinds.to_vec()), ..Wishes::default() }
+    Wishes { choice: Choice::listed(kinds.iter().copied()), ..Wishes::default() }
 }
 
 fn accepting(code: &str, kinds: &[EngineKind]) -> Wishes {

@@ -7,7 +7,7 @@ use hoist_bpf::kernel::loader::LoadError;
 use hoist_bpf::kernel::{Capability, KernelError};
 
 use crate::device::Device;
-use crate::engine::EngineKind;
+use crate::engine::{EngineKind, Hook};
 use crate::error::{Error, Gap, Refusal};
 use crate::privilege::{missing, not_permitted};
 use crate::xdp::conditions;
@@ -80,6 +80,7 @@ impl<'a> Refuser<'a> {
             program: self.program.to_owned(),
             refusals: vec![Refusal {
                 engine: self.kind,
+                hook: Some(Hook::Xdp),
                 provider: "kernel".to_owned(),
                 gaps: vec![gap],
             }],

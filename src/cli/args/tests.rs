@@ -1,6 +1,6 @@
 use clap::{CommandFactory, Parser};
-use hoist_offload::EngineKind;
-use hoist_offload::plan::Choice;
+use hoist_offload::plan::{Choice, Wanted};
+use hoist_offload::{EngineKind, Hook};
 
 use super::map::SelectorError;
 use super::values::{Assignment, EngineList};
@@ -46,7 +46,7 @@ fn interfaces_come_before_the_object() {
     assert_eq!(run.attach.object.to_str(), Some("x.o"));
     assert_eq!(
         run.attach.program.engine.choice,
-        Choice::Listed(vec![EngineKind::Native, EngineKind::Generic])
+        Choice::listed([EngineKind::Native, EngineKind::Generic])
     );
     assert!(LowArgs::try_parse_from(["hoist", "run", "x.o"]).is_err());
     assert!(LowArgs::try_parse_from(["hoist", "sta"]).is_ok(), "prefixes are enough");
@@ -54,19 +54,24 @@ fn interfaces_come_before_the_object() {
 
 #[test]
 fn engines_are_known_by_every_peer_s_name() {
-    let cases: [(&str, Option<&[EngineKind]>); 8] = [
-        ("hw", Some(&[EngineKind::Hw])),
-        ("offload", Some(&[EngineKind::Hw])),
-        ("xdpdrv,xdpgeneric", Some(&[EngineKind::Native, EngineKind::Generic])),
-        ("native,drv", Some(&[EngineKind::Native])),
-        ("tcx", Some(&[EngineKind::Tc])),
+    let kind = Wanted::from;
+    let tcx = Wanted::at(EngineKind::Tc, Hook::Tcx);
+    let clsact = Wanted::at(EngineKind::Tc, Hook::Clsact);
+    let cases: [(&str, Option<Vec<Wanted>>); 10] = [
+        ("hw", Some(vec![kind(EngineKind::Hw)])),
+        ("offload", Some(vec![kind(EngineKind::Hw)])),
+        ("xdpdrv,xdpgeneric", Some(vec![kind(EngineKind::Native), kind(EngineKind::Generic)])),
+        ("native,drv", Some(vec![kind(EngineKind::Native)])),
+        ("tc", Some(vec![kind(EngineKind::Tc)])),
+        ("tcx", Some(vec![tcx])),
+        ("clsact,tcx,clsact", Some(vec![clsact, tcx])),
         ("natve", None),
         ("auto,native", None),
         ("", None),
     ];
     for (text, expected) in cases {
         let parsed = text.parse::<EngineList>().ok().map(|l| l.choice);
-        assert_eq!(parsed, expected.map(|k| Choice::Listed(k.to_vec())), "{text}");
+        assert_eq!(parsed, expected.map(Choice::Listed), "{text}");
     }
     for word in ["auto", "xdp", "unspecified"] {
         assert_eq!(word.parse::<EngineList>().map(|l| l.choice), Ok(Choice::Auto), "{word}");

@@ -3,8 +3,7 @@
 use std::str::FromStr;
 use std::time::Duration;
 
-use hoist_offload::EngineKind;
-use hoist_offload::plan::Choice;
+use hoist_offload::plan::{Choice, Wanted};
 
 /// `VAR=VALUE`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,7 +30,7 @@ impl FromStr for Assignment {
 /// `auto`, or engines in order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct EngineList {
-    /// The words as given, for messages: `tcx` asks for more than `tc`.
+    /// The words as given, for messages.
     pub words: Vec<String>,
     /// What they mean.
     pub choice: Choice,
@@ -71,14 +70,14 @@ impl FromStr for EngineList {
         if matches!(words.as_slice(), [one] if AUTO.contains(&one.as_str())) {
             return Ok(Self { words, choice: Choice::Auto });
         }
-        let mut kinds: Vec<EngineKind> = Vec::new();
+        let mut listed: Vec<Wanted> = Vec::new();
         for word in &words {
-            let kind = word.parse().map_err(|_| unknown_engine(word))?;
-            if !kinds.contains(&kind) {
-                kinds.push(kind);
+            let wanted = word.parse().map_err(|_| unknown_engine(word))?;
+            if !listed.contains(&wanted) {
+                listed.push(wanted);
             }
         }
-        Ok(Self { words, choice: Choice::Listed(kinds) })
+        Ok(Self { words, choice: Choice::Listed(listed) })
     }
 }
 

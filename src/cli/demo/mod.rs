@@ -8,7 +8,7 @@ use hoist_offload::bpf::kernel::Capability;
 use hoist_offload::bpf::programs;
 use hoist_offload::capability::Capabilities;
 use hoist_offload::engine::{Engine, Job};
-use hoist_offload::plan::{Choice, Plan, Wishes};
+use hoist_offload::plan::{Choice, Plan, Wanted, Wishes};
 use hoist_offload::{AttachPolicy, Device, Error, privilege};
 use serde_json::json;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
@@ -139,8 +139,9 @@ fn measure(
         if stop.load(Ordering::Relaxed) {
             break;
         }
-        let bar = cx.shell.busy(format!("measuring {} ...", engine.kind()));
-        let wishes = Wishes { choice: Choice::Listed(vec![engine.kind()]), ..Wishes::default() };
+        let wanted = Wanted::at(engine.kind(), engine.hook());
+        let bar = cx.shell.busy(format!("measuring {wanted} ..."));
+        let wishes = Wishes { choice: Choice::only(wanted), ..Wishes::default() };
         let policy = AttachPolicy::default();
         let devices = std::slice::from_ref(device);
         let result = lab.near().namespace.run(|| {

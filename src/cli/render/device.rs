@@ -8,7 +8,7 @@ use hoist_offload::device::{
 };
 use hoist_offload::fact::Fact;
 use hoist_offload::host::Finding;
-use hoist_offload::names;
+use hoist_offload::{Hook, names};
 
 use super::plan::evidence_kind;
 use super::style::{BAD, DIM, GOOD, HEAD, Style, WARN, paint};
@@ -325,8 +325,12 @@ fn capabilities(engine: &Capabilities, verbose: bool) -> String {
         .filter(|a| a.answer == Answer::No && telling(&a.need))
         .map(|a| names::need(&a.need))
         .collect();
+    let hook = match engine.hook {
+        Some(Hook::Xdp) | None => String::new(),
+        Some(hook) => format!(" (hook {hook})"),
+    };
     let mut text = format!(
-        "  {}  {}{provider}",
+        "  {}  {}{provider}{hook}",
         paint(HEAD, format!("{:<8}", engine.engine)),
         paint(style, word)
     );

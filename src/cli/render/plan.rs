@@ -41,7 +41,7 @@ fn chosen(engine: EngineKind, hook: Hook, certainty: Certainty) -> String {
     };
     let mut text = format!("  {}  chosen, {how}", paint(GOOD, format!("{engine:<8}")));
     if hook != Hook::Xdp {
-        text.push_str(&format!(" (hook {})", hook_name(hook)));
+        text.push_str(&format!(" (hook {hook})"));
     }
     text
 }
@@ -51,8 +51,12 @@ fn refusal(refusal: &Refusal, verbose: bool) -> String {
         "kernel" => String::new(),
         vendor => format!(" ({vendor})"),
     };
+    let hook = match refusal.hook {
+        Some(Hook::Xdp) | None => String::new(),
+        Some(hook) => format!(" (hook {hook})"),
+    };
     let mut text =
-        format!("  {}  passed over{provider}", paint(BAD, format!("{:<8}", refusal.engine)));
+        format!("  {}  passed over{provider}{hook}", paint(BAD, format!("{:<8}", refusal.engine)));
     for gap in &refusal.gaps {
         text.push('\n');
         text.push_str(&reason(gap, REASON - 1, verbose));
@@ -111,18 +115,6 @@ fn warning(warning: &Warning) -> String {
         text.push_str(&paragraph(6, &format!("{} {remedy}", paint(GOOD, "remedy:"))));
     }
     text
-}
-
-/// A hook's printed name.
-pub(crate) const fn hook_name(hook: Hook) -> &'static str {
-    match hook {
-        Hook::Xdp => "xdp",
-        Hook::Tcx => "tcx",
-        Hook::Clsact => "clsact",
-        Hook::AfXdp => "af_xdp",
-        Hook::AfPacket => "af_packet",
-        Hook::File => "file",
-    }
 }
 
 /// A class of evidence in words.

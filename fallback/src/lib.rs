@@ -1,8 +1,9 @@
-//! What needs nobody's help: the generic engine.
+//! What needs nobody's help: the generic engine and the TC engine.
 
 use hoist_offload::Engine;
 
 pub mod generic;
+pub mod tc;
 
 pub use generic::GENERIC;
 

@@ -1,0 +1,3 @@
+//! The TC engine: XDP programs at TC ingress, translated.
+
+pub mod translate;

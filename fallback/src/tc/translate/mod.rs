@@ -1,0 +1,88 @@
+//! The translator: a program for the XDP hook becomes one for TC ingress.
+//!
+//! A pure function from module to module. It needs neither source nor compiler nor kernel, and
+//! gives the same on every machine. The new main linearises the frame, puts the VLAN tag back into
+//! it, calls the old main as a subprogram, and turns its verdict into what TC does; helpers that TC
+//! lacks become calls of the runtime (`fallback/runtime/`), which is linked into the module.
+//!
+//! What the kernel knows of a socket buffer beyond its bytes (protocol, packet type, VLAN tag, state
+//! of the checksum) is brought in line with the bytes when the program changed them, so that the
+//! rest of the stack sees what it would have seen after XDP.
+
+use hoist_bpf::module::{MapId, Module, ProgramId};
+use hoist_offload::Gap;
+use hoist_offload::plan::Warning;
+
+pub mod device;
+pub mod events;
+
+pub use device::DeviceAddress;
+pub use events::Event;
+
+/// What to do with frames that GRO or the sender merged from several (`gso_size` is not 0), which
+/// native XDP never sees.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Merged {
+    /// Run the program on the merged frame, as generic XDP does.
+    #[default]
+    Run,
+    /// Drop them without running the program.
+    Drop,
+}
+
+/// How a program is translated.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Options {
+    /// Count packets and bytes by verdict, in a map laid out as that of
+    /// [`hoist_bpf::passes::count`].
+    pub count: bool,
+    /// What to do with merged frames.
+    pub merged: Merged,
+}
+
+/// A module whose program runs at TC ingress (`BPF_PROG_TYPE_SCHED_CLS`, attach type 0).
+///
+/// All maps keep their [`MapId`]; those of the runtime come after them. A `CPUMAP` is an `ARRAY`
+/// with the same key, value and number of entries, in which a slot whose first word is not 0 counts
+/// as populated. Kernel functions that were exchanged for their TC twins are
+/// [`Pending`](hoist_bpf::module::Resolution::Pending) again: a module with
+/// [`Translated::resolve_again`] goes through [`hoist_bpf::resolve::resolve`] once more.
+///
+/// After a run `cb[4]` of the socket buffer (byte 64 of `struct __sk_buff`, which a test run hands
+/// out) holds the XDP verdict, 0 to 4, with unknown codes as 0.
+#[derive(Clone, Debug)]
+pub struct Translated {
+    /// The module.
+    pub module: Module,
+    /// The program, under its old id.
+    pub program: ProgramId,
+    /// Packets and bytes by verdict, where [`Options::count`] asked for them.
+    pub counters: Option<MapId>,
+    /// What happened off the plain path: a per-CPU array of `u64`, one for each [`Event`].
+    pub events: MapId,
+    /// Where the interface's address is to be written (see [`DeviceAddress`]); `None` for programs
+    /// that cannot change a frame's addresses.
+    pub device: Option<MapId>,
+    /// Whether kernel functions are to be looked up again.
+    pub resolve_again: bool,
+    /// What differs from native XDP and could not be made the same.
+    pub warnings: Vec<Warning>,
+}
+
+/// Translates a program of a resolved module.
+///
+/// # Errors
+/// Every reason why it cannot be translated, each with the instruction and the source line where
+/// there is one.
+pub fn translate(
+    module: &Module,
+    program: ProgramId,
+    options: &Options,
+) -> Result<Translated, Vec<Gap>> {
+    let _ = options;
+    let name = module.programs.get(program.0 as usize).map_or("", |p| &p.name);
+    Err(vec![Gap::new(
+        "translation-unsupported",
+        format!("{name}: the translator has no runtime yet"),
+    )])
+}

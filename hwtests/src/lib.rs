@@ -5,12 +5,14 @@
 //! | [`lab`] | namespaces, veth pairs and other links that leave nothing behind |
 //! | [`frame`] | building, reading and comparing frames |
 //! | [`capture`] | raw frames out, raw frames in |
+//! | [`conformance`] | the conformance suite: cases, runner, report |
 //! | [`socket`] | ordinary sockets inside a namespace |
 //! | [`dut`] | the device under test: hoist's own planning and running on a port |
 //! | [`require`] | whether a test that needs privileges can run here, said by name when not |
 //! | [`wait`] | waiting, never for ever |
 
 pub mod capture;
+pub mod conformance;
 pub mod dut;
 pub mod frame;
 pub mod lab;

@@ -1,0 +1,269 @@
+//! Case files as data: what a reader of `cases/*.toml` sees, before names are resolved.
+//!
+//! The written form is described for other tools by `docs/schemas/cases.v1.json`.
+
+use std::collections::BTreeMap;
+
+use hoist_offload::Verdict;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// One file: a program and what it must do.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct CaseFile {
+    /// What the cases are about, in one line.
+    pub title: String,
+    /// The program: the name of one that comes with hoist or with the suite, or the path of an object
+    /// file relative to the case file.
+    pub program: String,
+    /// Name of the XDP program within the object, where it holds several.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub entry: Option<String>,
+    /// Global variables (`.rodata`, `.data`, `.bss`) to set before loading, in the JSON form of their
+    /// types.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub variables: BTreeMap<String, Value>,
+    /// Map contents before each case, by map.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub maps: BTreeMap<String, Vec<Entry>>,
+    /// The laboratory's settings, where they are not the usual ones.
+    #[serde(default, skip_serializing_if = "Setup::is_usual")]
+    pub lab: Setup,
+    /// Frames by name, so that cases can say `"@name"`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub frames: BTreeMap<String, String>,
+    /// Differences that hold for every case of the file.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub known: Vec<Known>,
+    /// The cases.
+    #[serde(rename = "case")]
+    pub cases: Vec<Case>,
+}
+
+/// One map entry, key and value in the JSON form of their BTF types; without BTF as a number or as
+/// hex digits. `"@near"` and `"@third"` stand for an interface's index.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Entry {
+    /// The key.
+    pub key: Value,
+    /// The value. Of a per-CPU map: written for every CPU, compared with the sum over the CPUs.
+    pub value: Value,
+}
+
+/// What is special about the laboratory for a file's cases.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct Setup {
+    /// MTU of both ends, in bytes; 1500 when absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mtu: Option<u32>,
+    /// MTU of the port that redirects go out of, in bytes; 1500 when absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub third_mtu: Option<u32>,
+    /// The port that redirects go out of is down.
+    pub third_down: bool,
+    /// The sender leaves transport checksums and segmentation to its "hardware", so that unfinished
+    /// checksums and merged frames arrive.
+    pub sender_offloads: bool,
+    /// The receiver merges frames (GRO).
+    pub gro: bool,
+}
+
+impl Setup {
+    fn is_usual(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// What goes in and what must come out.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Case {
+    /// What is shown, in a few words; unique within the file.
+    pub name: String,
+    /// The frame, in one line ([`crate::frame::notation`]); `"@name"` for a frame of the file or of
+    /// the suite's own list, `"@all"` for that whole list. Several are several cases that expect the
+    /// same.
+    pub send: OneOrMany<String>,
+    /// Leave these out of `"@all"`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub except: Vec<String>,
+    /// How it is sent.
+    #[serde(default, skip_serializing_if = "How::is_raw")]
+    pub how: How,
+    /// How often.
+    #[serde(default = "once", skip_serializing_if = "is_once")]
+    pub times: u32,
+    /// Global variables for this case alone, on top of the file's.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub variables: BTreeMap<String, Value>,
+    /// Map contents for this case alone, on top of the file's.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub maps: BTreeMap<String, Vec<Entry>>,
+    /// What must come of it.
+    #[serde(flatten)]
+    pub expect: Expect,
+    /// Rows of docs/semantics.md that the case proves.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rows: Vec<String>,
+    /// Only these engines (`native`, `tc`, `clsact` ...) are asked; all when empty.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub only: Vec<String>,
+    /// Where engines are known to do otherwise.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub known: Vec<Known>,
+}
+
+const fn once() -> u32 {
+    1
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+const fn is_once(times: &u32) -> bool {
+    *times == 1
+}
+
+/// One thing, or a list of them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum OneOrMany<T> {
+    /// One.
+    One(T),
+    /// Several.
+    Many(Vec<T>),
+}
+
+impl<T> OneOrMany<T> {
+    /// All of them.
+    #[must_use]
+    pub fn as_slice(&self) -> &[T] {
+        match self {
+            Self::One(one) => std::slice::from_ref(one),
+            Self::Many(many) => many,
+        }
+    }
+}
+
+/// How a frame is sent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum How {
+    /// As it is, by a raw socket at the far end.
+    #[default]
+    Raw,
+    /// By a raw socket, its transport checksum left unfinished (`VIRTIO_NET_HDR_F_NEEDS_CSUM`).
+    PartialChecksum,
+    /// By a raw socket as one merged frame, to be cut into segments of 1000 bytes of payload.
+    Merged,
+    /// Its payload by an ordinary UDP or TCP socket at the far end, to a real socket at the near end.
+    Socket,
+}
+
+impl How {
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+    fn is_raw(&self) -> bool {
+        *self == Self::Raw
+    }
+}
+
+/// What must come of a frame. What is left out follows from the rest, as each field says.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", default)]
+pub struct Expect {
+    /// The program's verdict.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub verdict: Option<Verdict>,
+    /// Where the frame arrives. By default where the verdict sends it: pass to the stack, tx to the
+    /// peer, redirect to the third, drop and aborted nowhere.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub at: Option<At>,
+    /// The frame that arrives, in one line; `"same"` (the default) is what was sent, and a final
+    /// `...` is what was sent from its type field on: `"eth near > far / ..."` changes addresses only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub frame: Option<String>,
+    /// For whom the stack takes it (`skb->pkt_type`). By default as `eth_type_trans` decides from the
+    /// frame's destination, and `other` with a VLAN id other than 0, since nothing listens there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub packet_type: Option<PacketType>,
+    /// The protocol whose handler receives it, as an ethertype. By default the frame's, behind its
+    /// VLAN tags as far as the stack takes them off.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub protocol: Option<String>,
+    /// What an ordinary socket receives.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub socket: Option<SocketExpect>,
+    /// Global variables afterwards; those not named may hold anything.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub variables_after: BTreeMap<String, Value>,
+    /// Map entries afterwards. A map that is named holds these and, where keys can be absent, no
+    /// others; maps not named may hold anything.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub maps_after: BTreeMap<String, Vec<Entry>>,
+    /// The engine refuses the program with this code.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub refused: Option<String>,
+}
+
+/// Where a frame arrives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum At {
+    /// A protocol handler of the stack behind the device.
+    Stack,
+    /// The other end of the wire it came from.
+    Peer,
+    /// The other end of the port that redirects go out of.
+    Third,
+    /// The peer and the third.
+    PeerAndThird,
+    /// Nowhere.
+    Nowhere,
+}
+
+/// For whom the stack takes a frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PacketType {
+    /// `PACKET_HOST`.
+    Host,
+    /// `PACKET_BROADCAST`.
+    Broadcast,
+    /// `PACKET_MULTICAST`.
+    Multicast,
+    /// `PACKET_OTHERHOST`.
+    Other,
+}
+
+/// What an ordinary socket at the near end receives.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct SocketExpect {
+    /// A UDP socket on this port.
+    pub udp: u16,
+    /// Every datagram it receives, as text; nothing when empty.
+    #[serde(default)]
+    pub receives: Vec<String>,
+}
+
+/// A difference that is known and explained. When it does not show, that is a failure too.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Known {
+    /// The engines: `native`, `generic`, `tc` (both hooks), `tcx`, `clsact`, `hw`, `user`.
+    pub on: Vec<String>,
+    /// Only with this evidence.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub evidence: Option<super::report::Evidence>,
+    /// Stable kebab-case code; a section of docs/refusals.md.
+    pub code: String,
+    /// Why, in one sentence.
+    pub why: String,
+    /// Where the kernel's source makes it so: file and function.
+    pub source: String,
+    /// What happens instead: the fields given replace the case's. Without any, the outcome is not
+    /// defined and nothing is compared.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instead: Option<Expect>,
+}

@@ -44,10 +44,12 @@ fn is_scalar(value: Value) -> bool {
 /// A pointer with a scalar added or taken away; the difference of two pointers is a scalar.
 fn moved(op: u8, pointer: Value, by: Value) -> Value {
     if !is_scalar(by) {
-        return if op == alu::SUB {
-            Value::ANY
-        } else {
-            Value::Mixed(pointer.kinds() | by.kinds())
+        return match (pointer.is_pointer(), by.is_pointer()) {
+            _ if op == alu::SUB => difference(pointer, by),
+            // The verifier adds no pointer to a pointer: the other one is a number.
+            (true, false) => moved(op, pointer, Value::ANY),
+            (false, true) => moved(op, by, Value::ANY),
+            _ => Value::Mixed(pointer.kinds() | by.kinds()),
         };
     }
     let delta = match by {
@@ -72,6 +74,11 @@ fn moved(op: u8, pointer: Value, by: Value) -> Value {
         }
         v => v,
     }
+}
+
+/// What is left of a pointer from which something was taken that may be a pointer too.
+fn difference(pointer: Value, by: Value) -> Value {
+    if by.is_pointer() { Value::ANY } else { moved(alu::SUB, pointer, Value::ANY).join(Value::ANY) }
 }
 
 fn narrow(value: u64, wide: bool) -> u64 {

@@ -69,14 +69,8 @@ pub(super) fn decide(insn: Insn, dst: Value, src: Value) -> Ways {
         Value::Scalar { .. } if wide && op == jmp::JNE => {
             Ways { taken: Some(dst), fallen: Some(Value::Const(b)) }
         }
-        // Pointers that cannot be null, as the verifier knows (`reg_not_null`).
-        Value::Ctx | Value::Stack { .. } | Value::Map(_) | Value::Func(_) if wide && b == 0 => {
-            match op {
-                jmp::JEQ => Ways { taken: None, fallen: Some(dst) },
-                jmp::JNE => Ways { taken: Some(dst), fallen: None },
-                _ => both,
-            }
-        }
+        // Pointers too: the verifier does not know of the context, the stack and functions that
+        // they are never null, and of maps only since Linux 6.16 (`reg_not_null`).
         _ => both,
     }
 }
@@ -106,7 +100,7 @@ mod tests {
             ),
             (class::JMP | jmp::JEQ, 9, set, w(None, Some(set))),
             (class::JMP | jmp::JEQ, 7, Value::ANY, w(c(7), Some(Value::ANY))),
-            (class::JMP | jmp::JEQ, 0, Value::Ctx, w(None, Some(Value::Ctx))),
+            (class::JMP | jmp::JEQ, 0, Value::Ctx, w(Some(Value::Ctx), Some(Value::Ctx))),
             (class::JMP | jmp::JCOND, 0, Value::Const(1), w(c(1), c(1))),
         ] {
             assert_eq!(decide(jump(code, imm), value, Value::Unset), expected, "{code:#x} {imm}");

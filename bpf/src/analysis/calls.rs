@@ -1,17 +1,22 @@
 //! Calls: of subprograms, of helpers, and of what helpers call back.
 
+use std::collections::BTreeSet;
+
 use super::interp::{Exhausted, Interp, MAX_FRAMES};
 use super::state::State;
-use super::value::{Rest, UNKNOWN, Value, kind};
+use super::value::{LAST_MAP, Rest, UNKNOWN, Value, bits, kind};
 use crate::module::{FunctionId, Inst, Linkage, Target};
 use crate::opcode::pseudo;
 
-/// How often a callback is followed with what its last round left behind.
-const CALLBACK_ROUNDS: usize = 3;
-
 impl Interp<'_> {
     /// Follows a call; `false` when it never returns.
-    pub(super) fn call(&mut self, inst: &Inst, state: &mut State) -> Result<bool, Exhausted> {
+    pub(super) fn call(
+        &mut self,
+        id: FunctionId,
+        at: usize,
+        inst: &Inst,
+        state: &mut State,
+    ) -> Result<bool, Exhausted> {
         let args: [Value; 5] = std::array::from_fn(|i| state.regs[i + 1]);
         for arg in args {
             if let Value::Stack { frame, offset } = arg {
@@ -23,16 +28,20 @@ impl Interp<'_> {
                 Some(value) => value,
                 None => return Ok(false),
             },
-            (_, Target::Extern(id)) => {
+            (_, Target::Extern(callee)) => {
+                self.note_call(id, at, state)?;
                 clobber(state, args);
-                let name = self.module.externs.get(id.0 as usize).map(|e| e.name.as_str());
+                let name = self.module.externs.get(callee.0 as usize).map(|e| e.name.as_str());
                 for arg in args {
                     self.callback(arg, [Value::ANY; 5], state)?;
                 }
                 // A slice of the packet, or a copy of it in a buffer that was handed in.
                 if name == Some("bpf_dynptr_slice_rdwr") { Value::Packet } else { Value::ANY }
             }
-            (pseudo::HELPER_CALL, _) => self.helper(inst.insn.imm, args, state)?,
+            (pseudo::HELPER_CALL, _) => {
+                self.note_call(id, at, state)?;
+                self.helper(inst.insn.imm, args, state)?
+            }
             _ => Value::ANY,
         };
         state.regs[0] = result;
@@ -72,7 +81,11 @@ impl Interp<'_> {
             self.results.insert((id.0, args), result);
         } else if let Some(mut exit) = exit {
             exit.frames.pop();
-            state.frames = exit.frames;
+            state.take_frames(exit);
+            if global {
+                // What it wrote to memory it was handed, the verifier does not look at.
+                clobber(state, args);
+            }
         }
         Ok(result)
     }
@@ -84,15 +97,35 @@ impl Interp<'_> {
         args: [Value; 5],
         state: &mut State,
     ) -> Result<(), Exhausted> {
-        let Value::Func(id) = function else { return Ok(()) };
-        for round in 0..CALLBACK_ROUNDS {
-            let mut after = state.clone();
-            self.subprogram(FunctionId(id), args, &mut after)?;
-            if !state.merge(&after, round > 0) {
-                break;
+        let candidates = match function {
+            Value::Func(id) => vec![FunctionId(id)],
+            v if v.kinds() & kind::FUNC != 0 => self.addressed(),
+            _ => return Ok(()),
+        };
+        for id in candidates {
+            let mut round = 0_u32;
+            loop {
+                let mut after = state.clone();
+                self.subprogram(id, args, &mut after)?;
+                if !state.merge(&after, round > 0) {
+                    break;
+                }
+                round += 1;
             }
         }
         Ok(())
+    }
+
+    /// Every function whose address is taken somewhere.
+    fn addressed(&self) -> Vec<FunctionId> {
+        let code = self.module.functions.iter().flat_map(|f| &f.code);
+        let taken: BTreeSet<FunctionId> = code
+            .filter_map(|i| match i.target {
+                Target::FunctionAddress(f) => Some(f),
+                _ => None,
+            })
+            .collect();
+        taken.into_iter().collect()
     }
 
     /// Follows a helper call; its result.
@@ -144,8 +177,17 @@ impl Interp<'_> {
     }
 
     fn lookup(&self, map: Value) -> Value {
-        let Value::Map(id) = map else {
-            return Value::MapValue { map: UNKNOWN, offset: 0 };
+        let id = match map {
+            Value::Map(id) => id,
+            // Of several, what any of them hands out.
+            Value::Maps(set) => {
+                let each = bits(set).map(|map| match map as u32 {
+                    LAST_MAP => Value::MapValue { map: UNKNOWN, offset: 0 },
+                    map => self.lookup(Value::Map(map)),
+                });
+                return each.fold(Value::Unset, Value::join);
+            }
+            _ => return Value::MapValue { map: UNKNOWN, offset: 0 },
         };
         match self.module.maps.get(id as usize).map(|m| m.kind) {
             // Maps of maps hand out maps; these hand out sockets.
@@ -174,8 +216,10 @@ mod helper {
 /// What is called may write through the pointers it is given.
 fn clobber(state: &mut State, args: [Value; 5]) {
     for arg in args {
-        if let Value::Stack { frame, offset } = arg {
-            state.clobber(frame, offset);
+        match arg {
+            Value::Stack { frame, offset } => state.clobber(frame, offset),
+            arg if arg.kinds() & kind::STACK != 0 => state.clobber_anywhere(),
+            _ => {}
         }
     }
 }

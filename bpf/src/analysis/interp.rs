@@ -10,9 +10,9 @@ use super::branch;
 use super::flow::{Flow, Graph, flow};
 use super::marks::{FunctionMarks, Mark};
 use super::state::State;
-use super::value::{NO_OFFSET, Rest, Value};
+use super::value::{NO_OFFSET, Rest, Value, kind};
 use crate::module::{Function, FunctionId, Inst, Module};
-use crate::opcode::{class, jmp, mode};
+use crate::opcode::{alu, class, jmp, mode};
 
 /// Frames the kernel allows (`MAX_CALL_FRAMES`).
 pub(super) const MAX_FRAMES: usize = 8;
@@ -20,6 +20,8 @@ pub(super) const MAX_FRAMES: usize = 8;
 const STEPS: u64 = 3_000_000;
 /// Bytes of states kept at once.
 const STATE_BYTES: usize = 8 << 20;
+/// Calls whose arguments are noted.
+const MOST_SITES: usize = 1 << 16;
 /// Rounds of a loop after which its state is widened.
 const ROUNDS: u8 = 3;
 /// The budget is used up: what was marked so far is not all there is.
@@ -33,6 +35,9 @@ pub(super) struct Interp<'m> {
     graphs: HashMap<u32, Graph>,
     /// Results of calls that saw no caller's stack: `r0`, or `None` when they never return.
     pub(super) results: HashMap<(u32, [Value; 5]), Option<Value>>,
+    /// What calls of helpers and kernel functions were given in `r1` to `r5`, by function and
+    /// position; `None` when nobody asked.
+    pub(super) sites: Option<HashMap<(u32, u32), [Value; 5]>>,
     /// Functions whose frames are live, outermost first.
     pub(super) live: Vec<u32>,
     steps: u64,
@@ -46,6 +51,7 @@ impl<'m> Interp<'m> {
             marks: vec![FunctionMarks::default(); module.functions.len()],
             graphs: HashMap::new(),
             results: HashMap::new(),
+            sites: None,
             live: Vec::new(),
             steps: 0,
             bytes: 0,
@@ -56,6 +62,35 @@ impl<'m> Interp<'m> {
     pub(super) fn program(&mut self, function: FunctionId) -> Result<(), Exhausted> {
         self.live.clear();
         self.run(function, State::entry())?;
+        Ok(())
+    }
+
+    /// Notes what a call is given, and whether it is made with a packet pointer at hand.
+    pub(super) fn note_call(
+        &mut self,
+        id: FunctionId,
+        at: usize,
+        state: &State,
+    ) -> Result<(), Exhausted> {
+        let Some(sites) = &mut self.sites else { return Ok(()) };
+        let args: [Value; 5] = std::array::from_fn(|i| state.regs[i + 1]);
+        if sites.len() >= MOST_SITES {
+            return Err(Exhausted);
+        }
+        sites
+            .entry((id.0, at as u32))
+            .and_modify(|known| {
+                for (known, arg) in known.iter_mut().zip(args) {
+                    *known = known.join(arg);
+                }
+            })
+            .or_insert(args);
+        let packet = kind::PACKET | kind::PACKET_END | kind::META;
+        for (register, mark) in Mark::HOLDERS {
+            if state.regs[register].kinds() & packet != 0 {
+                self.note(id, at, mark);
+            }
+        }
         Ok(())
     }
 
@@ -74,6 +109,7 @@ impl<'m> Interp<'m> {
         let index = id.0 as usize;
         if self.marks[index].insts.is_empty() {
             self.marks[index].insts = vec![Mark::empty(); function.code.len()];
+            self.marks[index].bases = vec![0; function.code.len()];
         }
         let graph = self.graphs.remove(&id.0).unwrap_or_else(|| Graph::of(function));
         self.live.push(id.0);
@@ -159,7 +195,7 @@ impl<'m> Interp<'m> {
             self.note(id, at, Mark::REACHED);
             match inst.insn.class() {
                 class::JMP if inst.insn.code & 0xf0 == jmp::CALL => {
-                    if !self.call(inst, state)? {
+                    if !self.call(id, at, inst, state)? {
                         return Ok(Ways::default());
                     }
                 }
@@ -218,15 +254,26 @@ impl<'m> Interp<'m> {
         }
     }
 
+    /// Notes what kinds of pointer a load or store goes through.
+    pub(super) fn note_base(&mut self, id: FunctionId, at: usize, base: Value) {
+        self.marks[id.0 as usize].bases[at] |= base.kinds();
+    }
+
     fn step(&mut self, id: FunctionId, at: usize, inst: &Inst, state: &mut State) {
         match inst.insn.class() {
-            class::ALU | class::ALU64 => super::arith::apply(inst.insn, state),
+            class::ALU | class::ALU64 => {
+                super::arith::apply(inst.insn, state);
+                let moves = inst.insn.code & 0xf0 != alu::MOV;
+                if moves && reg(state, inst.insn.dst()).kinds() & kind::CTX != 0 {
+                    self.note(id, at, Mark::CONTEXT_MOVED);
+                }
+            }
             class::LD if inst.insn.is_wide() => {
                 set(state, inst.insn.dst(), super::memory::wide(self.module, inst));
             }
             class::LD => state.regs[0] = Value::ANY,
             class::LDX => self.load(id, at, inst, state),
-            _ if inst.insn.code & 0xe0 == mode::ATOMIC => self.atomic(inst, state),
+            _ if inst.insn.code & 0xe0 == mode::ATOMIC => self.atomic(id, at, inst, state),
             _ => self.store(id, at, inst, state),
         }
     }

@@ -32,10 +32,35 @@ bitflags! {
         const RETURNS_REDIRECT = 1 << 11;
         /// It ends the program with a verdict that is computed at run time.
         const RETURNS_ANY = 1 << 12;
+        /// It moves a pointer to the context.
+        const CONTEXT_MOVED = 1 << 13;
+        /// A pointer into the packet is held in r6, r7, r8, r9 across this call: four bits in this
+        /// order.
+        const R6_HOLDS_PACKET = 1 << 14;
+        /// See [`Mark::R6_HOLDS_PACKET`].
+        const R7_HOLDS_PACKET = 1 << 15;
+        /// See [`Mark::R6_HOLDS_PACKET`].
+        const R8_HOLDS_PACKET = 1 << 16;
+        /// See [`Mark::R6_HOLDS_PACKET`].
+        const R9_HOLDS_PACKET = 1 << 17;
     }
 }
 
 impl Mark {
+    /// The registers that survive calls, each with the note that it holds a packet pointer.
+    pub(super) const HOLDERS: [(usize, Self); 4] = [
+        (6, Self::R6_HOLDS_PACKET),
+        (7, Self::R7_HOLDS_PACKET),
+        (8, Self::R8_HOLDS_PACKET),
+        (9, Self::R9_HOLDS_PACKET),
+    ];
+
+    /// The registers of [`Mark::R6_HOLDS_PACKET`] and its like: a bit for each number.
+    pub(super) fn holding(self) -> u16 {
+        let held = Self::HOLDERS.into_iter().filter(|(_, mark)| self.contains(*mark));
+        held.fold(0, |set, (register, _)| set | 1 << register)
+    }
+
     /// The note for a read of `xdp_md` at a byte offset.
     pub(super) fn field(offset: i16) -> Self {
         match offset {
@@ -55,6 +80,8 @@ impl Mark {
 pub(super) struct FunctionMarks {
     /// One per instruction; empty when the function was never entered.
     pub(super) insts: Vec<Mark>,
+    /// Kinds of the pointer that each load or store goes through: bits of `value::kind`.
+    pub(super) bases: Vec<u16>,
     /// Bytes of stack it uses itself.
     pub(super) stack: u32,
     /// Set as an asynchronous callback (a timer's): it runs on a stack of its own.

@@ -44,6 +44,7 @@ impl Interp<'_> {
         let insn = inst.insn;
         let base = reg(state, insn.src());
         let bytes = access_bytes(insn.code);
+        self.note_base(id, at, base);
         if base.kinds() & kind::CTX != 0 {
             self.note(id, at, Mark::field(insn.off));
         }
@@ -60,6 +61,7 @@ impl Interp<'_> {
                 self.touch_stack(frame, offset);
                 state.load(frame, offset, bytes)
             }
+            _ if base.kinds() & kind::STACK != 0 && bytes == 8 => state.load_anywhere(),
             Value::MapValue { map, offset } if offset != UNKNOWN => offset
                 .checked_add_signed(i32::from(insn.off))
                 .and_then(|offset| self.frozen(map, offset, bytes))
@@ -90,6 +92,7 @@ impl Interp<'_> {
         } else {
             reg(state, insn.src())
         };
+        self.note_base(id, at, base);
         let kinds = base.kinds();
         if kinds & kind::PACKET != 0 {
             self.note(id, at, Mark::PACKET_WRITE);
@@ -101,24 +104,40 @@ impl Interp<'_> {
             let offset = shifted(offset, insn.off);
             self.touch_stack(frame, offset);
             state.store(frame, offset, access_bytes(insn.code), value);
+        } else if kinds & kind::STACK != 0 {
+            state.store_anywhere(access_bytes(insn.code), value);
         }
     }
 
-    pub(super) fn atomic(&mut self, inst: &Inst, state: &mut State) {
+    pub(super) fn atomic(&mut self, id: FunctionId, at: usize, inst: &Inst, state: &mut State) {
         let insn = inst.insn;
-        if insn.imm == atomic::LOAD_ACQUIRE {
-            set(state, insn.dst(), Value::ANY);
-            return;
+        match insn.imm {
+            // These move pointers between registers and the stack like their plain counterparts.
+            atomic::LOAD_ACQUIRE => return self.load(id, at, inst, state),
+            atomic::STORE_RELEASE => return self.store(id, at, inst, state),
+            _ => {}
         }
-        if let Value::Stack { frame, offset } = reg(state, insn.dst()) {
+        let base = reg(state, insn.dst());
+        self.note_base(id, at, base);
+        let bytes = access_bytes(insn.code);
+        let mut before = Value::ANY;
+        if let Value::Stack { frame, offset } = base {
             let offset = shifted(offset, insn.off);
             self.touch_stack(frame, offset);
-            state.store(frame, offset, access_bytes(insn.code), Value::ANY);
+            before = state.load(frame, offset, bytes);
+            state.store(frame, offset, bytes, Value::ANY);
+        } else if base.kinds() & kind::STACK != 0 {
+            if bytes == 8 {
+                before = state.load_anywhere();
+            }
+            state.store_anywhere(bytes, Value::ANY);
         }
+        // The verifier fills a pointer here as from a load; a number may have changed meanwhile.
+        let before = if before.scalar().is_some() { Value::ANY } else { before };
         if insn.imm == atomic::CMPXCHG {
-            state.regs[0] = Value::ANY;
+            state.regs[0] = before;
         } else if insn.imm & atomic::FETCH != 0 {
-            set(state, insn.src(), Value::ANY);
+            set(state, insn.src(), before);
         }
     }
 }

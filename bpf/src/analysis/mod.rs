@@ -19,11 +19,16 @@ mod collect;
 mod flow;
 mod interp;
 mod isa;
+mod keeps;
 mod maps;
 mod marks;
 mod memory;
+mod places;
+mod record;
 mod state;
 mod value;
+
+pub use places::{Arg, At, CallSite, Callee, ContextUse, Kinds, Places, TooLarge, places};
 
 use crate::module::{Module, ProgramId};
 use crate::requirements::Requirements;

@@ -37,8 +37,10 @@ pub(super) enum Value {
     Meta,
     /// A pointer to a byte of a live frame's stack: offset from its top, at most 0.
     Stack { frame: u8, offset: i32 },
-    /// A map.
+    /// A map, or [`UNKNOWN`] for one that the module does not name.
     Map(u32),
+    /// One of several maps: a bit for each, see [`map_bit`].
+    Maps(u64),
     /// A pointer into a map's value, possibly null.
     MapValue { map: u32, offset: u32 },
     /// A function's address.
@@ -76,10 +78,26 @@ impl Value {
             Self::PacketEnd => kind::PACKET_END,
             Self::Meta => kind::META,
             Self::Stack { .. } => kind::STACK,
-            Self::Map(_) => kind::MAP,
+            Self::Map(_) | Self::Maps(_) => kind::MAP,
             Self::MapValue { .. } => kind::MAP_VALUE,
             Self::Func(_) => kind::FUNC,
             Self::Mixed(bits) => bits,
+        }
+    }
+
+    /// Whether it is a pointer or map and cannot be a number.
+    pub(super) const fn is_pointer(self) -> bool {
+        let kinds = self.kinds();
+        kinds != 0 && kinds & kind::SCALAR == 0
+    }
+
+    /// The maps it may be, as bits of [`map_bit`]; 0 for what is no map.
+    pub(super) const fn map_bits(self) -> u64 {
+        match self {
+            Self::Map(map) => map_bit(map),
+            Self::Maps(set) => set,
+            Self::Mixed(kinds) if kinds & kind::MAP != 0 => u64::MAX,
+            _ => 0,
         }
     }
 
@@ -103,7 +121,9 @@ impl Value {
             (Self::Stack { frame: a, .. }, Self::Stack { frame: b, .. }) if a == b => {
                 Self::Stack { frame: a, offset: NO_OFFSET }
             }
-            (Self::Map(_), Self::Map(_)) => Self::Map(UNKNOWN),
+            (Self::Map(_) | Self::Maps(_), Self::Map(_) | Self::Maps(_)) => {
+                Self::Maps(self.map_bits() | other.map_bits())
+            }
             (Self::MapValue { map: a, .. }, Self::MapValue { map: b, .. }) => {
                 Self::MapValue { map: if a == b { a } else { UNKNOWN }, offset: UNKNOWN }
             }
@@ -147,6 +167,15 @@ impl Value {
     }
 }
 
+/// The bit of a map in a set. The last one stands for all maps from 63 on, and for maps that the
+/// module does not name.
+pub(super) const fn map_bit(map: u32) -> u64 {
+    1 << if map < LAST_MAP { map } else { LAST_MAP }
+}
+
+/// See [`map_bit`].
+pub(super) const LAST_MAP: u32 = 63;
+
 /// The numbers of the bits that are set.
 pub(super) fn bits(mut set: u64) -> impl Iterator<Item = u64> {
     std::iter::from_fn(move || {
@@ -173,7 +202,8 @@ mod tests {
     fn joins_of_different_kinds_remember_each() {
         let v = Value::Ctx.join(Value::Packet).join(Value::Const(0));
         assert_eq!(v.kinds(), kind::CTX | kind::PACKET | kind::SCALAR);
-        assert_eq!(Value::Map(1).join(Value::Map(2)), Value::Map(UNKNOWN));
+        assert_eq!(Value::Map(1).join(Value::Map(2)), Value::Maps(0b110));
+        assert_eq!(Value::Maps(0b110).join(Value::Map(UNKNOWN)), Value::Maps(1 << 63 | 0b110));
         assert_eq!(Value::Unset.join(Value::Ctx), Value::Ctx);
     }
 
@@ -189,6 +219,8 @@ mod tests {
             Value::Stack { frame: 1, offset: -8 },
             Value::MapValue { map: 1, offset: 4 },
             Value::Map(0),
+            Value::Map(70),
+            Value::Maps(0b110),
             Value::Upper,
             Value::Mixed(kind::CTX | kind::SCALAR),
         ];

@@ -139,7 +139,16 @@ fn codes() -> BTreeSet<String> {
             }
         }
     }
+    codes.extend(differences());
     codes
+}
+
+/// Codes of the differences that docs/semantics.md tells; not every one is a refusal or a warning.
+fn differences() -> BTreeSet<String> {
+    let page = read("docs/semantics.md");
+    let rows = page.lines().filter(|line| line.starts_with("| `"));
+    let cells = rows.filter_map(|row| row.split_once("differs ([")?.1.split_once(']'));
+    cells.map(|(code, _)| code.to_owned()).collect()
 }
 
 /// String literals that stand where a code is expected.

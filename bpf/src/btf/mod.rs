@@ -5,6 +5,7 @@
 //! the 5 MB they are stored in. Parsing checks every type against the end of the section; the views
 //! handed out afterwards cannot fail.
 
+mod edit;
 mod error;
 pub mod ext;
 mod layout;
@@ -13,6 +14,7 @@ mod raw;
 mod types;
 pub mod value;
 
+pub use edit::Imported;
 pub use error::BtfError;
 pub(crate) use loadable::loadable;
 pub use types::{Array, Enumerator, Int, Kind, Member, Param, Type, Variable};
@@ -82,23 +84,6 @@ impl Btf {
         if let Some(field) = self.bytes.get_mut(at..at + 4) {
             field.copy_from_slice(&word.to_ne_bytes());
         }
-    }
-
-    /// Adds a global variable of type `type_id` and its name; gives its id and the name's offset.
-    pub(crate) fn append_variable(&mut self, name: &str, type_id: u32) -> (u32, u32) {
-        let (at, name_offset) = (self.strings, self.strings_len);
-        // Types end where the strings start in every section that was ever written by a compiler;
-        // `raw::check` refuses others.
-        let words = [name_offset as u32, (Kind::Var as u32) << 24, type_id, 1];
-        let bytes: Vec<u8> = words.iter().flat_map(|w| w.to_ne_bytes()).collect();
-        self.bytes.splice(at..at, bytes.iter().copied());
-        self.strings += bytes.len();
-        let end = self.strings + self.strings_len;
-        self.bytes.splice(end..end, name.bytes().chain([0]));
-        self.strings_len += name.len() + 1;
-        self.offsets.push(at as u32);
-        raw::set_lengths(&mut self.bytes, bytes.len() as u32, self.strings_len as u32);
-        (self.offsets.len() as u32, name_offset as u32)
     }
 
     /// Number of types, `void` (id 0) included: ids are `0..type_count()`.

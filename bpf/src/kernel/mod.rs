@@ -27,6 +27,7 @@ pub mod loader;
 pub mod netlink;
 #[cfg(feature = "kernel")]
 pub mod netns;
+pub mod tc;
 mod types;
 #[cfg(feature = "yardstick")]
 pub mod yardstick;
@@ -36,6 +37,7 @@ pub use error::{KernelError, errno_name, errno_text};
 pub use fake::Fake;
 #[cfg(feature = "kernel")]
 pub use linux::Linux;
+pub use tc::{Filter, FilterKey};
 pub use types::{
     Entries, Expect, LinkInfo, MapInfo, MapSpec, ObjectKind, ProgramInfo, ProgramSpec, TestRun,
     TestRunSpec, XdpMode, XdpSlots,
@@ -233,6 +235,119 @@ pub trait Kernel: Send + Sync + std::fmt::Debug {
     /// # Errors
     /// The kernel's refusal; `EINVAL` where the kernel has no tcx.
     fn query_tcx(&self, ifindex: u32, attach_type: u32) -> Result<Vec<u32>, KernelError>;
+
+    /// Attaches at tcx ingress by `BPF_LINK_CREATE` (`BPF_TCX_INGRESS`), before every program that is
+    /// there (`BPF_F_BEFORE`). The link is updated, detached and asked about like an XDP link; its
+    /// [`LinkInfo::kind`] is 11. The program's expected attach type must be 0 or 46.
+    ///
+    /// # Errors
+    /// The kernel's refusal: `EINVAL` where the kernel has no tcx (before 6.6) or the program is not
+    /// of type SCHED_CLS, `ENODEV` for an unknown interface, `ERANGE` when 64 programs are there.
+    fn link_tcx(&self, program: BorrowedFd<'_>, ifindex: u32) -> Result<OwnedFd, KernelError>;
+
+    /// Gives an interface a clsact qdisc (`RTM_NEWQDISC`); `false` when it has one, or an ingress
+    /// qdisc, which serves as well.
+    ///
+    /// # Errors
+    /// The kernel's refusal with its extack.
+    fn add_clsact(&self, ifindex: u32) -> Result<bool, KernelError>;
+
+    /// Removes an interface's clsact qdisc (`RTM_DELQDISC`) if no filter is left in it, ingress or
+    /// egress: removing it would remove them. `false` when it stays for that reason; absent is
+    /// success.
+    ///
+    /// # Errors
+    /// The kernel's refusal with its extack.
+    fn remove_clsact(&self, ifindex: u32) -> Result<bool, KernelError>;
+
+    /// The filters of clsact ingress, of every kind and whoever put them there, in the order in
+    /// which they run (`RTM_GETTFILTER`). No qdisc, no filters.
+    ///
+    /// # Errors
+    /// The kernel's refusal; `ENODEV` when there is no such interface.
+    fn filters(&self, ifindex: u32) -> Result<Vec<Filter>, KernelError>;
+
+    /// Adds a cls_bpf filter at clsact ingress (`RTM_NEWTFILTER` with `NLM_F_EXCL`): every protocol,
+    /// direct action, software only. It runs before the filters of its priority that are there
+    /// already. `name` is what tc(8) shows.
+    ///
+    /// # Errors
+    /// The kernel's refusal with its extack: `EEXIST` when the key is taken, `EINVAL` when there is
+    /// no clsact or the priority holds filters of another kind or protocol ([`Kernel::filters`] says
+    /// which).
+    fn add_filter(
+        &self,
+        ifindex: u32,
+        key: FilterKey,
+        program: BorrowedFd<'_>,
+        name: &str,
+    ) -> Result<(), KernelError>;
+
+    /// Swaps a filter's program in place if it runs the program `old`: compare and swap. No packet is
+    /// missed: each sees the old program or the new one.
+    ///
+    /// The kernel has no such operation on filters, so the comparison holds among users of this call,
+    /// of [`Kernel::remove_filter`] and the watchers: they take turns by a lock on the network
+    /// namespace. tc(8) does not ask for it.
+    ///
+    /// # Errors
+    /// The kernel's refusal with its extack; `EPERM` when `old` is not what runs, `ENOENT` when
+    /// nothing runs at the key.
+    fn replace_filter(
+        &self,
+        ifindex: u32,
+        key: FilterKey,
+        old: u32,
+        program: BorrowedFd<'_>,
+        name: &str,
+    ) -> Result<(), KernelError>;
+
+    /// Removes a filter if it runs the program `program_id`, under the same lock as
+    /// [`Kernel::replace_filter`]. `false` when another one runs there, which stays; absent is
+    /// success.
+    ///
+    /// # Errors
+    /// The kernel's refusal with its extack.
+    fn remove_filter(
+        &self,
+        ifindex: u32,
+        key: FilterKey,
+        program_id: u32,
+    ) -> Result<bool, KernelError>;
+
+    /// Ties a filter's life to a descriptor: when its last copy closes, be it by `kill -9`, the
+    /// filter is removed if it still runs `program_id`, and with `clsact_too` the qdisc as well if
+    /// nothing else is in it.
+    ///
+    /// A filter has no link, so a process of its own waits for the descriptor to close. It ignores
+    /// the signals of a terminal, holds no descriptor of the caller's, is nobody's zombie, and lives
+    /// in the network namespace that the calling thread is in, keeping it alive so long. What kills it
+    /// too (the kernel with a process namespace whose first process dies, `cgroup.kill`) leaves the
+    /// filter where it is. tcx has no such gap.
+    ///
+    /// # Errors
+    /// Why the process could not be started; the filter is as before then.
+    fn watch_filter(
+        &self,
+        ifindex: u32,
+        key: FilterKey,
+        program_id: u32,
+        clsact_too: bool,
+    ) -> Result<OwnedFd, KernelError>;
+
+    /// Dismisses the watcher behind a descriptor of [`Kernel::watch_filter`]: the filter stays.
+    ///
+    /// # Errors
+    /// The watcher cannot be told; if it is gone (`EPIPE`), the filter stays as well.
+    fn unwatch_filter(&self, watcher: OwnedFd) -> Result<(), KernelError>;
+
+    /// Takes hoist's advisory lock of a name, waiting for whoever holds it; closing the descriptor
+    /// releases it. It is a file under `/run/hoist`; where none can be made there, one lock stands for
+    /// all names, so hold one at a time.
+    ///
+    /// # Errors
+    /// Why no lock could be had.
+    fn lock(&self, name: &str) -> Result<OwnedFd, KernelError>;
 
     /// Runs a program on a frame.
     ///

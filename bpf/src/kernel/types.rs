@@ -208,6 +208,8 @@ pub struct TestRun {
     pub data: Vec<u8>,
     /// Mean nanoseconds per run, as the kernel averages it.
     pub duration_ns: u32,
+    /// The context afterwards, as much of it as was asked for and the kernel gives.
+    pub context: Vec<u8>,
 }
 
 /// Input of `BPF_PROG_TEST_RUN`.
@@ -223,6 +225,12 @@ pub struct TestRunSpec<'a> {
     pub live_frames: bool,
     /// Frames per batch with live frames; 0 for the kernel's default of 64.
     pub batch: u32,
+    /// `BPF_F_TEST_SKB_CHECKSUM_COMPLETE` (1<<2, Linux 6.17): the buffer comes with the sum of its
+    /// bytes, as from a NIC, and the run fails with `EBADMSG` where the program changed bytes
+    /// without accounting for them.
+    pub checksum_complete: bool,
+    /// Bytes of the context wanted back; 0 for none. `struct __sk_buff` has 192, `struct xdp_md` 24.
+    pub context_out: usize,
 }
 
 /// Program ids in the XDP slots of one interface.

@@ -1,12 +1,10 @@
 //! Attaching, by link and by netlink, and the kernel's reasons when it refuses.
 
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::AsFd;
 
-use hoist_bpf::kernel::netlink::filter::{Direction, bpf_filters};
-use hoist_bpf::kernel::netlink::{Builder, Socket};
-use hoist_bpf::kernel::{Expect, Kernel, Linux, ObjectKind, ProgramSpec, XdpMode, XdpSlots};
+use hoist_bpf::kernel::{Expect, Kernel, Linux, ObjectKind, XdpMode, XdpSlots};
 
-use crate::bench::{A, B, Bench, exit, mov, runs, settles, spec};
+use crate::bench::{A, B, Bench, runs, settles};
 
 #[test]
 fn a_link_is_created_updated_and_detached() {
@@ -131,45 +129,4 @@ fn settings_change_and_refusals_carry_the_kernels_words() {
     } else {
         assert_eq!(kernel.query_tcx(A, 46).unwrap_err().errno, libc::EINVAL);
     }
-}
-
-#[test]
-fn filters_of_clsact_are_read_in_order() {
-    const RTM_NEWQDISC: u16 = 36;
-    const RTM_NEWTFILTER: u16 = 44;
-    const NLM_F_CREATE_EXCL: u16 = 0x600;
-    const SCHED_CLS: u32 = 3;
-    let Some(bench) = Bench::new("filters_of_clsact_are_read_in_order") else { return };
-    assert_eq!(bpf_filters(A, Direction::Ingress).unwrap(), []);
-    let header = |handle: u32, parent: u32, info: u32| {
-        let mut bytes = [0; 20];
-        bytes[4..8].copy_from_slice(&A.to_ne_bytes());
-        bytes[8..12].copy_from_slice(&handle.to_ne_bytes());
-        bytes[12..16].copy_from_slice(&parent.to_ne_bytes());
-        bytes[16..20].copy_from_slice(&info.to_ne_bytes());
-        Builder::new(&bytes)
-    };
-    let mut socket = Socket::route().unwrap();
-    let qdisc = header(0xffff_0000, 0xffff_fff1, 0).text(1, "clsact").build();
-    socket.request(RTM_NEWQDISC, NLM_F_CREATE_EXCL, &qdisc).unwrap();
-    let insns = [mov(0, 0), exit()];
-    let spec = ProgramSpec { kind: SCHED_CLS, expected_attach_type: 0, ..spec("cls", &insns) };
-    let program = bench.kernel.load_program(&spec).unwrap();
-    let protocol = u32::from(3_u16.to_be());
-    for priority in [20, 10] {
-        let fd = program.as_raw_fd().cast_unsigned();
-        let options = Builder::default().u32(6, fd).text(7, "x.o:[tc]").u32(8, 1);
-        let filter = header(1, 0xffff_fff2, priority << 16 | protocol);
-        let filter = filter.text(1, "bpf").nest(2, options).build();
-        socket.request(RTM_NEWTFILTER, NLM_F_CREATE_EXCL, &filter).unwrap();
-    }
-    let info = bench.kernel.program_info(program.as_fd()).unwrap();
-    let filters = bpf_filters(A, Direction::Ingress).unwrap();
-    let seen: Vec<_> = filters.iter().map(|f| (f.priority, f.handle, f.protocol)).collect();
-    assert_eq!(seen, [(10, 1, 3), (20, 1, 3)]);
-    for filter in filters {
-        assert_eq!((filter.program_id, &filter.tag), (info.id, &info.tag));
-        assert!(filter.direct_action && filter.name == "x.o:[tc]", "{filter:?}");
-    }
-    assert_eq!(bpf_filters(A, Direction::Egress).unwrap(), []);
 }

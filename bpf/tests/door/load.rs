@@ -127,7 +127,7 @@ fn live_frames_are_carried_out() {
         context: &context,
         repeat: FRAMES,
         live_frames: true,
-        batch: 0,
+        ..TestRunSpec::default()
     };
     let received = || {
         let value = kernel.map_lookup(counts.as_fd(), &[0; 4], 8).unwrap().unwrap();

@@ -14,6 +14,7 @@ use std::path::PathBuf;
 
 use super::slots::Interface;
 use super::table::Table;
+use super::tc::{Lock, Watcher};
 use super::{Answer, Event, Verifier, errno};
 use crate::insn::Insn;
 use crate::kernel::{KernelError, ObjectKind, ProgramInfo, XdpMode};
@@ -34,9 +35,17 @@ pub(super) struct Link {
     pub(super) program: u32,
     /// 0 once detached.
     pub(super) ifindex: u32,
-    pub(super) mode: XdpMode,
-    /// For links to a function of another program: that program and the function's BTF id.
-    pub(super) function: Option<(u32, u32)>,
+    pub(super) place: Place,
+}
+
+/// What a link is attached to.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Place {
+    Xdp(XdpMode),
+    /// tcx ingress.
+    Tcx,
+    /// A function of another program: that program and the function's BTF id.
+    Function(u32, u32),
 }
 
 #[derive(Debug)]
@@ -55,6 +64,8 @@ pub(super) struct Books {
     pub(super) btfs: BTreeMap<u32, Vec<u8>>,
     pub(super) links: BTreeMap<u32, Link>,
     pub(super) interfaces: BTreeMap<u32, Interface>,
+    pub(super) watchers: Vec<Watcher>,
+    pub(super) locks: Vec<Lock>,
     pub(super) pins: BTreeMap<PathBuf, Object>,
     pub(super) directories: BTreeSet<PathBuf>,
     pub(super) failures: VecDeque<KernelError>,
@@ -120,6 +131,7 @@ impl Books {
 
     /// Lets go of everything that nobody holds any more.
     pub(super) fn collect(&mut self) {
+        self.collect_owners();
         self.handles.retain_mut(|handle| !matches!(handle.kept.read(&mut [0]), Ok(0)));
         let mut held: BTreeSet<Object> = self.handles.iter().map(|h| h.object).collect();
         held.extend(self.pins.values());

@@ -2,15 +2,19 @@
 
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use super::books::Program;
-use super::errno::{EBADF, EINVAL, ENODEV};
+use super::errno::{EBADF, EDEADLK, EINVAL, ENODEV};
 use super::table::Table;
-use super::{Event, Fake, links, load, settings};
+use super::{Event, Fake, links, load, settings, tc};
 use crate::kernel::{
-    Bytes, Entries, Expect, Kernel, KernelError, LinkInfo, MapInfo, MapSpec, ObjectKind,
-    ProgramInfo, ProgramSpec, TestRun, TestRunSpec, XdpMode, XdpSlots,
+    Bytes, Entries, Expect, Filter, FilterKey, Kernel, KernelError, LinkInfo, MapInfo, MapSpec,
+    ObjectKind, ProgramInfo, ProgramSpec, TestRun, TestRunSpec, XdpMode, XdpSlots,
 };
+
+/// After this a lock that is still held is held by the one who waits for it.
+const LONGEST_HOLD: Duration = Duration::from_secs(5);
 
 impl Fake {
     /// Runs a map operation, turning its error number into an error that names the map.
@@ -243,6 +247,78 @@ impl Kernel for Fake {
 
     fn query_tcx(&self, ifindex: u32, attach_type: u32) -> Result<Vec<u32>, KernelError> {
         settings::query_tcx(&mut self.books(), ifindex, attach_type)
+    }
+
+    fn link_tcx(&self, program: BorrowedFd<'_>, ifindex: u32) -> Result<OwnedFd, KernelError> {
+        tc::link(&mut self.books(), program, ifindex)
+    }
+
+    fn add_clsact(&self, ifindex: u32) -> Result<bool, KernelError> {
+        tc::add_clsact(&mut self.books(), ifindex)
+    }
+
+    fn remove_clsact(&self, ifindex: u32) -> Result<bool, KernelError> {
+        tc::remove_clsact(&mut self.books(), ifindex)
+    }
+
+    fn filters(&self, ifindex: u32) -> Result<Vec<Filter>, KernelError> {
+        tc::filters(&mut self.books(), ifindex)
+    }
+
+    fn add_filter(
+        &self,
+        ifindex: u32,
+        key: FilterKey,
+        program: BorrowedFd<'_>,
+        name: &str,
+    ) -> Result<(), KernelError> {
+        tc::add(&mut self.books(), ifindex, key, program, name)
+    }
+
+    fn replace_filter(
+        &self,
+        ifindex: u32,
+        key: FilterKey,
+        old: u32,
+        program: BorrowedFd<'_>,
+        name: &str,
+    ) -> Result<(), KernelError> {
+        tc::replace(&mut self.books(), ifindex, key, old, program, name)
+    }
+
+    fn remove_filter(
+        &self,
+        ifindex: u32,
+        key: FilterKey,
+        program_id: u32,
+    ) -> Result<bool, KernelError> {
+        tc::remove(&mut self.books(), ifindex, key, program_id)
+    }
+
+    fn watch_filter(
+        &self,
+        ifindex: u32,
+        key: FilterKey,
+        program_id: u32,
+        clsact_too: bool,
+    ) -> Result<OwnedFd, KernelError> {
+        tc::watch(&mut self.books(), ifindex, key, program_id, clsact_too)
+    }
+
+    fn unwatch_filter(&self, watcher: OwnedFd) -> Result<(), KernelError> {
+        tc::unwatch(&mut self.books(), watcher)
+    }
+
+    fn lock(&self, name: &str) -> Result<OwnedFd, KernelError> {
+        let deadline = Instant::now() + LONGEST_HOLD;
+        while Instant::now() < deadline {
+            if let Some(taken) = tc::lock(&mut self.books(), name)? {
+                return Ok(taken);
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        let refused = KernelError::new("flock", name, EDEADLK);
+        Err(refused.saying("nobody releases it: the kernel would wait for ever"))
     }
 
     fn test_run(

@@ -3,7 +3,7 @@
 use std::os::fd::{BorrowedFd, OwnedFd};
 
 use super::Event;
-use super::books::{Books, Link, Program};
+use super::books::{Books, Link, Place, Program};
 use super::errno::{EBADF, EINVAL, ENOLINK, EPERM};
 use super::slots::Change;
 use crate::kernel::{Expect, KernelError, LinkInfo, ObjectKind, XdpMode};
@@ -12,6 +12,10 @@ use crate::kernel::{Expect, KernelError, LinkInfo, ObjectKind, XdpMode};
 const LINK_XDP: u32 = 6;
 /// `BPF_LINK_TYPE_TRACING`.
 const LINK_TRACING: u32 = 2;
+/// `BPF_LINK_TYPE_TCX`.
+const LINK_TCX: u32 = 11;
+/// `BPF_TCX_INGRESS`.
+const TCX_INGRESS: u32 = 46;
 
 pub(super) fn create(
     books: &mut Books,
@@ -32,7 +36,7 @@ pub(super) fn create(
         expected: None,
     };
     books.change(OPERATION, change)?;
-    books.links.insert(id, Link { program, ifindex, mode, function: None });
+    books.links.insert(id, Link { program, ifindex, place: Place::Xdp(mode) });
     books.hand_out((ObjectKind::Link, id))
 }
 
@@ -47,8 +51,8 @@ pub(super) fn extend(
     let program = books.behind(program, ObjectKind::Program, OPERATION)?;
     let target = books.program(target)?.info.id;
     let id = books.next_id();
-    let function = Some((target, function));
-    books.links.insert(id, Link { program, ifindex: 0, mode: XdpMode::Native, function });
+    let place = Place::Function(target, function);
+    books.links.insert(id, Link { program, ifindex: 0, place });
     books.hand_out((ObjectKind::Link, id))
 }
 
@@ -73,15 +77,14 @@ pub(super) fn info(books: &mut Books, link: BorrowedFd<'_>) -> Result<LinkInfo, 
     let id = books.behind(link, ObjectKind::Link, OPERATION)?;
     let gone = || KernelError::new(OPERATION, format!("link {id}"), EBADF);
     let link = books.links.get(&id).ok_or_else(gone)?;
-    let (target_id, target_btf_id) = link.function.unwrap_or_default();
-    Ok(LinkInfo {
-        id,
-        kind: if link.function.is_some() { LINK_TRACING } else { LINK_XDP },
-        program_id: link.program,
-        ifindex: link.ifindex,
-        target_id,
-        target_btf_id,
-        ..LinkInfo::default()
+    let (program_id, ifindex) = (link.program, link.ifindex);
+    let info = LinkInfo { id, program_id, ifindex, ..LinkInfo::default() };
+    Ok(match link.place {
+        Place::Xdp(_) => LinkInfo { kind: LINK_XDP, ..info },
+        Place::Tcx => LinkInfo { kind: LINK_TCX, attach_type: TCX_INGRESS, ..info },
+        Place::Function(target_id, target_btf_id) => {
+            LinkInfo { kind: LINK_TRACING, target_id, target_btf_id, ..info }
+        }
     })
 }
 
@@ -122,10 +125,23 @@ fn swap(books: &mut Books, id: u32, new: u32, old: u32) -> Result<(), i32> {
         return Err(EINVAL);
     }
     link.program = new;
-    let (ifindex, mode) = (link.ifindex, link.mode);
-    if let Some(slot) = books.interfaces.get_mut(&ifindex).and_then(|i| i.slots.get_mut(&mode)) {
-        slot.program = new;
-    }
-    books.journal.push(Event::Attached { ifindex, mode, program: new, link: Some(id) });
+    let (ifindex, place) = (link.ifindex, link.place);
+    let interface = books.interfaces.get_mut(&ifindex);
+    let event = match place {
+        Place::Xdp(mode) => {
+            if let Some(slot) = interface.and_then(|i| i.slots.get_mut(&mode)) {
+                slot.program = new;
+            }
+            Event::Attached { ifindex, mode, program: new, link: Some(id) }
+        }
+        Place::Tcx => {
+            let programs = interface.map(|i| &mut i.given.tcx_ingress).into_iter().flatten();
+            programs.filter(|id| **id == old).for_each(|id| *id = new);
+            Event::TcxAttached { ifindex, program: new, link: id }
+        }
+        // Such a link has no interface, and so was refused above.
+        Place::Function(..) => return Err(EINVAL),
+    };
+    books.journal.push(event);
     Ok(())
 }

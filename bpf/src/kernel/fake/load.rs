@@ -95,6 +95,7 @@ pub(super) fn run(
             verdict: imm.cast_unsigned(),
             data: if spec.live_frames { Vec::new() } else { spec.data.to_vec() },
             duration_ns: 1,
+            context: spec.context.get(..spec.context_out).unwrap_or(spec.context).to_vec(),
         }),
         _ => {
             let object = format!("program {}", program.info.name);

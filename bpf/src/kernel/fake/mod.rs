@@ -10,7 +10,7 @@ use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::{KernelError, ProgramSpec, TestRun, TestRunSpec, XdpMode, XdpSlots};
+use super::{Filter, FilterKey, KernelError, ProgramSpec, TestRun, TestRunSpec, XdpMode, XdpSlots};
 use crate::insn::Insn;
 
 mod books;
@@ -21,6 +21,7 @@ mod pins;
 mod settings;
 mod slots;
 mod table;
+mod tc;
 
 use books::Books;
 use slots::Interface;
@@ -36,6 +37,9 @@ mod errno {
     pub(super) const ENODEV: i32 = 19;
     pub(super) const EINVAL: i32 = 22;
     pub(super) const ENOSPC: i32 = 28;
+    pub(super) const EPIPE: i32 = 32;
+    pub(super) const ERANGE: i32 = 34;
+    pub(super) const EDEADLK: i32 = 35;
     pub(super) const ENOTEMPTY: i32 = 39;
     pub(super) const ENOLINK: i32 = 67;
     pub(super) const EOPNOTSUPP: i32 = 95;
@@ -70,6 +74,10 @@ pub struct FakeInterface {
     pub tcx_ingress: Vec<u32>,
     /// See [`FakeInterface::tcx_ingress`].
     pub tcx_egress: Vec<u32>,
+    /// Whether it has a clsact qdisc.
+    pub clsact: bool,
+    /// The filters of its clsact ingress, in the order in which they run.
+    pub filters: Vec<Filter>,
 }
 
 impl FakeInterface {
@@ -88,6 +96,8 @@ impl FakeInterface {
             features: BTreeMap::from([("rx-gro".to_owned(), (true, true))]),
             tcx_ingress: Vec::new(),
             tcx_egress: Vec::new(),
+            clsact: false,
+            filters: Vec::new(),
         }
     }
 }
@@ -119,6 +129,50 @@ pub enum Event {
         ifindex: u32,
         /// Slot.
         mode: XdpMode,
+        /// Program id.
+        program: u32,
+    },
+    /// A link came to tcx ingress, before all others, or got another program.
+    TcxAttached {
+        /// Interface.
+        ifindex: u32,
+        /// Program id.
+        program: u32,
+        /// Link id.
+        link: u32,
+    },
+    /// A program left tcx ingress.
+    TcxDetached {
+        /// Interface.
+        ifindex: u32,
+        /// Program id.
+        program: u32,
+    },
+    /// An interface was given clsact.
+    ClsactAdded {
+        /// Interface.
+        ifindex: u32,
+    },
+    /// An interface's clsact was removed.
+    ClsactRemoved {
+        /// Interface.
+        ifindex: u32,
+    },
+    /// A filter was added, or got another program.
+    FilterSet {
+        /// Interface.
+        ifindex: u32,
+        /// Where.
+        key: FilterKey,
+        /// Program id.
+        program: u32,
+    },
+    /// A filter was removed.
+    FilterRemoved {
+        /// Interface.
+        ifindex: u32,
+        /// Where.
+        key: FilterKey,
         /// Program id.
         program: u32,
     },

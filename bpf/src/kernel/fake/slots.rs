@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::books::{Books, Object};
+use super::books::{Books, Object, Place};
 use super::errno::{EBUSY, EEXIST, EINVAL, ENODEV, EOPNOTSUPP};
 use super::{Event, FakeInterface};
 use crate::kernel::{KernelError, ObjectKind, XdpMode, XdpSlots};
@@ -30,7 +30,8 @@ impl Interface {
     pub(super) fn programs(&self) -> Vec<Object> {
         let xdp = self.slots.values().map(|occupant| occupant.program);
         let tcx = self.given.tcx_ingress.iter().chain(&self.given.tcx_egress).copied();
-        xdp.chain(tcx).map(|id| (ObjectKind::Program, id)).collect()
+        let filters = self.given.filters.iter().filter_map(|filter| filter.program_id);
+        xdp.chain(tcx).chain(filters).map(|id| (ObjectKind::Program, id)).collect()
     }
 
     pub(super) fn xdp(&self) -> XdpSlots {
@@ -171,8 +172,14 @@ impl Books {
     /// Takes a link's program off its interface.
     pub(super) fn release(&mut self, id: u32) {
         let Some(link) = self.links.get_mut(&id) else { return };
-        let (ifindex, mode, program) = (link.ifindex, link.mode, link.program);
+        let (ifindex, place, program) = (link.ifindex, link.place, link.program);
         link.ifindex = 0;
+        let Place::Xdp(mode) = place else {
+            if ifindex != 0 {
+                self.release_tcx(ifindex, program);
+            }
+            return;
+        };
         if let Some(interface) = self.interfaces.get_mut(&ifindex) {
             interface.slots.remove(&mode);
             self.journal.push(Event::Detached { ifindex, mode, program });

@@ -11,7 +11,10 @@ use crate::kernel::netlink::route;
 use crate::kernel::{KernelError, XdpMode};
 
 const BPF_XDP: u32 = 37;
+const BPF_TCX_INGRESS: u32 = 46;
 const BPF_F_REPLACE: u32 = 1 << 2;
+/// Without a program to be relative to: before all.
+const BPF_F_BEFORE: u32 = 1 << 3;
 
 pub(super) fn attach_xdp(
     program: BorrowedFd<'_>,
@@ -30,15 +33,30 @@ pub(super) fn attach_xdp(
         })
 }
 
-/// One plain `BPF_LINK_CREATE`.
+pub(super) fn attach_tcx(program: BorrowedFd<'_>, ifindex: u32) -> Result<OwnedFd, KernelError> {
+    create(program, ifindex, BPF_TCX_INGRESS, BPF_F_BEFORE).map_err(|errno| {
+        KernelError::new("BPF_LINK_CREATE", route::on(ifindex, "tcx ingress"), errno)
+    })
+}
+
+/// One plain `BPF_LINK_CREATE` at the XDP hook.
 pub(super) fn create_xdp(
     program: BorrowedFd<'_>,
     ifindex: u32,
     mode: XdpMode,
 ) -> Result<OwnedFd, i32> {
+    create(program, ifindex, BPF_XDP, mode.flag())
+}
+
+fn create(
+    program: BorrowedFd<'_>,
+    ifindex: u32,
+    attach_type: u32,
+    flags: u32,
+) -> Result<OwnedFd, i32> {
     let options = sys::bpf_link_create_opts {
         sz: size_of::<sys::bpf_link_create_opts>() as sys::size_t,
-        flags: mode.flag(),
+        flags,
         ..Default::default()
     };
     // SAFETY: the options hold no pointers and outlive the call.
@@ -46,7 +64,7 @@ pub(super) fn create_xdp(
         sys::bpf_link_create(
             program.as_raw_fd(),
             ifindex.cast_signed(),
-            BPF_XDP,
+            attach_type,
             &raw const options,
         )
     })

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 
 use super::netlink::route;
 use super::{
-    Bytes, Entries, Expect, Kernel, KernelError, LinkInfo, MapInfo, MapSpec, ObjectKind,
-    ProgramInfo, ProgramSpec, TestRun, TestRunSpec, XdpMode, XdpSlots, netns,
+    Bytes, Entries, Expect, Filter, FilterKey, Kernel, KernelError, LinkInfo, MapInfo, MapSpec,
+    ObjectKind, ProgramInfo, ProgramSpec, TestRun, TestRunSpec, XdpMode, XdpSlots, netns,
 };
 
 mod bpffs;
@@ -18,12 +18,15 @@ mod feature;
 mod info;
 mod link;
 mod load;
+mod lock;
 mod map;
 mod pin;
 mod reason;
 mod run;
 mod sys;
+mod tc;
 mod vmlinux;
+mod watch;
 
 use map::Table;
 
@@ -177,6 +180,70 @@ impl Kernel for Linux {
 
     fn query_tcx(&self, ifindex: u32, attach_type: u32) -> Result<Vec<u32>, KernelError> {
         link::query_tcx(ifindex, attach_type)
+    }
+
+    fn link_tcx(&self, program: BorrowedFd<'_>, ifindex: u32) -> Result<OwnedFd, KernelError> {
+        link::attach_tcx(program, ifindex)
+    }
+
+    fn add_clsact(&self, ifindex: u32) -> Result<bool, KernelError> {
+        tc::add_clsact(ifindex)
+    }
+
+    fn remove_clsact(&self, ifindex: u32) -> Result<bool, KernelError> {
+        tc::remove_clsact(ifindex)
+    }
+
+    fn filters(&self, ifindex: u32) -> Result<Vec<Filter>, KernelError> {
+        tc::filters(ifindex)
+    }
+
+    fn add_filter(
+        &self,
+        ifindex: u32,
+        key: FilterKey,
+        program: BorrowedFd<'_>,
+        name: &str,
+    ) -> Result<(), KernelError> {
+        tc::add(ifindex, key, program, name)
+    }
+
+    fn replace_filter(
+        &self,
+        ifindex: u32,
+        key: FilterKey,
+        old: u32,
+        program: BorrowedFd<'_>,
+        name: &str,
+    ) -> Result<(), KernelError> {
+        tc::replace(ifindex, key, old, program, name)
+    }
+
+    fn remove_filter(
+        &self,
+        ifindex: u32,
+        key: FilterKey,
+        program_id: u32,
+    ) -> Result<bool, KernelError> {
+        tc::remove(ifindex, key, program_id)
+    }
+
+    fn watch_filter(
+        &self,
+        ifindex: u32,
+        key: FilterKey,
+        program_id: u32,
+        clsact_too: bool,
+    ) -> Result<OwnedFd, KernelError> {
+        watch::start(ifindex, key, program_id, clsact_too)
+    }
+
+    fn unwatch_filter(&self, watcher: OwnedFd) -> Result<(), KernelError> {
+        watch::dismiss(watcher)
+    }
+
+    fn lock(&self, name: &str) -> Result<OwnedFd, KernelError> {
+        lock::named(name)
     }
 
     fn test_run(

@@ -17,7 +17,7 @@ pub(super) struct Frame<'a> {
     pub(super) kind: u16,
     pub(super) flags: u16,
     pub(super) sequence: u32,
-    payload: &'a [u8],
+    pub(super) payload: &'a [u8],
 }
 
 impl Frame<'_> {
@@ -36,7 +36,8 @@ impl<'a> Frames<'a> {
         Self { rest: datagram }
     }
 
-    fn parse(&mut self) -> Option<Frame<'a>> {
+    /// The next message; `None` at the end or where the bytes stop making sense. Allocates nothing.
+    pub(super) fn parse(&mut self) -> Option<Frame<'a>> {
         let (header, _) = self.rest.split_first_chunk::<HEADER>()?;
         let length = usize::try_from(attribute::u32_at(header, 0)?).ok()?;
         let payload = self.rest.get(HEADER..length)?;

@@ -7,6 +7,7 @@
 //! for each question and not kept: opening costs microseconds.
 
 use std::io;
+use std::os::fd::{AsRawFd, RawFd};
 
 use netlink_sys::{Socket as RawSocket, SocketAddr, protocols};
 
@@ -16,6 +17,7 @@ pub mod attribute;
 pub mod filter;
 mod frame;
 pub mod generic;
+pub(crate) mod prepared;
 pub mod route;
 
 use frame::{Frames, acknowledgement, finished};
@@ -108,6 +110,11 @@ impl Socket {
         Self::open(protocols::NETLINK_GENERIC)
     }
 
+    /// For those who must do without the heap; see [`prepared`].
+    pub(crate) fn descriptor(&self) -> RawFd {
+        self.raw.as_raw_fd()
+    }
+
     fn open(protocol: isize) -> Result<Self, Refusal> {
         let mut raw = RawSocket::new(protocol)?;
         raw.bind_auto()?;
@@ -188,15 +195,7 @@ impl Socket {
 
     fn send(&mut self, kind: u16, flags: u16, payload: &[u8]) -> Result<u32, Refusal> {
         self.sequence = self.sequence.wrapping_add(1);
-        let length = HEADER + payload.len();
-        let mut bytes = Vec::with_capacity(length);
-        bytes.extend(u32::try_from(length).map_err(|_| too_big())?.to_ne_bytes());
-        bytes.extend(kind.to_ne_bytes());
-        bytes.extend((flags | NLM_F_REQUEST).to_ne_bytes());
-        bytes.extend(self.sequence.to_ne_bytes());
-        bytes.extend(0_u32.to_ne_bytes());
-        bytes.extend(payload);
-        self.raw.send(&bytes, 0)?;
+        self.raw.send(&encode(kind, flags, self.sequence, payload)?, 0)?;
         Ok(self.sequence)
     }
 
@@ -214,6 +213,19 @@ impl Socket {
         })?;
         Ok(if size > bytes.len() { taken } else { bytes })
     }
+}
+
+/// A request as it is sent.
+fn encode(kind: u16, flags: u16, sequence: u32, payload: &[u8]) -> Result<Vec<u8>, Refusal> {
+    let length = HEADER + payload.len();
+    let mut bytes = Vec::with_capacity(length);
+    bytes.extend(u32::try_from(length).map_err(|_| too_big())?.to_ne_bytes());
+    bytes.extend(kind.to_ne_bytes());
+    bytes.extend((flags | NLM_F_REQUEST).to_ne_bytes());
+    bytes.extend(sequence.to_ne_bytes());
+    bytes.extend(0_u32.to_ne_bytes());
+    bytes.extend(payload);
+    Ok(bytes)
 }
 
 fn retry(mut call: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {

@@ -1,6 +1,7 @@
-use super::filter::{self, BpfFilter};
+use super::filter;
 use super::frame::{NLM_F_ACK_TLVS, NLM_F_CAPPED, NLMSGERR_ATTR_MSG, malformed};
 use super::*;
+use crate::kernel::{Filter, FilterKey};
 
 fn frame(kind: u16, flags: u16, sequence: u32, payload: &[u8]) -> Vec<u8> {
     let length = u32::try_from(HEADER + payload.len()).unwrap();
@@ -92,22 +93,30 @@ fn a_filter_is_read_and_a_chain_head_is_not() {
     let info = (49152_u32 << 16) | u32::from(3_u16.to_be());
     header[16..20].copy_from_slice(&info.to_ne_bytes());
     let options = Builder::default().text(7, "prog.o:[tc]").u32(8, 1).u32(9, 8).raw(10, &[0xab; 8]);
-    let message = |options: Builder| Message {
+    let message = move |options: Builder| Message {
         kind: 44,
         payload: Builder::new(&header).text(1, "bpf").nest(2, options).build(),
     };
-    let expected = BpfFilter {
-        program_id: 42,
-        name: "prog.o:[tc]".to_owned(),
-        tag: "ab".repeat(8),
-        priority: 49152,
+    let mut expected = Filter {
+        key: FilterKey { priority: 49152, handle: 1 },
+        kind: "bpf".to_owned(),
         protocol: 3,
-        handle: 1,
+        chain: 0,
+        program_id: Some(42),
+        name: Some("prog.o:[tc]".to_owned()),
+        tag: Some("ab".repeat(8)),
         direct_action: true,
-        flags_gen: 8,
+        flags: 8,
     };
-    assert_eq!(filter::parse(&message(options.clone().u32(11, 42))), Some(expected));
-    assert_eq!(filter::parse(&message(options)), None);
+    let whole = message(options.clone().u32(11, 42));
+    assert_eq!(filter::parse(&whole), Some(expected.clone()));
+    assert_eq!(filter::program_id(&whole.payload), Some(42));
+    // Classic BPF has no id.
+    expected.program_id = None;
+    assert_eq!(filter::parse(&message(options.clone())), Some(expected));
+    header[8..12].fill(0);
+    let head = Builder::new(&header).text(1, "bpf").nest(2, options).build();
+    assert_eq!(filter::parse(&Message { kind: 44, payload: head }), None);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::os::fd::AsFd;
 use std::path::Path;
 
-use hoist_bpf::kernel::netlink::filter::{Direction, bpf_filters};
+use hoist_bpf::kernel::netlink::filter::{self, Direction};
 use hoist_bpf::kernel::{Kernel, KernelError, LinkInfo, ObjectKind, ProgramInfo};
 
 use super::dispatcher;
@@ -58,8 +58,10 @@ pub(super) fn attached(kernel: &dyn Kernel, link: &Link) -> Attached {
         (Slot::ClsactIngress, "clsact ingress", Direction::Ingress),
         (Slot::ClsactEgress, "clsact egress", Direction::Egress),
     ] {
-        match bpf_filters(link.ifindex, direction) {
-            Ok(filters) => held.extend(filters.into_iter().map(|f| (slot, f.program_id))),
+        match filter::list(link.ifindex, direction) {
+            Ok(filters) => {
+                held.extend(filters.into_iter().filter_map(|f| Some((slot, f.program_id?))));
+            }
             Err(refusal) => found.unknown.push(format!("{hook}: {refusal}")),
         }
     }

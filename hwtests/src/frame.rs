@@ -16,6 +16,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 mod diff;
 mod dissect;
 mod encode;
+pub mod notation;
 
 pub use diff::{Difference, diff};
 pub use dissect::{Dissection, Field, dissect};
@@ -30,6 +31,12 @@ pub const BROADCAST: Mac = [0xff; 6];
 #[must_use]
 pub const fn mac(n: u8) -> Mac {
     [2, 0, 0, 0, 0, n]
+}
+
+/// Bytes that count up from 0 to 250 and again, so that a shift by any likely distance shows.
+#[must_use]
+pub fn counting(length: usize) -> Vec<u8> {
+    (0..length).map(|i| (i % 251) as u8).collect()
 }
 
 /// Ethertypes of `linux/if_ether.h`.
@@ -76,6 +83,7 @@ pub mod tcp {
 pub struct Frame {
     layers: Vec<Layer>,
     pad_to: usize,
+    cut_to: Option<usize>,
     patches: Vec<(usize, Vec<u8>)>,
 }
 
@@ -119,7 +127,7 @@ impl Frame {
     }
 
     fn start(header: Header) -> Self {
-        let frame = Self { layers: Vec::new(), pad_to: 0, patches: Vec::new() };
+        let frame = Self { layers: Vec::new(), pad_to: 0, cut_to: None, patches: Vec::new() };
         frame.layer(header)
     }
 
@@ -227,6 +235,13 @@ impl Frame {
     #[must_use]
     pub const fn pad_to(mut self, bytes: usize) -> Self {
         self.pad_to = bytes;
+        self
+    }
+
+    /// The frame ends after at most this many bytes, whatever its headers say.
+    #[must_use]
+    pub const fn cut_to(mut self, bytes: usize) -> Self {
+        self.cut_to = Some(bytes);
         self
     }
 

@@ -16,6 +16,7 @@ impl Frame {
         if inner.len() < self.pad_to {
             inner.resize(self.pad_to, 0);
         }
+        inner.truncate(self.cut_to.unwrap_or(inner.len()));
         for (offset, patch) in &self.patches {
             for (slot, byte) in inner.iter_mut().skip(*offset).zip(patch) {
                 *slot = *byte;

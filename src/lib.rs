@@ -2,6 +2,7 @@
 
 pub mod cli;
 mod file;
+pub mod semantics;
 pub mod session;
 mod suggest;
 

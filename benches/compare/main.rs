@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! cargo build --release --workspace
-//! target/release/hoist-compare [--hoist PATH] [--pairs N] [load|share|probe|rate|counting|memory]...
+//! target/release/hoist-compare [--hoist PATH] [--pairs N] [load|share|probe|rate|counting|test-run|memory]...
 //! ```
 //!
 //! Root only. Everything happens in network namespaces made for the occasion.
@@ -15,20 +15,32 @@ mod load;
 mod memory;
 mod probe;
 mod rate;
+mod test_run;
 mod world;
 
+use Take::{InKernel, InWorld};
 use world::{Outcome, World};
 
-/// A figure by name and the function that takes it.
-type Figure = (&'static str, fn(&World) -> Outcome<()>);
+/// A figure by name and what takes it.
+type Figure = (&'static str, Take);
 
-const FIGURES: [Figure; 6] = [
-    ("load", load::against_others),
-    ("share", load::own_share),
-    ("probe", probe::whole_host),
-    ("rate", rate::against_iproute2),
-    ("counting", rate::counting_pass),
-    ("memory", memory::of_run),
+/// What takes a figure.
+#[derive(Clone, Copy)]
+enum Take {
+    /// Commands and traffic in network namespaces.
+    InWorld(fn(&World) -> Outcome<()>),
+    /// Test runs in the kernel.
+    InKernel(fn() -> Outcome<()>),
+}
+
+const FIGURES: [Figure; 7] = [
+    ("load", InWorld(load::against_others)),
+    ("share", InWorld(load::own_share)),
+    ("probe", InWorld(probe::whole_host)),
+    ("rate", InWorld(rate::against_iproute2)),
+    ("counting", InWorld(rate::counting_pass)),
+    ("test-run", InKernel(test_run::corpus)),
+    ("memory", InWorld(memory::of_run)),
 ];
 
 /// What the command line asks for.
@@ -77,9 +89,18 @@ fn beside_us() -> PathBuf {
 }
 
 fn take(wish: &Wish) -> Outcome<()> {
-    let world = World::new(&wish.hoist, wish.pairs)?;
+    let mut world = None;
     for (_, figure) in &wish.figures {
-        figure(&world)?;
+        match figure {
+            InKernel(figure) => figure()?,
+            InWorld(figure) => {
+                let world = match &mut world {
+                    Some(world) => world,
+                    none => none.insert(World::new(&wish.hoist, wish.pairs)?),
+                };
+                figure(world)?;
+            }
+        }
     }
     Ok(())
 }

@@ -9,10 +9,12 @@
 //! 3. Idle time is not part of a rate: it is taken while traffic runs.
 
 pub mod counter;
+pub mod forms;
 pub mod generator;
 pub mod meter;
 pub mod pairs;
 pub mod stats;
+pub mod test_run;
 
 pub use counter::ReceiveCounter;
 pub use generator::Generator;

@@ -1,0 +1,179 @@
+//! One program that is measured.
+
+use std::os::fd::{AsFd as _, AsRawFd as _};
+use std::sync::Arc;
+
+use hoist_bpf::kernel::loader::Loaded;
+use hoist_bpf::kernel::{Kernel, KernelError, TestRun, TestRunSpec};
+
+use super::load::{Kind, LoadFailure, Source};
+use crate::forms;
+use crate::stats;
+
+/// How often a program may run on one frame, and with one set of maps, and still do the same work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Runs {
+    /// As often as one likes.
+    Many,
+    /// So often with one frame.
+    UpTo(u32),
+    /// So often with one set of maps.
+    UpToFull(u32),
+    /// Once.
+    Once,
+}
+
+impl Runs {
+    /// Runs per call, calls per sample.
+    const fn plan(self) -> (u32, usize) {
+        match self {
+            Self::Many => (200_000, 1),
+            Self::UpTo(runs) => (runs, 10),
+            Self::UpToFull(runs) => (runs, 5),
+            Self::Once => (1, 4_000),
+        }
+    }
+}
+
+/// What becomes of a frame, as far as a test run tells: it carries nothing out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// The stack gets it.
+    Pass,
+    /// Nobody gets it.
+    Drop,
+    /// It leaves through an interface.
+    Out,
+    /// A code without a meaning.
+    Unknown(u32),
+}
+
+impl Verdict {
+    const fn of(kind: Kind, code: u32) -> Self {
+        match (kind, code) {
+            (Kind::Xdp, 0 | 1) | (Kind::Tc, 2) => Self::Drop,
+            (Kind::Xdp, 2) | (Kind::Tc, u32::MAX) => Self::Pass,
+            (Kind::Xdp, 3 | 4) | (Kind::Tc, 7) => Self::Out,
+            _ => Self::Unknown(code),
+        }
+    }
+}
+
+/// A program with the frame it gets.
+#[derive(Debug)]
+pub struct Side {
+    kernel: Arc<dyn Kernel>,
+    source: Source,
+    loaded: Loaded,
+    setup: Option<Loaded>,
+    frame: Vec<u8>,
+    runs: Runs,
+}
+
+/// Why there is no figure.
+#[derive(Debug, thiserror::Error)]
+pub enum SideError {
+    /// There is no program to run.
+    #[error(transparent)]
+    Load(#[from] LoadFailure),
+    /// It could not be run.
+    #[error(transparent)]
+    Run(#[from] KernelError),
+    /// It ran, and did not what is to be measured.
+    #[error("{program}: the verdict is {got:?}, not {expected:?}")]
+    Verdict {
+        /// The program.
+        program: String,
+        /// What it should have said.
+        expected: Verdict,
+        /// What it said.
+        got: Verdict,
+    },
+}
+
+impl Side {
+    /// Loads a program that gets `frame`, runs it once and checks what it says.
+    ///
+    /// # Errors
+    /// It does not load or run, or says something else than `expected`.
+    pub fn new(
+        kernel: Arc<dyn Kernel>,
+        source: Source,
+        frame: Vec<u8>,
+        runs: Runs,
+        expected: Verdict,
+    ) -> Result<Self, SideError> {
+        let loaded = source.load(&*kernel)?;
+        Self { kernel, source, loaded, setup: None, frame, runs }.checked(expected)
+    }
+
+    /// The same for a program at TC whose frame is to have its VLAN tag where TC has it, in the
+    /// buffer's description. `frame` is without. What that costs is in the figures: subtract those
+    /// of a program that does nothing, measured likewise.
+    ///
+    /// # Errors
+    /// As [`Side::new`].
+    pub fn tagged(
+        kernel: Arc<dyn Kernel>,
+        source: Source,
+        frame: Vec<u8>,
+        expected: Verdict,
+    ) -> Result<Self, SideError> {
+        let form = forms::SETUP_TAGGED;
+        let setup = Source::object(form.object, &form.program(), Kind::Tc, &[])?.load(&*kernel)?;
+        let loaded = source.load(&*kernel)?;
+        // The only map there is.
+        for map in setup.maps.values() {
+            let program = loaded.program.as_raw_fd().to_ne_bytes();
+            kernel.map_update(map.as_fd(), &0_u32.to_ne_bytes(), &program, 0)?;
+        }
+        let setup = Some(setup);
+        Self { kernel, source, loaded, setup, frame, runs: Runs::Once }.checked(expected)
+    }
+
+    fn checked(self, expected: Verdict) -> Result<Self, SideError> {
+        let (code, _) = self.call(1)?;
+        let got = Verdict::of(self.source.kind(), code);
+        if got == expected {
+            return Ok(self);
+        }
+        Err(SideError::Verdict { program: self.source.name().to_owned(), expected, got })
+    }
+
+    /// Nanoseconds per frame, once. Of several calls the mean of the middle half is taken, which
+    /// interrupts do not reach and which is finer than the whole nanoseconds that the kernel tells.
+    ///
+    /// # Errors
+    /// The kernel would not run it (any more).
+    pub fn sample(&mut self) -> Result<f64, SideError> {
+        let (repeat, calls) = self.runs.plan();
+        let mut times = Vec::with_capacity(calls);
+        for _ in 0..calls {
+            if matches!(self.runs, Runs::UpToFull(_)) {
+                self.loaded = self.source.load(&*self.kernel)?;
+            }
+            times.push(self.call(repeat)?.1);
+        }
+        Ok(stats::middle(&times).unwrap_or(f64::NAN))
+    }
+
+    /// The frame after one run, as test runs hand it out: a VLAN tag that is in the buffer's
+    /// description is not in it.
+    ///
+    /// # Errors
+    /// The kernel would not run it.
+    pub fn output(&self) -> Result<Vec<u8>, SideError> {
+        Ok(self.run(1)?.data)
+    }
+
+    fn call(&self, repeat: u32) -> Result<(u32, f64), KernelError> {
+        let run = self.run(repeat)?;
+        Ok((run.verdict, f64::from(run.duration_ns)))
+    }
+
+    fn run(&self, repeat: u32) -> Result<TestRun, KernelError> {
+        let program = self.setup.as_ref().unwrap_or(&self.loaded).program.as_fd();
+        let spec = TestRunSpec { data: &self.frame, repeat, ..TestRunSpec::default() };
+        self.kernel.test_run(program, &spec)
+    }
+}

@@ -3,83 +3,26 @@
 #![expect(unsafe_code, reason = "libbpf-rs has no safe call for bpf_object__prepare")]
 
 mod corpus;
+mod running;
 mod yardstick;
-
-use std::collections::BTreeMap;
-use std::process::Command;
 
 use hoist_bpf::image::Image;
 use hoist_bpf::module::{DataSection, ExternKind, Map, Module, ProgramId, Target};
-use hoist_bpf::resolve::{self, KernelConfig, Needs, TargetBtf};
+
 use hoist_bpf::{Insn, btf};
+use running::Running;
 use yardstick::Yardstick;
 
 /// Objects libbpf 1.x does not take, by the end of their label, and the step it stops at.
 const REFUSED: [(&str, &str); 3] =
     [("/legacy.bpf.o", "open"), ("/iproute2.bpf.o", "open"), ("/sections.bpf.o", "open")];
 
-/// What the running kernel knows.
-struct Kernel {
-    btf: TargetBtf,
-    config: KernelConfig,
-    symbols: BTreeMap<String, u64>,
-}
-
-impl Kernel {
-    fn read() -> Self {
-        let read = |path: &str| std::fs::read(path).unwrap_or_else(|e| panic!("{path}: {e}"));
-        let text = |bytes| String::from_utf8(bytes).expect("the kernel writes ASCII");
-        let btf = TargetBtf::parse(read("/sys/kernel/btf/vmlinux")).expect("vmlinux BTF");
-        let config = Command::new("zcat").arg("/proc/config.gz").output().expect("zcat").stdout;
-        let release = text(read("/proc/sys/kernel/osrelease"));
-        let config = KernelConfig::parse(&text(config), &release);
-        let mut symbols = BTreeMap::new();
-        for line in text(read("/proc/kallsyms")).lines() {
-            let mut words = line.split_ascii_whitespace();
-            let (Some(address), Some(_), Some(name)) = (words.next(), words.next(), words.next())
-            else {
-                continue;
-            };
-            let address = u64::from_str_radix(address, 16).expect("an address");
-            symbols.entry(name.to_owned()).or_insert(address);
-        }
-        Self { btf, config, symbols }
-    }
-
-    fn fit(&self, module: &Module) -> Module {
-        fn fail<T>(error: resolve::ResolveError) -> T {
-            panic!("{error}")
-        }
-        let needs = Needs::of(module);
-        let none = TargetBtf::none();
-        let target = if needs.kernel_btf { &self.btf } else { &none };
-        let mut fitted = resolve::resolve(module, target).unwrap_or_else(fail);
-        if needs.kernel_config {
-            resolve::fill_kconfig(&mut fitted, &self.config).unwrap_or_else(fail);
-        }
-        if needs.symbol_addresses {
-            resolve::set_symbol_addresses(&mut fitted, &self.symbols).unwrap_or_else(fail);
-        }
-        fitted
-    }
-}
-
-/// Whether this process may create maps and load BTF (`CAP_BPF`, bit 39).
-fn privileged() -> bool {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let mask = status.lines().find_map(|l| l.strip_prefix("CapEff:"));
-    mask.and_then(|m| u64::from_str_radix(m.trim(), 16).ok()).is_some_and(|m| m >> 39 & 1 == 1)
-}
-
 #[test]
 fn images_equal_what_libbpf_loads() {
-    if !privileged() {
-        let required = std::env::var("HOIST_REQUIRE").is_ok_and(|r| r.contains("veth"));
-        assert!(!required, "CAP_BPF is required and missing");
-        println!("not run: images_equal_what_libbpf_loads: needs CAP_BPF");
+    if !running::privileged("images_equal_what_libbpf_loads") {
         return;
     }
-    let kernel = Kernel::read();
+    let kernel = Running::read();
     let (mut objects, mut programs) = (0, 0);
     for object in corpus::all() {
         let label = &object.label;
@@ -102,7 +45,7 @@ fn images_equal_what_libbpf_loads() {
 }
 
 /// Compares one object; gives the number of programs.
-fn compare(label: &str, bytes: &[u8], yardstick: &Yardstick, kernel: &Kernel) -> usize {
+fn compare(label: &str, bytes: &[u8], yardstick: &Yardstick, kernel: &Running) -> usize {
     let module = Module::parse(label, bytes).unwrap_or_else(|e| panic!("{label}: {e}"));
     let module = kernel.fit(&module);
     compare_maps(label, &module, yardstick);

@@ -107,7 +107,8 @@ fn every_page_is_in_the_summary() {
 }
 
 /// Folders in which a hyphenated word in quotes is a code: the engines and what is known of NICs.
-const ENGINES: [&str; 3] = ["offload/src/xdp", "drivers/src", "fallback/src"];
+const ENGINES: [&str; 4] =
+    ["offload/src/xdp", "offload/src/kernel_program", "drivers/src", "fallback/src"];
 
 /// Hyphenated words in those folders that are no codes: features as ethtool and the host's report
 /// name them.

@@ -24,7 +24,7 @@ use hoist_offload::host::LinuxHost;
 use hoist_offload::plan::{Choice, Wishes};
 use hoist_offload::{
     AttachPolicy, Attachment, Device, Engine, EngineKind, Error, Host, Job, Registry, Stats,
-    Verdict, pins, xdp,
+    Verdict, pins,
 };
 
 /// Set for the process that is killed.
@@ -219,12 +219,12 @@ fn a_kept_program_stays_and_is_found_again() {
                 panic!("{found:?}");
             };
             assert_eq!(
-                (*program_id, kept.ifindex, kept.engine),
+                (*program_id, kept.ifindex, kept.slot.engine()),
                 (id, device.ifindex, engine.kind())
             );
 
             sender.send_many(&frame, 4).unwrap();
-            let mut adopted = xdp::adopt(&kernel, kept, &device).unwrap();
+            let mut adopted = engine.adopt(&kernel, kept, &device).unwrap();
             assert_eq!(counted(&*adopted, 4).of(Verdict::Pass), 4);
             let protocols = adopted.map("protocols").unwrap();
             let udp = protocols.lookup(&17u32.to_ne_bytes()).unwrap().unwrap();
@@ -246,7 +246,7 @@ fn a_kept_program_stays_and_is_found_again() {
             let error = prepared.attach(&stale).unwrap_err();
             assert_eq!(codes(&error), ["replace-mismatch"]);
 
-            xdp::adopt(&kernel, &found[0].0, &device).unwrap().detach().unwrap();
+            engine.adopt(&kernel, &found[0].0, &device).unwrap().detach().unwrap();
             assert_eq!(kernel.query_xdp(device.ifindex).unwrap().of(mode), None);
             assert_eq!(pins::list(&*kernel, &root).unwrap(), []);
         });

@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use hoist_bpf::kernel::XdpMode;
 use serde::{Deserialize, Serialize};
 
+use crate::engine::{EngineKind, Hook};
 use crate::fact::Fact;
 use crate::host::report::Finding;
 
@@ -205,6 +207,69 @@ pub enum Slot {
     ClsactIngress,
     /// cls_bpf on clsact egress.
     ClsactEgress,
+}
+
+impl Slot {
+    /// Where programs of an engine go; `None` for engines that use no slot of the kernel's.
+    #[must_use]
+    pub const fn of(engine: EngineKind, hook: Hook) -> Option<Self> {
+        Some(match (engine, hook) {
+            (EngineKind::Hw, _) => Self::Hw,
+            (EngineKind::Native, _) => Self::Native,
+            (EngineKind::Generic, _) => Self::Generic,
+            (EngineKind::Tc, Hook::Tcx) => Self::TcxIngress,
+            (EngineKind::Tc, Hook::Clsact) => Self::ClsactIngress,
+            (EngineKind::Tc | EngineKind::User, _) => return None,
+        })
+    }
+
+    /// The engine whose programs are there.
+    #[must_use]
+    pub const fn engine(self) -> EngineKind {
+        match self {
+            Self::Hw => EngineKind::Hw,
+            Self::Native => EngineKind::Native,
+            Self::Generic => EngineKind::Generic,
+            Self::TcxIngress | Self::TcxEgress | Self::ClsactIngress | Self::ClsactEgress => {
+                EngineKind::Tc
+            }
+        }
+    }
+
+    /// The hook it belongs to.
+    #[must_use]
+    pub const fn hook(self) -> Hook {
+        match self {
+            Self::Hw | Self::Native | Self::Generic => Hook::Xdp,
+            Self::TcxIngress | Self::TcxEgress => Hook::Tcx,
+            Self::ClsactIngress | Self::ClsactEgress => Hook::Clsact,
+        }
+    }
+
+    /// The mode in which the XDP hook runs it; `None` at other hooks.
+    #[must_use]
+    pub const fn mode(self) -> Option<XdpMode> {
+        match self {
+            Self::Hw => Some(XdpMode::Hardware),
+            Self::Native => Some(XdpMode::Native),
+            Self::Generic => Some(XdpMode::Generic),
+            Self::TcxIngress | Self::TcxEgress | Self::ClsactIngress | Self::ClsactEgress => None,
+        }
+    }
+
+    /// The name printed everywhere.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Hw => "hw",
+            Self::Native => "native",
+            Self::Generic => "generic",
+            Self::TcxIngress => "tcx ingress",
+            Self::TcxEgress => "tcx egress",
+            Self::ClsactIngress => "clsact ingress",
+            Self::ClsactEgress => "clsact egress",
+        }
+    }
 }
 
 /// One attached program.

@@ -17,6 +17,7 @@ use crate::capability::Capabilities;
 use crate::device::Device;
 use crate::error::Error;
 use crate::host::Host;
+use crate::pins::Kept;
 use crate::plan::Warning;
 
 /// Kinds of engines, in order of preference: `Ord` is the ladder.
@@ -217,6 +218,29 @@ pub trait Engine: Send + Sync + fmt::Debug {
         device: &Device,
         job: &Job,
     ) -> Result<Box<dyn Prepared>, Error>;
+
+    /// Takes charge of a program of this engine's that an earlier process told to stay: its maps, its
+    /// counters, its replacement and its end. Dropping the attachment leaves the program running.
+    /// [`crate::kernel_program::adopt`] does it for programs that the kernel runs.
+    ///
+    /// # Errors
+    /// The pins could not be opened, or the engine's programs never stay.
+    fn adopt(
+        &self,
+        kernel: &Arc<dyn Kernel>,
+        kept: &Kept,
+        device: &Device,
+    ) -> Result<Box<dyn Attachment>, Error> {
+        let _ = (kernel, device);
+        Err(Error::Input {
+            what: format!(
+                "{}: programs of the {} engine do not stay",
+                kept.path.display(),
+                self.kind()
+            ),
+            hint: Some("hoist status lists what is attached".to_owned()),
+        })
+    }
 }
 
 /// A program that is loaded and verified, but sees no packet yet. Dropping it unloads.

@@ -36,6 +36,7 @@ pub mod error;
 pub mod fact;
 pub mod host;
 pub mod kernel_map;
+pub mod kernel_program;
 pub mod names;
 pub mod pins;
 pub mod plan;

@@ -4,9 +4,10 @@
 //! says what cannot be asked of the kernel (docs/decisions/0005-pin-layout.md):
 //!
 //! ```text
-//! <bpffs>/hoist/<inode of the network namespace>/<ifindex>-<engine>/
+//! <bpffs>/hoist/<inode of the network namespace>/<ifindex>-<slot>/
 //!     program      the program
-//!     link         its link; absent where the interface itself holds the program (netlink)
+//!     link         its link; absent where the interface itself holds the program (netlink, filters)
+//!     qdisc/       an empty directory: hoist added the interface's clsact qdisc for the program
 //!     maps/<name>  every map by its name in the object, dots written as underscores
 //! ```
 
@@ -17,12 +18,15 @@ use hoist_bpf::kernel::loader::pin_name;
 use hoist_bpf::kernel::{Kernel, KernelError};
 
 use crate::attach::MapHandle;
-use crate::engine::EngineKind;
+use crate::device::Slot;
 use crate::error::Error;
 use crate::kernel_map::KernelMap;
 
 /// Directory under the bpffs.
 pub const ROOT: &str = "hoist";
+
+/// Directory that says that hoist added the qdisc.
+const QDISC: &str = "qdisc";
 
 /// What a directory's name ends in while its pins are made; no engine is called so.
 const ASIDE: &str = "-new";
@@ -36,8 +40,8 @@ pub struct Kept {
     pub namespace: u64,
     /// Index of the interface in that namespace, when it was attached.
     pub ifindex: u32,
-    /// The engine that attached it.
-    pub engine: EngineKind,
+    /// Where it was attached.
+    pub slot: Slot,
 }
 
 /// What became of a kept program.
@@ -64,8 +68,21 @@ pub enum State {
 
 /// The directory for one program.
 #[must_use]
-pub fn directory(root: &Path, namespace: u64, ifindex: u32, engine: EngineKind) -> PathBuf {
-    root.join(namespace.to_string()).join(format!("{ifindex}-{engine}"))
+pub fn directory(root: &Path, namespace: u64, ifindex: u32, slot: Slot) -> PathBuf {
+    root.join(namespace.to_string()).join(format!("{ifindex}-{}", word(slot)))
+}
+
+/// What `--engine` calls a slot that programs are kept in.
+const KEPT_IN: [(Slot, &str); 5] = [
+    (Slot::Hw, "hw"),
+    (Slot::Native, "native"),
+    (Slot::Generic, "generic"),
+    (Slot::TcxIngress, "tcx"),
+    (Slot::ClsactIngress, "clsact"),
+];
+
+fn word(slot: Slot) -> &'static str {
+    KEPT_IN.iter().find(|(s, _)| *s == slot).map_or("egress", |(_, word)| word)
 }
 
 /// Every kept program under `root`, of all network namespaces.
@@ -118,10 +135,11 @@ impl Kept {
     /// What a directory is about, by its name and its parent's; `None` where it is none of hoist's.
     #[must_use]
     pub fn at(path: PathBuf) -> Option<Self> {
-        let (ifindex, engine) = path.file_name()?.to_str()?.split_once('-')?;
-        let (ifindex, engine) = (ifindex.parse().ok()?, engine.parse().ok()?);
+        let (ifindex, word) = path.file_name()?.to_str()?.split_once('-')?;
+        let ifindex = ifindex.parse().ok()?;
+        let (slot, _) = *KEPT_IN.iter().find(|(_, kept_in)| *kept_in == word)?;
         let namespace = path.parent()?.file_name()?.to_str()?.parse().ok()?;
-        Some(Self { path, namespace, ifindex, engine })
+        Some(Self { path, namespace, ifindex, slot })
     }
 
     /// Path of the program's pin.
@@ -157,8 +175,16 @@ impl Kept {
         }
         let program_id = kernel.program_info(program.as_fd())?.id;
         // An interface that is gone has no slots; one that came after it has other programs.
-        let slots = kernel.query_xdp(self.ifindex).unwrap_or_default();
-        let there = [slots.hardware, slots.native, slots.generic].contains(&Some(program_id));
+        let there = match self.slot.mode() {
+            Some(_) => {
+                let slots = kernel.query_xdp(self.ifindex).unwrap_or_default();
+                [slots.hardware, slots.native, slots.generic].contains(&Some(program_id))
+            }
+            None => {
+                let filters = kernel.filters(self.ifindex).unwrap_or_default();
+                filters.iter().any(|f| f.program_id == Some(program_id))
+            }
+        };
         Ok(if there {
             State::Running { program_id, link_id: None }
         } else {
@@ -177,6 +203,14 @@ impl Kept {
             .collect()
     }
 
+    /// Whether hoist added the interface's clsact qdisc for it.
+    ///
+    /// # Errors
+    /// The pins could not be read.
+    pub(crate) fn made_qdisc(&self, kernel: &dyn Kernel) -> Result<bool, KernelError> {
+        Ok(kernel.list_directory(&self.path)?.iter().any(|name| name == QDISC))
+    }
+
     pub(crate) fn open_maps(&self, kernel: &dyn Kernel) -> Result<Vec<(String, OwnedFd)>, Error> {
         let directory = self.path.join("maps");
         let mut maps = Vec::new();
@@ -191,14 +225,22 @@ impl Kept {
     }
 }
 
+/// What is pinned of a program, its maps apart.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Pins<'a> {
+    pub(crate) program: BorrowedFd<'a>,
+    pub(crate) link: Option<BorrowedFd<'a>>,
+    /// hoist added the interface's clsact qdisc.
+    pub(crate) qdisc: bool,
+}
+
 /// Pins a program with all that belongs to it, in place of whatever the directory held. The pins are
 /// made aside and take the directory's name last, so that what is there stays whole if any of them is
 /// refused.
 pub(crate) fn write<'a>(
     kernel: &dyn Kernel,
     directory: &Path,
-    program: BorrowedFd<'_>,
-    link: Option<BorrowedFd<'_>>,
+    pins: Pins<'_>,
     maps: impl Iterator<Item = &'a MapHandle>,
 ) -> Result<(), Error> {
     let mut aside = directory.as_os_str().to_owned();
@@ -208,7 +250,10 @@ pub(crate) fn write<'a>(
     let all = || -> Result<(), KernelError> {
         kernel.remove_directory(&aside)?;
         kernel.make_directory(&aside.join("maps"))?;
-        pin(program, PathBuf::from("program"))?;
+        if pins.qdisc {
+            kernel.make_directory(&aside.join(QDISC))?;
+        }
+        pin(pins.program, PathBuf::from("program"))?;
         for map in maps {
             let Some(id) = map.id() else { continue };
             let opened = kernel.open(hoist_bpf::kernel::ObjectKind::Map, id)?;
@@ -219,7 +264,7 @@ pub(crate) fn write<'a>(
         kernel.remove_directory(directory)?;
         kernel.rename_directory(&aside, directory)?;
         // Last: a link outlives this process from here on, and must be where it is looked for.
-        link.map_or(Ok(()), |link| kernel.pin(link, &directory.join("link")))
+        pins.link.map_or(Ok(()), |link| kernel.pin(link, &directory.join("link")))
     };
     all().map_err(|error| {
         // What led here is the error to report; pins without a link hold nothing in a slot.

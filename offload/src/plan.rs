@@ -12,6 +12,7 @@ use crate::driver::Driver;
 use crate::engine::{Engine, EngineKind, Hook, Job, Prepared};
 use crate::error::{Error, Gap, Refusal};
 use crate::host::Host;
+use crate::pins::Kept;
 
 mod choice;
 mod rung;
@@ -150,6 +151,29 @@ impl Registry {
             driver.refine(device, &mut capabilities);
         }
         Ok(capabilities)
+    }
+
+    /// Takes charge of a program that an earlier process told to stay, by the engine that it runs on.
+    ///
+    /// # Errors
+    /// Its pins could not be opened, or no engine of this registry runs such programs.
+    pub fn adopt(
+        &self,
+        kernel: &Arc<dyn Kernel>,
+        kept: &Kept,
+        device: &Device,
+    ) -> Result<Box<dyn Attachment>, Error> {
+        let (kind, hook) = (kept.slot.engine(), kept.slot.hook());
+        match self.engines().find(|e| e.kind() == kind && e.hook() == hook) {
+            Some(engine) => engine.adopt(kernel, kept, device),
+            None => Err(Error::Input {
+                what: format!(
+                    "{}: this build has no {kind} engine (hook {hook})",
+                    kept.path.display()
+                ),
+                hint: Some("use the build of hoist that loaded it".to_owned()),
+            }),
+        }
     }
 
     /// Chooses from facts alone: nothing is loaded. Works on recorded hosts.

@@ -7,7 +7,7 @@ use hoist_offload::attach::Attachment;
 use hoist_offload::bpf::kernel::Kernel;
 use hoist_offload::device::{Device, Owner};
 use hoist_offload::pins::{self, Kept, State};
-use hoist_offload::{Error, xdp};
+use hoist_offload::{Error, Registry};
 
 /// Says of each attached program that hoist left running that hoist holds it. Where the pins cannot
 /// be read, whoever holds the links stays their owner.
@@ -38,6 +38,7 @@ pub(super) fn mark(devices: &mut [Device], kernel: &dyn Kernel) {
 /// # Errors
 /// Its pins could not be opened.
 pub(super) fn adopt(
+    registry: &Registry,
     kernel: &Arc<dyn Kernel>,
     device: &Device,
     pin: &str,
@@ -46,5 +47,5 @@ pub(super) fn adopt(
         what: format!("{pin} is no directory of hoist's pins"),
         hint: Some("'hoist status' lists what is attached".to_owned()),
     })?;
-    xdp::adopt(kernel, &kept, device)
+    registry.adopt(kernel, &kept, device)
 }

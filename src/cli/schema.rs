@@ -198,17 +198,6 @@ pub(super) struct StatusRow {
     pub bytes: Option<BTreeMap<&'static str, u64>>,
 }
 
-/// The engine that a slot belongs to, and its hook.
-pub(super) const fn engine_of(slot: Slot) -> (EngineKind, Hook) {
-    match slot {
-        Slot::Hw => (EngineKind::Hw, Hook::Xdp),
-        Slot::Native => (EngineKind::Native, Hook::Xdp),
-        Slot::Generic => (EngineKind::Generic, Hook::Xdp),
-        Slot::TcxIngress | Slot::TcxEgress => (EngineKind::Tc, Hook::Tcx),
-        Slot::ClsactIngress | Slot::ClsactEgress => (EngineKind::Tc, Hook::Clsact),
-    }
-}
-
 /// A map in a document.
 #[derive(Debug, Serialize)]
 pub(super) struct MapName {

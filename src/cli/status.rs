@@ -15,10 +15,9 @@ use super::args;
 use super::context::Context;
 use super::failure::Failure;
 use super::kept;
-use super::render::device::slot_name;
 use super::render::style::{DIM, paint};
 use super::render::table::Table;
-use super::schema::{StatusDocument, StatusRow, bytes, engine_of, packets};
+use super::schema::{StatusDocument, StatusRow, bytes, packets};
 
 /// Shows attached programs.
 ///
@@ -73,7 +72,6 @@ pub(super) fn row(
     program: &AttachedProgram,
     kernel: Option<&Arc<dyn Kernel>>,
 ) -> Result<StatusRow, Error> {
-    let (engine, hook) = engine_of(program.slot);
     let ours = matches!(program.owner, Owner::Hoist { .. } | Owner::Link { .. });
     let stats = match kernel.filter(|_| ours) {
         Some(kernel) => counters(kernel, program.id).unwrap_or_default(),
@@ -81,8 +79,8 @@ pub(super) fn row(
     };
     Ok(StatusRow {
         device: device.name.clone(),
-        engine,
-        hook,
+        engine: program.slot.engine(),
+        hook: program.slot.hook(),
         slot: program.slot,
         program: program.name.clone(),
         id: program.id,
@@ -115,7 +113,7 @@ pub(super) fn table(rows: &[StatusRow]) -> String {
     for row in rows {
         table.row([
             row.device.as_str(),
-            slot_name(row.slot),
+            row.slot.name(),
             &row.id.to_string(),
             row.program.as_deref().unwrap_or("?"),
             &owner(&row.owner),

@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use hoist_offload::bpf::kernel::{Expect, Kernel, ObjectKind, XdpMode};
 use hoist_offload::device::{AttachedProgram, Device, Owner, Slot};
-use hoist_offload::{Error, Gap, privilege};
+use hoist_offload::{Error, Gap, Registry, privilege};
 
 use super::args;
 use super::context::Context;
 use super::failure::{Exit, Failure};
-use super::render::device::{owner_words, slot_name};
+use super::render::device::owner_words;
 use super::schema::UnloadDocument;
 use super::{kept, status};
 
@@ -32,10 +32,10 @@ pub(super) fn run(cx: &mut Context<'_>, args: &args::Unload) -> Result<(), Failu
     for (device, program) in chosen {
         // Before it is gone, for its last counters.
         let row = status::row(device, program, Some(&kernel))?;
-        detach(&kernel, device, program)?;
+        detach(&cx.registry, &kernel, device, program)?;
         if !cx.shell.json() {
             let name = program.name.as_deref().unwrap_or("?");
-            let slot = slot_name(program.slot);
+            let slot = program.slot.name();
             let line = format!("{}: {name} (id {}) is off {slot}", device.name, program.id);
             cx.shell.print(line)?;
         }
@@ -91,7 +91,7 @@ fn refuse(device: &Device, program: &AttachedProgram) -> Failure {
             device.name,
             program.name.as_deref().unwrap_or("?"),
             program.id,
-            slot_name(program.slot),
+            program.slot.name(),
             owner_words(&program.owner)
         ),
     )
@@ -100,12 +100,13 @@ fn refuse(device: &Device, program: &AttachedProgram) -> Failure {
 }
 
 fn detach(
+    registry: &Registry,
     kernel: &Arc<dyn Kernel>,
     device: &Device,
     program: &AttachedProgram,
 ) -> Result<(), Error> {
     match &program.owner {
-        Owner::Hoist { pin } => kept::adopt(kernel, device, pin)?.detach(),
+        Owner::Hoist { pin } => kept::adopt(registry, kernel, device, pin)?.detach(),
         Owner::Link { id } => {
             if let Some(link) = kernel.open(ObjectKind::Link, *id)? {
                 kernel.link_detach(link.as_fd())?;
@@ -119,7 +120,7 @@ fn detach(
                 Slot::Generic => XdpMode::Generic,
                 slot => {
                     return Err(Error::Input {
-                        what: format!("{} is not hoist's to empty", slot_name(slot)),
+                        what: format!("{} is not hoist's to empty", slot.name()),
                         hint: Some("use tc filter del, or bpftool net detach".to_owned()),
                     });
                 }

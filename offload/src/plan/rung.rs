@@ -131,13 +131,6 @@ const fn settled_by(need: &Need) -> Option<Step> {
 
 /// Whether the engine's slot holds the program.
 fn holds(device: &Device, engine: &dyn Engine, id: u32) -> bool {
-    let slot = match (engine.kind(), engine.hook()) {
-        (EngineKind::Hw, _) => Slot::Hw,
-        (EngineKind::Native, _) => Slot::Native,
-        (EngineKind::Generic, _) => Slot::Generic,
-        (EngineKind::Tc, Hook::Clsact) => Slot::ClsactIngress,
-        (EngineKind::Tc, _) => Slot::TcxIngress,
-        (EngineKind::User, _) => return false,
-    };
-    device.slot(slot).any(|a| a.id == id)
+    let slot = Slot::of(engine.kind(), engine.hook());
+    slot.is_some_and(|slot| device.slot(slot).any(|a| a.id == id))
 }

@@ -3,8 +3,7 @@
 use hoist_offload::bpf::requirements::Need;
 use hoist_offload::capability::{Answer, Capabilities, Condition, Severity, When};
 use hoist_offload::device::{
-    AttachedProgram, Device, Owner, Peer, PeerInfo, RxMetadata, Slot, XdpFeatures, XdpInfo,
-    XskFeatures,
+    AttachedProgram, Device, Owner, Peer, PeerInfo, RxMetadata, XdpFeatures, XdpInfo, XskFeatures,
 };
 use hoist_offload::fact::Fact;
 use hoist_offload::host::Finding;
@@ -279,24 +278,11 @@ fn attached(device: &Device, table: &mut Table) {
 fn program_words(program: &AttachedProgram) -> String {
     format!(
         "{}: {} (id {}), {}",
-        slot_name(program.slot),
+        program.slot.name(),
         program.name.as_deref().unwrap_or("?"),
         program.id,
         owner_words(&program.owner)
     )
-}
-
-/// A slot's printed name.
-pub(crate) const fn slot_name(slot: Slot) -> &'static str {
-    match slot {
-        Slot::Hw => "hw",
-        Slot::Native => "native",
-        Slot::Generic => "generic",
-        Slot::TcxIngress => "tcx ingress",
-        Slot::TcxEgress => "tcx egress",
-        Slot::ClsactIngress => "clsact ingress",
-        Slot::ClsactEgress => "clsact egress",
-    }
 }
 
 /// Who holds a program, in words.

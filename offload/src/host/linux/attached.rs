@@ -9,7 +9,6 @@ use hoist_bpf::kernel::{Kernel, KernelError, LinkInfo, ObjectKind, ProgramInfo};
 use super::dispatcher;
 use super::link::Link;
 use crate::device::{AttachedProgram, Owner, Slot};
-use crate::engine::EngineKind;
 use crate::pins;
 
 const BPF_LINK_TYPE_XDP: u32 = 6;
@@ -125,18 +124,13 @@ pub(super) fn program(kernel: &dyn Kernel, id: u32) -> Option<ProgramInfo> {
 
 /// The directory of pins by which an earlier hoist told this program to stay.
 fn kept(kernel: &dyn Kernel, ifindex: u32, slot: Slot, id: u32) -> Option<String> {
-    let engine = match slot {
-        Slot::Hw => EngineKind::Hw,
-        Slot::Native => EngineKind::Native,
-        Slot::Generic => EngineKind::Generic,
-        Slot::TcxIngress | Slot::TcxEgress | Slot::ClsactIngress | Slot::ClsactEgress => {
-            return None;
-        }
-    };
+    if matches!(slot, Slot::TcxEgress | Slot::ClsactEgress) {
+        return None;
+    }
     let namespace = kernel.network_namespace().ok()?;
     PIN_ROOTS.iter().find_map(|root| {
         let directory =
-            pins::directory(&Path::new(root).join(pins::ROOT), namespace, ifindex, engine);
+            pins::directory(&Path::new(root).join(pins::ROOT), namespace, ifindex, slot);
         let open = |name| kernel.get_pinned(&directory.join(name)).ok().flatten();
         let held = match open("link") {
             Some(link) => kernel.link_info(link.as_fd()).ok()?.program_id,

@@ -51,7 +51,7 @@ fn a_program_that_cannot_stay_replaces_nothing() {
     assert_eq!((fake.slots(3).native, fake.pins()), (Some(id), pins.clone()));
 
     let kept = crate::pins::running(&*kernel, &root).unwrap().remove(0).0;
-    let mut adopted = crate::xdp::adopt(&kernel, &kept, &nic()).unwrap();
+    let mut adopted = crate::kernel_program::adopt(&kernel, &kept, &nic()).unwrap();
     let next = || NATIVE.prepare(&kernel, &nic(), &job("pass")).unwrap();
     fake.fail_next(no_room());
     adopted.replace(next()).unwrap_err();

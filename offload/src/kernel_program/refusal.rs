@@ -4,13 +4,14 @@
 //! kernel's words and a remedy; a missing privilege names the capability; anything else is a failure.
 
 use hoist_bpf::kernel::loader::LoadError;
-use hoist_bpf::kernel::{Capability, KernelError};
+use hoist_bpf::kernel::{Capability, Filter, FilterKey, KernelError};
 
-use crate::device::Device;
-use crate::engine::{EngineKind, Hook};
+use crate::device::{Device, Slot};
 use crate::error::{Error, Gap, Refusal};
 use crate::privilege::{missing, not_permitted};
-use crate::xdp::conditions;
+
+mod tc;
+mod xdp;
 
 pub(super) const EPERM: i32 = 1;
 pub(super) const ENOENT: i32 = 2;
@@ -29,72 +30,52 @@ const EOPNOTSUPP: i32 = 95;
 const ENOTCONN: i32 = 107;
 const ENOTSUPP: i32 = 524;
 
-/// What `dev_xdp_attach` (net/core/dev.c), `veth_xdp_set` (drivers/net/veth.c) and other drivers say,
-/// by a part of the text that has not changed since Linux 6.1, and the code it stands for. The first
-/// match wins, so special texts come before general ones.
-const TEXTS: &[(&str, &str)] = &[
-    ("Cannot attach when an upper device already has a program", "upper-device-has-program"),
-    ("Can't replace active", "slot-held"),
-    ("XDP program already attached", "slot-held"),
-    ("Active program does not match expected", "replace-mismatch"),
-    ("does not support XDP in native mode", "no-native-support"),
-    ("No native XDP support for the current bonding mode", "bond-mode"),
-    ("Slave device does not support XDP", "bond-member-no-native"),
-    ("Slave has XDP program loaded", "bond-member-has-program"),
-    ("Can't attach device-bound programs in generic mode", "device-bound-generic"),
-    ("Program bound to different device", "device-mismatch"),
-    ("programs can not be attached to a device", "not-for-interfaces"),
-    ("using memory provider", "memory-provider"),
-    ("Peer MTU is too large", "peer-mtu-too-large"),
-    ("number of rx queues not less than peer tx queues", "queue-mismatch"),
-    ("peer is detached", "peer-detached"),
-    ("Jumbo frames not supported", "mtu-too-large"),
-    ("RX buffer size is too small", "mtu-too-large"),
-    ("MTU", "mtu-too-large"),
-    ("mtu", "mtu-too-large"),
-    ("GRO_HW", "receive-merging-on"),
-    ("LRO", "receive-merging-on"),
-    (" ring", "not-enough-queues"),
-    ("queue", "not-enough-queues"),
-    ("TXQ", "not-enough-queues"),
-    ("Tx resources", "not-enough-queues"),
-];
-
 /// Turns what the kernel said into what the user is told.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Refuser<'a> {
-    pub(super) kind: EngineKind,
+pub struct Refuser<'a> {
+    pub(super) slot: Slot,
     pub(super) device: &'a Device,
     program: &'a str,
 }
 
 impl<'a> Refuser<'a> {
-    pub(super) const fn new(kind: EngineKind, device: &'a Device, program: &'a str) -> Self {
-        Self { kind, device, program }
+    /// For a program that is to run in a slot of a device.
+    #[must_use]
+    pub const fn new(slot: Slot, device: &'a Device, program: &'a str) -> Self {
+        Self { slot, device, program }
     }
 
     /// A refusal for one reason.
-    pub(super) fn refused(&self, gap: Gap) -> Error {
+    #[must_use]
+    pub fn refused(&self, gap: Gap) -> Error {
+        self.refused_for(vec![gap])
+    }
+
+    /// A refusal with every reason.
+    #[must_use]
+    pub fn refused_for(&self, gaps: Vec<Gap>) -> Error {
         Error::Refused {
             device: self.device.name.clone(),
             program: self.program.to_owned(),
             refusals: vec![Refusal {
-                engine: self.kind,
-                hook: Some(Hook::Xdp),
+                engine: self.slot.engine(),
+                hook: Some(self.slot.hook()),
                 provider: "kernel".to_owned(),
-                gaps: vec![gap],
+                gaps,
             }],
         }
     }
 
     /// A refused attach, replace or detach.
-    pub(super) fn attach(&self, mut error: KernelError) -> Error {
-        let text = error.message.as_deref().unwrap_or_default();
-        let told = TEXTS.iter().find(|(part, _)| text.contains(part)).map(|&(_, code)| code);
+    #[must_use]
+    pub fn attach(&self, mut error: KernelError) -> Error {
         error.object = format!("{} on {}", self.program, self.device.name);
-        let code = match (told, error.errno) {
-            (Some(code), _) => code,
-            _ if text.contains("Native and generic XDP can't be active") => self.other_mode(),
+        let read = match self.slot.mode() {
+            Some(_) => xdp::code(self.slot, &error),
+            None => tc::code(&error),
+        };
+        let gap = match (read, error.errno) {
+            (Some(code), _) => Gap::kernel(code, &error),
             (None, EPERM) => {
                 return not_permitted(
                     format!("attaching {} to {}", self.program, self.device.name),
@@ -110,29 +91,39 @@ impl<'a> Refuser<'a> {
                     error,
                 };
             }
-            (None, EBUSY) => "slot-held",
-            (None, EEXIST) => self.other_mode(),
-            (None, ERANGE) => "mtu-too-large",
-            (None, ENOTCONN) => "peer-detached",
-            (None, EOPNOTSUPP | ENOTSUPP) if self.kind == EngineKind::Native => "no-native-support",
-            (None, EINVAL | ENOSPC | E2BIG | EOPNOTSUPP | ENOTSUPP) => "attach-refused",
+            (None, EINVAL | ENOSPC | E2BIG | EOPNOTSUPP | ENOTSUPP) => {
+                Gap::kernel("attach-refused", &error)
+            }
             (None, _) => return Error::Kernel { error, hint: None },
         };
-        let gap = Gap::kernel(code, &error);
-        let remedy = conditions::remedy(code, self.kind, self.device);
+        let remedy = self.remedy(&gap.code);
         self.refused(Gap { remedy, ..gap })
     }
 
-    /// The mode that excludes this one.
-    const fn other_mode(&self) -> &'static str {
-        match self.kind {
-            EngineKind::Native => "generic-active",
-            _ => "native-active",
+    /// A filter that could not be added under `key`, where these are.
+    pub(super) fn filter(&self, error: KernelError, key: FilterKey, there: &[Filter]) -> Error {
+        match tc::in_the_way(self.device, &error, key, there) {
+            Some(gap) => self.refused(gap),
+            None => self.attach(error),
+        }
+    }
+
+    /// What tc(8) shows of a filter.
+    pub(super) fn filter_name(&self) -> String {
+        format!("hoist:{}", self.program)
+    }
+
+    /// What to do about a refusal that only the attempt showed.
+    fn remedy(&self, code: &str) -> Option<String> {
+        match self.slot.mode() {
+            Some(_) => xdp::remedy(code, self.slot, self.device),
+            None => tc::remedy(code, self.device),
         }
     }
 
     /// A refused load.
-    pub(super) fn load(&self, error: LoadError) -> Error {
+    #[must_use]
+    pub fn load(&self, error: LoadError) -> Error {
         match error {
             LoadError::Image { .. } => self.refused(
                 Gap::new("not-loadable", error.to_string())
@@ -167,11 +158,12 @@ impl<'a> Refuser<'a> {
                     return failed(error);
                 }
                 let code = match error.errno {
-                    EOPNOTSUPP if silent => "no-native-support",
+                    EOPNOTSUPP if silent && self.slot.mode().is_some() => "no-native-support",
                     _ => "verifier-rejected",
                 };
                 let mut gap = Gap::kernel(code, &error);
-                gap.remedy = conditions::remedy(code, self.kind, self.device)
+                gap.remedy = self
+                    .remedy(code)
                     .or_else(|| verifier_remedy(error.log.as_deref().unwrap_or_default()));
                 if let Some(btf) = btf {
                     gap.message += &format!("; the object's BTF was refused before: {btf}");
@@ -236,7 +228,8 @@ fn failed(error: KernelError) -> Error {
 }
 
 /// What would make the verifier change its mind, where its words tell.
-pub(super) fn verifier_remedy(log: &str) -> Option<String> {
+#[must_use]
+pub fn verifier_remedy(log: &str) -> Option<String> {
     let unprivileged = ["prohibited", "!root", "leaks addr", "leak pointer", "CAP_PERFMON"];
     if unprivileged.iter().any(|w| log.contains(w))
         && !missing(&[Capability::CapPerfmon]).is_empty()

@@ -4,24 +4,25 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use hoist_bpf::kernel::{Kernel, KernelError};
+use hoist_bpf::kernel::{Kernel, KernelError, loader};
 use hoist_bpf::passes::count;
 
 use crate::attach::{Attachment, Effective, MapHandle, Stats};
-use crate::device::Device;
-use crate::engine::{EngineKind, Hook, Prepared};
+use crate::device::{Device, Slot};
+use crate::engine::{EngineKind, Prepared};
 use crate::error::{Error, Gap};
 use crate::kernel_map::KernelMap;
+use crate::kernel_program::hold::{Filter, Hold, Identified};
+use crate::kernel_program::refusal::{ENODEV, Refuser};
+use crate::kernel_program::{KernelPrepared, Maps};
 use crate::pins::{self, Kept};
-use crate::xdp::hold::Hold;
-use crate::xdp::refusal::{ENODEV, Refuser};
-use crate::xdp::{Maps, XdpPrepared, kind, mode};
+use crate::plan::Wanted;
 
 /// A running program.
 #[derive(Debug)]
-pub(super) struct XdpAttachment {
+pub(super) struct KernelAttachment {
     kernel: Arc<dyn Kernel>,
-    kind: EngineKind,
+    slot: Slot,
     /// Inode of the network namespace that the device's index counts in.
     namespace: u64,
     device: Device,
@@ -34,13 +35,13 @@ pub(super) struct XdpAttachment {
     pinned: Option<PathBuf>,
 }
 
-impl XdpAttachment {
-    pub(super) fn new(prepared: XdpPrepared, hold: Hold) -> Self {
-        let XdpPrepared { kernel, kind, namespace, device, program: name, loaded, maps, .. } =
+impl KernelAttachment {
+    pub(super) fn new(prepared: KernelPrepared, hold: Hold) -> Self {
+        let KernelPrepared { kernel, slot, namespace, device, program: name, loaded, maps, .. } =
             prepared;
         Self {
             kernel,
-            kind,
+            slot,
             namespace,
             device,
             name,
@@ -55,8 +56,13 @@ impl XdpAttachment {
     pub(super) fn keep(&mut self, root: &Path) -> Result<(), Error> {
         // Leftovers do no harm; should sweeping fail, pinning will say why.
         drop(pins::sweep(&*self.kernel, root));
-        let directory = pins::directory(root, self.namespace, self.device.ifindex, self.kind);
+        let directory = pins::directory(root, self.namespace, self.device.ifindex, self.slot);
         self.pin(&directory)?;
+        if let Some(hold) = &mut self.hold {
+            // Should it fail, the program is taken off, and with it what the pins are about.
+            hold.let_stay(&*self.kernel)
+                .inspect_err(|_| drop(pins::remove(&*self.kernel, &directory)))?;
+        }
         self.pinned = Some(directory);
         Ok(())
     }
@@ -64,34 +70,43 @@ impl XdpAttachment {
     /// What is in the directory belongs to a program that is gone: this one holds the slot.
     fn pin(&self, directory: &Path) -> Result<(), Error> {
         let maps = self.maps.own.iter().chain(&self.maps.counters);
-        let link = self.hold.as_ref().and_then(Hold::link);
-        pins::write(&*self.kernel, directory, self.program.as_fd(), link, maps)
+        let hold = self.hold.as_ref();
+        let pins = pins::Pins {
+            program: self.program.as_fd(),
+            link: hold.and_then(Hold::link),
+            qdisc: hold.is_some_and(Hold::made_qdisc),
+        };
+        pins::write(&*self.kernel, directory, pins, maps)
     }
 
     /// Puts the program that was replaced back and lets go of the slot, whose holder is another's.
     /// When that fails, this program is taken off as if it had replaced nothing.
     pub(super) fn give_back(&mut self, old: &OwnedFd) {
-        if let Some(hold) = &self.hold
-            && self.swap(hold, old.as_fd()).is_ok()
+        if self.swap(old.as_fd()).is_ok()
+            && let Some(mut hold) = self.hold.take()
         {
-            self.hold = None;
+            // Whoever would end it waits for a program that is not there any more.
+            drop(hold.let_stay(&*self.kernel));
         }
     }
 
     /// Runs another program in this one's place.
-    fn swap(&self, hold: &Hold, next: BorrowedFd<'_>) -> Result<(), Error> {
-        let id = self.kernel.program_info(self.program.as_fd())?.id;
-        hold.swap(&*self.kernel, next, (self.program.as_fd(), id), &self.refuser())
+    fn swap(&mut self, next: BorrowedFd<'_>) -> Result<(), Error> {
+        let refuser = Refuser::new(self.slot, &self.device, &self.name);
+        let Some(hold) = &mut self.hold else {
+            return Err(gone(&self.name, &self.device, "the program was detached"));
+        };
+        let old = Identified::of(&*self.kernel, self.program.as_fd())?;
+        hold.swap(&*self.kernel, next, old, &refuser)
     }
 
     fn refuser(&self) -> Refuser<'_> {
-        Refuser::new(self.kind, &self.device, &self.name)
+        Refuser::new(self.slot, &self.device, &self.name)
     }
 
     fn take_off(&mut self) -> Result<(), KernelError> {
         let Some(hold) = self.hold.take() else { return Ok(()) };
-        let (ifindex, mode) = (self.device.ifindex, mode(self.kind));
-        if let Err(error) = hold.detach(&*self.kernel, ifindex, mode, self.program.as_fd()) {
+        if let Err(error) = hold.detach(&*self.kernel, &self.refuser(), self.program.as_fd()) {
             self.hold = Some(hold);
             return Err(error);
         }
@@ -102,20 +117,36 @@ impl XdpAttachment {
     }
 
     fn gone(&self, why: &str) -> Error {
-        Error::Kernel {
-            error: KernelError {
-                operation: "BPF_OBJ_GET_INFO_BY_FD".to_owned(),
-                object: format!("{} on {}", self.name, self.device.name),
-                errno: ENODEV,
-                message: Some(why.to_owned()),
-                log: None,
-            },
-            hint: Some("hoist status lists what is attached".to_owned()),
+        gone(&self.name, &self.device, why)
+    }
+
+    /// The slot that the program is in now, as the kernel says.
+    fn slot_now(&self, ifindex: u32, program_id: u32) -> Result<Slot, Error> {
+        if self.slot.mode().is_none() {
+            return Ok(self.slot);
         }
+        let slots = self.kernel.query_xdp(ifindex)?;
+        [Slot::Hw, Slot::Native, Slot::Generic]
+            .into_iter()
+            .find(|slot| slot.mode().and_then(|mode| slots.of(mode)) == Some(program_id))
+            .ok_or_else(|| self.gone("the program is in no XDP slot of the interface any more"))
     }
 }
 
-impl Attachment for XdpAttachment {
+fn gone(program: &str, device: &Device, why: &str) -> Error {
+    Error::Kernel {
+        error: KernelError {
+            operation: "BPF_OBJ_GET_INFO_BY_FD".to_owned(),
+            object: format!("{program} on {}", device.name),
+            errno: ENODEV,
+            message: Some(why.to_owned()),
+            log: None,
+        },
+        hint: Some("hoist status lists what is attached".to_owned()),
+    }
+}
+
+impl Attachment for KernelAttachment {
     fn effective(&self) -> Result<Effective, Error> {
         let (ifindex, program_id, link_id) = match self.hold.as_ref().and_then(Hold::link) {
             Some(link) => {
@@ -130,18 +161,17 @@ impl Attachment for XdpAttachment {
                 (self.device.ifindex, info.id, None)
             }
         };
-        let slots = self.kernel.query_xdp(ifindex)?;
-        let engine = [EngineKind::Hw, EngineKind::Native, EngineKind::Generic]
-            .into_iter()
-            .map(mode)
-            .find(|&m| slots.of(m) == Some(program_id))
-            .map(kind)
-            .ok_or_else(|| self.gone("the program is in no XDP slot of the interface any more"))?;
-        Ok(Effective { engine, hook: Hook::Xdp, program_id, link_id })
+        if let Some(Hold::Filter(filter)) = &self.hold
+            && filter.runs(&*self.kernel, ifindex)? != Some(program_id)
+        {
+            return Err(self.gone("the interface has no filter any more that runs the program"));
+        }
+        let slot = self.slot_now(ifindex, program_id)?;
+        Ok(Effective { engine: slot.engine(), hook: slot.hook(), program_id, link_id })
     }
 
     fn engine(&self) -> EngineKind {
-        self.kind
+        self.slot.engine()
     }
 
     fn ifindex(&self) -> u32 {
@@ -166,30 +196,29 @@ impl Attachment for XdpAttachment {
             Gap::new("replace-mismatch", format!("the new program was prepared for {what}"))
                 .remedy("prepare it with the same engine for the same interface")
         };
-        let place = (self.kind, self.namespace, self.device.ifindex);
+        let place = (self.slot, self.namespace, self.device.ifindex);
         // Not left to the kernel, which takes a program bound to one device for another's.
-        let mut next = match next.downcast::<XdpPrepared>() {
-            Ok(next) if (next.kind, next.namespace, next.device.ifindex) == place => next,
+        let mut next = match next.downcast::<KernelPrepared>() {
+            Ok(next) if (next.slot, next.namespace, next.device.ifindex) == place => next,
             Ok(next) => {
                 let elsewhere = match next.namespace == self.namespace {
                     true => "",
                     false => " in another network namespace",
                 };
-                let what = format!("the {} engine on {}{elsewhere}", next.kind, next.device.name);
+                let engine = Wanted::at(next.slot.engine(), next.slot.hook());
+                let what = format!("the {engine} engine on {}{elsewhere}", next.device.name);
                 return Err(self.refuser().refused(other(&what)));
             }
             Err(_) => return Err(self.refuser().refused(other("another provider's engine"))),
         };
-        let Some(hold) = &self.hold else {
+        let Some(hold) = &mut self.hold else {
             return Err(self.gone("the program was detached"));
         };
-        let old = self.kernel.program_info(self.program.as_fd())?.id;
+        let old = Identified::of(&*self.kernel, self.program.as_fd())?;
         let pins = next.loaded.commit(&*self.kernel).map_err(|e| next.refuser().load(e))?;
         let new = next.loaded.program.as_fd();
-        if let Err(error) =
-            hold.swap(&*self.kernel, new, (self.program.as_fd(), old), &next.refuser())
-        {
-            hoist_bpf::kernel::loader::withdraw(&*self.kernel, &pins);
+        if let Err(error) = hold.swap(&*self.kernel, new, old, &next.refuser()) {
+            loader::withdraw(&*self.kernel, &pins);
             return Err(error);
         }
         let name = std::mem::replace(&mut self.name, next.program);
@@ -197,9 +226,8 @@ impl Attachment for XdpAttachment {
         let maps = std::mem::replace(&mut self.maps, next.maps);
         let Some(directory) = &self.pinned else { return Ok(()) };
         self.pin(directory).inspect_err(|_| {
-            hoist_bpf::kernel::loader::withdraw(&*self.kernel, &pins);
-            let back = self.hold.as_ref().map(|hold| self.swap(hold, program.as_fd()));
-            if back.is_some_and(|swapped| swapped.is_ok()) {
+            loader::withdraw(&*self.kernel, &pins);
+            if self.swap(program.as_fd()).is_ok() {
                 (self.name, self.program, self.maps) = (name, program, maps);
             }
         })
@@ -216,7 +244,7 @@ impl Attachment for XdpAttachment {
     }
 }
 
-impl Drop for XdpAttachment {
+impl Drop for KernelAttachment {
     fn drop(&mut self) {
         // Pinned: told to stay. Otherwise a failure has nobody to go to: `detach` is for those who
         // want to know, and a link of our own goes with its descriptor in any case.
@@ -241,11 +269,15 @@ pub fn adopt(
         hint: Some("hoist status lists what is attached".to_owned()),
     };
     let program = kernel.get_pinned(&kept.program())?.ok_or_else(missing)?;
-    let hold = match kernel.get_pinned(&kept.link())? {
-        Some(link) => Hold::Adopted(link),
-        None => Hold::Netlink,
+    let info = kernel.program_info(program.as_fd())?;
+    let hold = match (kernel.get_pinned(&kept.link())?, kept.slot) {
+        (Some(link), _) => Hold::Adopted(link),
+        (None, Slot::ClsactIngress) => {
+            let made_qdisc = kept.made_qdisc(&**kernel)?;
+            Hold::Filter(Filter::found(&**kernel, device.ifindex, info.id, made_qdisc)?)
+        }
+        (None, _) => Hold::Netlink,
     };
-    let name = kernel.program_info(program.as_fd())?.name;
     let mut maps = Maps::default();
     for (name, fd) in kept.open_maps(&**kernel)? {
         let handle = KernelMap::found(kernel, fd, name)?.handle();
@@ -255,12 +287,12 @@ pub fn adopt(
             maps.own.push(handle);
         }
     }
-    Ok(Box::new(XdpAttachment {
+    Ok(Box::new(KernelAttachment {
         kernel: Arc::clone(kernel),
-        kind: kept.engine,
+        slot: kept.slot,
         namespace: kept.namespace,
         device: device.clone(),
-        name,
+        name: info.name,
         program,
         maps,
         hold: Some(hold),

@@ -1,0 +1,82 @@
+//! What the tcx and clsact hooks say, and what to do about it.
+
+use hoist_bpf::kernel::{Filter, FilterKey, KernelError};
+
+use super::{EEXIST, EINVAL, EOPNOTSUPP, ERANGE};
+use crate::device::Device;
+use crate::error::Gap;
+
+/// `ETH_P_ALL`.
+const EVERY_PROTOCOL: u16 = 3;
+
+/// The code of a refused attach, replace or detach, where the kernel's words or number tell.
+pub(super) fn code(error: &KernelError) -> Option<&'static str> {
+    let tcx = error.operation == "BPF_LINK_CREATE" || error.operation == "BPF_PROG_QUERY";
+    Some(match error.errno {
+        EINVAL | EOPNOTSUPP if tcx => "no-tcx",
+        ERANGE if tcx => "too-many-programs",
+        EEXIST => "slot-held",
+        _ => return None,
+    })
+}
+
+/// What to do about a refusal that only the attempt showed.
+pub(super) fn remedy(code: &str, device: &Device) -> Option<String> {
+    let dev = &device.name;
+    Some(match code {
+        "no-tcx" => "use --engine clsact, or a kernel since 6.6".to_owned(),
+        "too-many-programs" => {
+            format!("take one off: `bpftool net show dev {dev}` lists them")
+        }
+        "slot-held" => format!(
+            "`hoist status {dev}` shows who holds it; --replace with that program's id replaces it"
+        ),
+        "replace-mismatch" => format!("look again who is there: hoist status {dev}"),
+        "attach-refused" => {
+            format!(
+                "`tc qdisc show dev {dev}` and `tc filter show dev {dev} ingress` show what is there"
+            )
+        }
+        _ => return None,
+    })
+}
+
+/// The filters that keep one from being added under `key`.
+pub(super) fn in_the_way(
+    device: &Device,
+    error: &KernelError,
+    key: FilterKey,
+    there: &[Filter],
+) -> Option<Gap> {
+    let dev = &device.name;
+    let alike = |f: &&Filter| f.kind == "bpf" && f.protocol == EVERY_PROTOCOL;
+    let same: Vec<&Filter> =
+        there.iter().filter(|f| f.chain == 0 && f.key.priority == key.priority).collect();
+    if let Some(holder) = same.iter().find(|f| f.key == key && error.errno == EEXIST) {
+        let runs = match (holder.program_id, &holder.name) {
+            (Some(id), Some(name)) => format!("program {id} ({name})"),
+            (Some(id), None) => format!("program {id}"),
+            _ => format!("a filter of kind {}", holder.kind),
+        };
+        let remedy = match holder.program_id {
+            Some(id) => format!("hoist unload {dev}, or replace it: --replace {id}"),
+            None => delete(dev, key.priority),
+        };
+        let what = format!("the clsact ingress slot of {dev} that is hoist's holds {runs}");
+        return Some(Gap::new("slot-held", what).remedy(remedy));
+    }
+    let other = same.iter().find(|f| !alike(f))?;
+    let what = format!(
+        "hoist's filter goes first, at priority {}, where {dev} has one of kind {} for protocol \
+         {:#06x}: a priority holds one kind and one protocol ({error})",
+        key.priority, other.kind, other.protocol
+    );
+    Some(Gap::new("filter-priority-taken", what).remedy(format!(
+        "give it another priority, or use --engine tcx, which runs before all filters; to remove it: {}",
+        delete(dev, key.priority)
+    )))
+}
+
+fn delete(dev: &str, priority: u16) -> String {
+    format!("tc filter del dev {dev} ingress prio {priority}")
+}

@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! cargo build --release --workspace
-//! target/release/hoist-compare [--hoist PATH] [--pairs N] [load|share|probe|rate|counting|test-run|memory]...
+//! target/release/hoist-compare [--hoist PATH] [--pairs N] [load|share|probe|rate|hooks|counting|test-run|memory]...
 //! ```
 //!
 //! Root only. Everything happens in network namespaces made for the occasion.
@@ -33,11 +33,12 @@ enum Take {
     InKernel(fn() -> Outcome<()>),
 }
 
-const FIGURES: [Figure; 7] = [
+const FIGURES: [Figure; 8] = [
     ("load", InWorld(load::against_others)),
     ("share", InWorld(load::own_share)),
     ("probe", InWorld(probe::whole_host)),
     ("rate", InWorld(rate::against_iproute2)),
+    ("hooks", InWorld(rate::of_hooks)),
     ("counting", InWorld(rate::counting_pass)),
     ("test-run", InKernel(test_run::corpus)),
     ("memory", InWorld(memory::of_run)),

@@ -6,13 +6,13 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use hoist_benches::meter::Length;
-use hoist_benches::pairs::interleaved;
+use hoist_benches::pairs::{Measurement, in_turn, interleaved};
 use hoist_benches::{Generator, ReceiveCounter, Trial, measure};
 use hoist_bpf::kernel::Linux;
 use hoist_hwtests::frame::Frame;
 use hoist_hwtests::lab::Lab;
 
-use crate::world::{Outcome, World};
+use crate::world::{Failure, Outcome, World};
 
 /// Pairs of trials. Many short ones rather than few long ones: a machine's mood outlasts a trial.
 const PAIRS: usize = 21;
@@ -39,6 +39,33 @@ pub(crate) fn against_iproute2(world: &World) -> Outcome<()> {
             },
         )?;
         println!("rate, {engine}, Mpps, hoist against iproute2: {result}");
+    }
+    Ok(())
+}
+
+/// Engines and hooks, as the command line names them, in the order in which a round takes them.
+const HOOKS: [&str; 4] = ["native", "generic", "tcx", "clsact"];
+
+/// Where in [`HOOKS`] the two stand that fallbacks are chosen from.
+const GENERIC: usize = 1;
+const TCX: usize = 2;
+
+/// The same programs and traffic on every hook.
+pub(crate) fn of_hooks(world: &World) -> Outcome<()> {
+    println!("| program | {} | tcx over generic |", HOOKS.join(" | "));
+    println!("|---|---|---|---|---|---|");
+    for name in ["drop", "swap_tx"] {
+        let object = world.object(name)?;
+        let object = text(&object);
+        let rate = |hook| Ok(attached_by_hoist(world, object, hook, "--no-count")?.pps / 1e6);
+        let mut takes = HOOKS.map(|hook| move || rate(hook));
+        let mut sides: Vec<Measurement<'_, _>> =
+            takes.iter_mut().map(|take| take as Measurement<'_, Failure>).collect();
+        let rounds = in_turn(PAIRS, &mut sides)?;
+        let rates: Vec<String> =
+            (0..HOOKS.len()).map(|hook| format!("{:.2}", rounds.summary(hook).median)).collect();
+        let ratio = rounds.summary(TCX).median / rounds.summary(GENERIC).median;
+        println!("| {name} | {} | {ratio:.3} |", rates.join(" | "));
     }
     Ok(())
 }

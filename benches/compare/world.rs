@@ -8,8 +8,11 @@ use std::time::{Duration, Instant};
 
 use hoist_hwtests::lab::{Lab, Port};
 
-/// A value or a reason in words.
-pub(crate) type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
+/// A reason in words.
+pub(crate) type Failure = Box<dyn Error + Send + Sync>;
+
+/// A value or a reason.
+pub(crate) type Outcome<T> = Result<T, Failure>;
 
 /// Two namespaces joined by a veth pair, and what is measured there.
 #[derive(Debug)]
@@ -113,7 +116,7 @@ impl Timed<'_> {
         Ok(self.world.near().namespace.spawn(&mut self.command)?)
     }
 
-    fn failed(&self, why: &str) -> Box<dyn Error + Send + Sync> {
+    fn failed(&self, why: &str) -> Failure {
         let words = self.command.get_args().map(|a| a.to_string_lossy().into_owned());
         let line = words.collect::<Vec<_>>().join(" ");
         format!("{} {line}: {why}", self.command.get_program().display()).into()

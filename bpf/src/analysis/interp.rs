@@ -18,8 +18,10 @@ use crate::opcode::{alu, class, jmp, mode};
 pub(super) const MAX_FRAMES: usize = 8;
 /// Instructions that are followed before the analysis gives up, counting a copied slot as one.
 const STEPS: u64 = 3_000_000;
-/// Bytes of states kept at once.
+/// Bytes of states kept at once, where not following the code costs little: claims are then weaker.
 const STATE_BYTES: usize = 8 << 20;
+/// The same where the code cannot be used unless it is followed.
+const MOST_STATE_BYTES: usize = 64 << 20;
 /// Calls whose arguments are noted.
 const MOST_SITES: usize = 1 << 16;
 /// Rounds of a loop after which its state is widened.
@@ -96,7 +98,8 @@ impl<'m> Interp<'m> {
 
     fn spend(&mut self, steps: usize) -> Result<(), Exhausted> {
         self.steps += steps as u64;
-        if self.steps > STEPS || self.bytes > STATE_BYTES { Err(Exhausted) } else { Ok(()) }
+        let most = if self.sites.is_some() { MOST_STATE_BYTES } else { STATE_BYTES };
+        if self.steps > STEPS || self.bytes > most { Err(Exhausted) } else { Ok(()) }
     }
 
     /// Follows a function; the state where it returns, if it does.

@@ -14,39 +14,40 @@ use crate::requirements::{
     Strength::{May, Must},
 };
 
-const EXIT: (Insn, Target) = (Insn::new(class::JMP | jmp::EXIT, 0, 0, 0, 0), Target::None);
+pub(super) const EXIT: (Insn, Target) =
+    (Insn::new(class::JMP | jmp::EXIT, 0, 0, 0, 0), Target::None);
 
-fn mov(dst: u8, imm: i32) -> (Insn, Target) {
+pub(super) fn mov(dst: u8, imm: i32) -> (Insn, Target) {
     (Insn::new(class::ALU64 | alu::MOV, dst, 0, 0, imm), Target::None)
 }
 
-fn copy(dst: u8, src: u8) -> (Insn, Target) {
+pub(super) fn copy(dst: u8, src: u8) -> (Insn, Target) {
     (Insn::new(class::ALU64 | X | alu::MOV, dst, src, 0, 0), Target::None)
 }
 
-fn load(bytes: u8, dst: u8, src: u8, off: i16) -> (Insn, Target) {
+pub(super) fn load(bytes: u8, dst: u8, src: u8, off: i16) -> (Insn, Target) {
     (Insn::new(class::LDX | mode::MEM | bytes, dst, src, off, 0), Target::None)
 }
 
-fn store(bytes: u8, dst: u8, off: i16, src: u8) -> (Insn, Target) {
+pub(super) fn store(bytes: u8, dst: u8, off: i16, src: u8) -> (Insn, Target) {
     (Insn::new(class::STX | mode::MEM | bytes, dst, src, off, 0), Target::None)
 }
 
 /// A jump to the instruction with that index.
-fn jump(op: u8, dst: u8, imm: i32, to: u32) -> (Insn, Target) {
+pub(super) fn jump(op: u8, dst: u8, imm: i32, to: u32) -> (Insn, Target) {
     (Insn::new(class::JMP | op, dst, 0, 0, imm), Target::Jump(InstId(to)))
 }
 
-fn helper(id: i32) -> (Insn, Target) {
+pub(super) fn helper(id: i32) -> (Insn, Target) {
     (Insn::new(class::JMP | jmp::CALL, 0, pseudo::HELPER_CALL, 0, id), Target::None)
 }
 
-fn call(function: u32) -> (Insn, Target) {
+pub(super) fn call(function: u32) -> (Insn, Target) {
     let insn = Insn::new(class::JMP | jmp::CALL, 0, pseudo::CALL, 0, -1);
     (insn, Target::Call(FunctionId(function)))
 }
 
-fn wide(dst: u8, target: Target) -> (Insn, Target) {
+pub(super) fn wide(dst: u8, target: Target) -> (Insn, Target) {
     (Insn::new(class::LD | mode::IMM | size::DW, dst, 0, 0, 0), target)
 }
 
@@ -59,11 +60,11 @@ fn function(code: &[(Insn, Target)]) -> Function {
     f
 }
 
-fn module(functions: &[&[(Insn, Target)]]) -> Module {
+pub(super) fn module(functions: &[&[(Insn, Target)]]) -> Module {
     crate::passes::tests::module(functions.iter().map(|code| function(code)).collect())
 }
 
-fn map(kind: u32) -> Map {
+pub(super) fn map(kind: u32) -> Map {
     Map { kind, ..crate::passes::count::counters() }
 }
 

@@ -8,4 +8,6 @@ mod count;
 mod entries;
 mod likeness;
 mod load;
+mod tc;
+mod watch;
 mod ways;

@@ -4,7 +4,7 @@ use std::os::fd::{BorrowedFd, OwnedFd};
 
 use super::Event;
 use super::books::{Books, Link, Place, Program};
-use super::errno::{EBADF, EINVAL, ENOLINK, EPERM};
+use super::errno::{EBADF, EEXIST, EINVAL, ENOLINK, EPERM};
 use super::slots::Change;
 use crate::kernel::{Expect, KernelError, LinkInfo, ObjectKind, XdpMode};
 
@@ -123,6 +123,12 @@ fn swap(books: &mut Books, id: u32, new: u32, old: u32) -> Result<(), i32> {
     let alike = |p: &Program| (p.info.kind, p.expected_attach_type);
     if from.map(alike) != to.map(alike) {
         return Err(EINVAL);
+    }
+    if let Place::Tcx = link.place
+        && new != old
+        && books.interfaces.get(&link.ifindex).is_some_and(|i| i.given.tcx_ingress.contains(&new))
+    {
+        return Err(EEXIST);
     }
     link.program = new;
     let (ifindex, place) = (link.ifindex, link.place);

@@ -128,11 +128,11 @@ pub(super) fn add(
     let given = given(books, ADD, &object, ifindex)?;
     let on = given.name.clone();
     if !given.clsact {
-        return Err(refused("Parent Qdisc doesn't exists.", EINVAL, &on));
+        return Err(refused("Parent Qdisc doesn't exists", EINVAL, &on));
     }
     let neighbours = || given.filters.iter().filter(|f| f.key.priority == key.priority);
     if neighbours().any(|f| f.protocol != EVERY_PROTOCOL) {
-        let text = "Filter with specified priority/protocol not found";
+        let text = "Protocol mismatch for filter with specified priority";
         return Err(refused(text, EINVAL, &on));
     }
     if neighbours().any(|f| f.kind != "bpf") {

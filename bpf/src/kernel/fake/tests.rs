@@ -167,3 +167,70 @@ fn settings_and_pins_keep_their_rules() {
     assert!(fake.pins().is_empty());
     assert!(fake.list_directory(Path::new("/sys/fs/bpf")).unwrap().is_empty());
 }
+
+const KEY: FilterKey = FilterKey { priority: 1, handle: 1 };
+
+fn classifier(fake: &Fake) -> (OwnedFd, u32) {
+    let spec = ProgramSpec { kind: 3, expected_attach_type: 0, ..spec("cls", &DROP) };
+    let program = fake.load_program(&spec).unwrap();
+    let id = fake.program_info(program.as_fd()).unwrap().id;
+    (program, id)
+}
+
+#[test]
+fn a_watcher_removes_its_owners_filter_and_no_other() {
+    for (clsact_too, neighbour, dismissed) in
+        [(true, false, false), (true, true, false), (false, false, false), (true, false, true)]
+    {
+        let (fake, _) = fake();
+        let (program, id) = classifier(&fake);
+        fake.add_clsact(3).unwrap();
+        fake.add_filter(3, KEY, program.as_fd(), "ours").unwrap();
+        if neighbour {
+            let key = FilterKey { handle: 2, ..KEY };
+            fake.add_filter(3, key, program.as_fd(), "theirs").unwrap();
+        }
+        drop(program);
+        let owner = fake.watch_filter(3, KEY, id, clsact_too).unwrap();
+        let copy = owner.try_clone().unwrap();
+        drop(owner);
+        assert_eq!(fake.filters(3).unwrap().len(), 1 + usize::from(neighbour));
+        match dismissed {
+            true => fake.unwatch_filter(copy).unwrap(),
+            false => drop(copy),
+        }
+        let left = fake.filters(3).unwrap().len();
+        assert_eq!(left, usize::from(neighbour) + usize::from(dismissed));
+        let gone = clsact_too && left == 0;
+        assert_eq!(fake.add_clsact(3).unwrap(), gone);
+        assert_eq!(fake.journal().contains(&Event::ClsactRemoved { ifindex: 3 }), gone);
+        let held = fake.ids(ObjectKind::Program).unwrap().contains(&id);
+        assert_eq!(held, left > 0, "a filter holds its program");
+    }
+}
+
+#[test]
+fn a_watcher_leaves_a_successor() {
+    let (fake, _) = fake();
+    let ((first, old), (second, new)) = (classifier(&fake), classifier(&fake));
+    fake.add_clsact(3).unwrap();
+    fake.add_filter(3, KEY, first.as_fd(), "x").unwrap();
+    let owner = fake.watch_filter(3, KEY, old, true).unwrap();
+    fake.replace_filter(3, KEY, old, second.as_fd(), "x").unwrap();
+    drop(owner);
+    assert_eq!(fake.filters(3).unwrap()[0].program_id, Some(new));
+}
+
+#[test]
+fn a_lock_is_released_by_its_last_holder() {
+    let fake = Fake::new();
+    let held = fake.lock("x").unwrap();
+    let _other = fake.lock("y").unwrap();
+    std::thread::scope(|scope| {
+        let waiting = scope.spawn(|| fake.lock("x").map(drop));
+        std::thread::sleep(std::time::Duration::from_millis(20));
+        assert!(!waiting.is_finished());
+        drop(held);
+        waiting.join().unwrap().unwrap();
+    });
+}

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 
-use hoist_benches::test_run::{Column, cases, prepare};
+use hoist_benches::test_run::{Column, Effect, cases, prepare};
 use hoist_bpf::kernel::{Kernel, Linux};
 use hoist_hwtests::require;
 
@@ -43,6 +43,10 @@ fn each_form_makes_the_frame_that_the_xdp_program_makes() {
         // Preparing checks the verdict.
         let xdp = prepare(&kernel, &case, Column::Xdp).unwrap().output().unwrap();
         let by_hand = prepare(&kernel, &case, Column::ByHand).unwrap().output().unwrap();
+        if matches!(case.effect, Effect::Resizes { .. }) {
+            let bare = prepare(&kernel, &case, Column::Bare).unwrap().output().unwrap();
+            assert_eq!(bare.len(), by_hand.len(), "{}: the bare helpers", case.name);
+        }
         assert_eq!(without_tag(xdp), without_tag(by_hand), "{}", case.name);
     }
 }

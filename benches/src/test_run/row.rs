@@ -34,6 +34,18 @@ impl Column {
     /// In the order in which a round takes them.
     pub const ALL: [Self; 5] =
         [Self::Xdp, Self::Translated, Self::ByHand, Self::Bare, Self::Nothing];
+
+    /// A short name for reports.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Xdp => "XDP",
+            Self::Translated => "translated",
+            Self::ByHand => "by hand",
+            Self::Bare => "bare helpers",
+            Self::Nothing => "nothing",
+        }
+    }
 }
 
 /// Why a row could not be prepared.

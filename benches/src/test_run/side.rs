@@ -2,6 +2,7 @@
 
 use std::os::fd::{AsFd as _, AsRawFd as _};
 use std::sync::Arc;
+use std::time::Duration;
 
 use hoist_bpf::kernel::loader::Loaded;
 use hoist_bpf::kernel::{Kernel, KernelError, TestRun, TestRunSpec};
@@ -132,8 +133,7 @@ impl Side {
     }
 
     fn checked(self, expected: Verdict) -> Result<Self, SideError> {
-        let (code, _) = self.call(1)?;
-        let got = Verdict::of(self.source.kind(), code);
+        let got = Verdict::of(self.source.kind(), self.run(1)?.verdict);
         if got == expected {
             return Ok(self);
         }
@@ -149,12 +149,32 @@ impl Side {
         let (repeat, calls) = self.runs.plan();
         let mut times = Vec::with_capacity(calls);
         for _ in 0..calls {
-            if matches!(self.runs, Runs::UpToFull(_)) {
-                self.loaded = self.source.load(&*self.kernel)?;
-            }
-            times.push(self.call(repeat)?.1);
+            times.push(f64::from(self.timed(repeat)?));
         }
         Ok(stats::middle(&times).unwrap_or(f64::NAN))
+    }
+
+    /// What so many runs take, added up.
+    ///
+    /// # Errors
+    /// The kernel would not run it (any more).
+    pub fn time(&mut self, runs: u64) -> Result<Duration, SideError> {
+        let (most, _) = self.runs.plan();
+        let (mut left, mut total) = (runs, 0);
+        while left > 0 {
+            let repeat = left.min(u64::from(most));
+            total += repeat * u64::from(self.timed(repeat as u32)?);
+            left -= repeat;
+        }
+        Ok(Duration::from_nanos(total))
+    }
+
+    /// Nanoseconds per run of one call.
+    fn timed(&mut self, repeat: u32) -> Result<u32, SideError> {
+        if matches!(self.runs, Runs::UpToFull(_)) {
+            self.loaded = self.source.load(&*self.kernel)?;
+        }
+        Ok(self.run(repeat)?.duration_ns)
     }
 
     /// The frame after one run, as test runs hand it out: a VLAN tag that is in the buffer's
@@ -164,11 +184,6 @@ impl Side {
     /// The kernel would not run it.
     pub fn output(&self) -> Result<Vec<u8>, SideError> {
         Ok(self.run(1)?.data)
-    }
-
-    fn call(&self, repeat: u32) -> Result<(u32, f64), KernelError> {
-        let run = self.run(repeat)?;
-        Ok((run.verdict, f64::from(run.duration_ns)))
     }
 
     fn run(&self, repeat: u32) -> Result<TestRun, KernelError> {

@@ -21,7 +21,7 @@ const STEPS: u64 = 3_000_000;
 /// Bytes of states kept at once, where not following the code costs little: claims are then weaker.
 const STATE_BYTES: usize = 8 << 20;
 /// The same where the code cannot be used unless it is followed.
-const MOST_STATE_BYTES: usize = 64 << 20;
+const MOST_STATE_BYTES: usize = 32 << 20;
 /// Calls whose arguments are noted.
 const MOST_SITES: usize = 1 << 16;
 /// Rounds of a loop after which its state is widened.

@@ -50,6 +50,7 @@ pub(crate) fn exercise(bytes: &[u8], target: &TargetBtf) -> Reached {
     for index in 0..fitted.programs.len().min(PROGRAMS) {
         let program = ProgramId(index as u32);
         let _ = analysis::requirements(&fitted, program);
+        let _ = analysis::places(&fitted, program);
         let _ = Image::build(&fitted, program);
         if let Ok(counted) = passes::count::apply(&fitted, program) {
             let _ = Image::build(&counted.module, counted.program);

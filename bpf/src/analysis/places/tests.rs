@@ -272,7 +272,8 @@ fn maps_held_by_maps_are_unknown() {
 #[test]
 fn packet_pointers_kept_over_a_call_are_those_dereferenced_later() {
     let packet = load(size::W, 6, 1, 0);
-    let cases: [(&str, &[(Insn, Target)], bool); 6] = [
+    type Case<'a> = (&'a str, &'a [(Insn, Target)], bool);
+    let cases: [Case<'_>; 6] = [
         ("dereferenced", &[load(size::B, 0, 6, 0)], true),
         ("copied and moved first", &[copy(2, 6), add(2, 4), load(size::B, 0, 2, 0)], true),
         ("stored to", &[store(size::B, 6, 0, 0)], true),

@@ -37,6 +37,17 @@ impl Source {
     }
 }
 
+/// Names and texts of the files in `cases/`.
+const BUILTIN: &[(&str, &str)] = &include!(concat!(env!("OUT_DIR"), "/cases.rs"));
+
+/// The case files that come with hoist, by name.
+///
+/// # Errors
+/// One of them is not a case file.
+pub fn builtin() -> Result<Vec<Source>, CaseError> {
+    BUILTIN.iter().map(|(name, text)| Source::parse(name, None, text)).collect()
+}
+
 /// Every `*.toml` of a directory, by name.
 ///
 /// # Errors
@@ -62,4 +73,20 @@ pub fn read(directory: &Path) -> Result<Vec<Source>, CaseError> {
             Source::parse(&name, Some(directory), &text)
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_built_in_is_what_lies_in_the_directory() {
+        let names = |sources: Vec<Source>| -> Vec<(String, CaseFile)> {
+            sources.into_iter().map(|source| (source.name, source.file)).collect()
+        };
+        let directory = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/cases"));
+        let lying = names(read(directory).expect("sound files"));
+        assert!(!lying.is_empty());
+        assert_eq!(names(builtin().expect("sound files")), lying);
+    }
 }

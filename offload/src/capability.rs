@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::engine::{EngineKind, Hook};
 use crate::error::Gap;
 use crate::fact::Evidence;
+use crate::host::report::Finding;
 
 /// Yes, no, or not known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -104,8 +105,21 @@ pub struct Condition {
     pub message: String,
     /// A command that would make it hold.
     pub remedy: Option<String>,
+    /// Settings of the device that would make it hold, all of them together; empty where it takes
+    /// more than settings. Made only when the user says so.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub adjustments: Vec<Adjustment>,
     /// How it is known.
     pub evidence: Evidence,
+}
+
+/// A setting of a device that hoist may change when told to, and puts back.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Adjustment {
+    /// ethtool feature by the kernel's name: `rx-gro`, `rx-vlan-hw-parse` ...
+    pub feature: String,
+    /// The value that is wanted.
+    pub on: bool,
 }
 
 impl Condition {
@@ -123,6 +137,7 @@ impl Condition {
             severity: Severity::Refuses,
             message: message.into(),
             remedy: None,
+            adjustments: Vec::new(),
             evidence,
         }
     }
@@ -138,6 +153,13 @@ impl Condition {
     #[must_use]
     pub const fn severity(mut self, severity: Severity) -> Self {
         self.severity = severity;
+        self
+    }
+
+    /// With settings of the device that would make it hold.
+    #[must_use]
+    pub fn adjustments(mut self, adjustments: Vec<Adjustment>) -> Self {
+        self.adjustments = adjustments;
         self
     }
 
@@ -272,6 +294,13 @@ impl Capabilities {
             Some((most, e)) if demand > most => (Answer::No, Some(e)),
             Some((_, e)) => (Answer::Yes, Some(e)),
             None => (Answer::Yes, None),
+        }
+    }
+
+    /// Takes over what a host found out, unless it found nothing and something is known already.
+    pub fn take(&mut self, need: Need, finding: &Finding) {
+        if finding.answer != Answer::Unknown || self.answer(&need).1.is_none() {
+            self.set(need, finding.answer, finding.evidence.clone());
         }
     }
 

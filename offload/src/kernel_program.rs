@@ -25,6 +25,8 @@ use crate::kernel_map::KernelMap;
 use crate::plan::Warning;
 
 mod attachment;
+pub mod capabilities;
+pub mod conditions;
 mod hold;
 mod refusal;
 

@@ -44,7 +44,7 @@ pub mod privilege;
 pub mod xdp;
 
 pub use attach::{AttachPolicy, Attachment, MapHandle, MapOps, Stats};
-pub use capability::{Answer, Capabilities, Capability, Condition, When};
+pub use capability::{Adjustment, Answer, Capabilities, Capability, Condition, When};
 pub use device::Device;
 pub use driver::Driver;
 pub use engine::{Engine, EngineKind, Hook, Job, Prepared, Verdict};

@@ -56,6 +56,9 @@ pub const FEATURES: [&str; 24] = [
 pub struct HostReport {
     /// `uname -r`.
     pub kernel: String,
+    /// `uname -v`: number and date of the build, and how it preempts. Empty where it was not read.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub version: String,
     /// `uname -m`.
     pub machine: String,
     /// Possible CPUs.

@@ -231,6 +231,7 @@ pub fn report() -> HostReport {
     };
     HostReport {
         kernel: "6.12.0".to_owned(),
+        version: "#1 SMP PREEMPT_DYNAMIC".to_owned(),
         machine: "x86_64".to_owned(),
         cpus: 4,
         jit: BTreeMap::from([

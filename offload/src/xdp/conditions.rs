@@ -1,17 +1,14 @@
 //! Preconditions that concern the XDP hook whatever the driver: the slot, the other mode's slot,
 //! the devices on top, the link type.
 
-use crate::capability::{Answer, Condition, Severity, When};
-use crate::device::{AttachedProgram, Device, Owner, Slot};
+use crate::capability::{Answer, Condition, Severity};
+use crate::device::{AttachedProgram, Device, Slot};
 use crate::engine::EngineKind;
 use crate::error::Error;
 use crate::fact::Evidence;
 use crate::host::Host;
+use crate::kernel_program::conditions::{describe, ethernet, queue_index, way_off, way_out};
 use crate::xdp::slot;
-
-const ARPHRD_ETHER: u16 = 1;
-/// The loopback device: its frames have an Ethernet header too.
-const ARPHRD_LOOPBACK: u16 = 772;
 
 /// Every condition of an engine on a device.
 pub(super) fn of(
@@ -19,7 +16,7 @@ pub(super) fn of(
     host: &dyn Host,
     device: &Device,
 ) -> Result<Vec<Condition>, Error> {
-    let mut conditions = vec![link_type(device), own_slot(kind, device)];
+    let mut conditions = vec![ethernet(device), own_slot(kind, device)];
     match kind {
         EngineKind::Native => {
             conditions.push(other_slot("generic-active", Slot::Generic, kind, device));
@@ -27,28 +24,12 @@ pub(super) fn of(
         }
         EngineKind::Generic => {
             conditions.push(other_slot("native-active", Slot::Native, kind, device));
-            conditions.extend(queue_index(device));
+            conditions.extend(queue_index(device, "generic XDP"));
         }
         EngineKind::Hw | EngineKind::Tc | EngineKind::User => {}
     }
     conditions.extend(upper(kind, host, device));
     Ok(conditions)
-}
-
-fn link_type(device: &Device) -> Condition {
-    let ethernet = matches!(device.link_type, ARPHRD_ETHER | ARPHRD_LOOPBACK);
-    Condition::new(
-        "not-ethernet",
-        if ethernet { Answer::Yes } else { Answer::No },
-        match ethernet {
-            true => format!("{} carries Ethernet frames", device.name),
-            false => format!(
-                "XDP programs expect Ethernet frames; {} has link type {}, without an Ethernet header",
-                device.name, device.link_type
-            ),
-        },
-        Evidence::kernel("RTM_GETLINK ifi_type"),
-    )
 }
 
 fn own_slot(kind: EngineKind, device: &Device) -> Condition {
@@ -65,7 +46,7 @@ fn own_slot(kind: EngineKind, device: &Device) -> Condition {
         format!("the {kind} XDP slot of {} holds {}", device.name, describe(there)),
         evidence,
     )
-    .remedy(way_out(there, kind, device))
+    .remedy(way_out(there, device))
 }
 
 fn other_slot(code: &str, slot: Slot, kind: EngineKind, device: &Device) -> Condition {
@@ -88,7 +69,7 @@ fn other_slot(code: &str, slot: Slot, kind: EngineKind, device: &Device) -> Cond
             ),
             evidence,
         )
-        .remedy(way_off(there, other, device)),
+        .remedy(way_off(there, device)),
     }
 }
 
@@ -109,30 +90,6 @@ fn native_support(device: &Device) -> Condition {
     };
     Condition::new("no-native-support", holds, message, Evidence::kernel("netdev xdp-features"))
         .remedy("use --engine generic")
-}
-
-/// veth keeps no receive queue in the socket buffer, so that generic XDP reads what the sender's
-/// transmit queue left there.
-fn queue_index(device: &Device) -> Option<Condition> {
-    if device.driver_name() != "veth" {
-        return None;
-    }
-    let single = device.rx_queues <= 1;
-    Some(
-        Condition::new(
-            "rx-queue-index-differs",
-            if single { Answer::Yes } else { Answer::No },
-            format!(
-                "generic XDP on a veth reads the sender's transmit queue as rx_queue_index; {} has {} \
-                 receive queues",
-                device.name, device.rx_queues
-            ),
-            Evidence::driver("drivers/net/veth.c: veth_forward_skb records no receive queue"),
-        )
-        .when(When::Reads(hoist_bpf::requirements::ContextField::RxQueueIndex))
-        .severity(Severity::Breaks)
-        .remedy(format!("ethtool -L {} rx 1", device.name)),
-    )
 }
 
 /// A program on any device on top (bond, bridge, vlan) excludes this one, whatever their modes.
@@ -183,59 +140,4 @@ fn upper(kind: EngineKind, host: &dyn Host, device: &Device) -> Vec<Condition> {
         })
         .map(|c| if kind == EngineKind::User { c.severity(Severity::Warns) } else { c })
         .collect()
-}
-
-/// A held slot in words: program, owner, and for libxdp's dispatcher what runs inside.
-fn describe(there: &AttachedProgram) -> String {
-    let name = there.name.as_deref().unwrap_or("without a name");
-    let owner = match &there.owner {
-        Owner::Hoist { pin } => format!("loaded by hoist, pinned at {pin}"),
-        Owner::Link { id } => format!("held by link {id}"),
-        Owner::Netlink => "attached over netlink".to_owned(),
-        Owner::Libxdp => "libxdp's dispatcher".to_owned(),
-        Owner::Unknown { why } => format!("owner unknown: {why}"),
-    };
-    let mut text = format!("program {} ({name}), {owner}", there.id);
-    if !there.components.is_empty() {
-        let inside: Vec<String> = there
-            .components
-            .iter()
-            .map(|c| {
-                let name = c.name.as_deref().unwrap_or("without a name");
-                match c.priority {
-                    Some(p) => format!("{name} (id {}, priority {p})", c.id),
-                    None => format!("{name} (id {})", c.id),
-                }
-            })
-            .collect();
-        text += &format!(", which runs {}", inside.join(", "));
-    }
-    text
-}
-
-fn way_out(there: &AttachedProgram, kind: EngineKind, device: &Device) -> String {
-    format!("{}, or replace it: --replace {}", way_off(there, kind, device), there.id)
-}
-
-fn way_off(there: &AttachedProgram, kind: EngineKind, device: &Device) -> String {
-    let dev = &device.name;
-    match &there.owner {
-        Owner::Hoist { .. } => format!("hoist unload {dev}"),
-        Owner::Link { id } => {
-            format!("end the process that holds it, or: bpftool link detach id {id}")
-        }
-        Owner::Libxdp => format!("xdp-loader unload {dev} --all"),
-        Owner::Netlink | Owner::Unknown { .. } => {
-            format!("ip link set dev {dev} {} off", iproute2(kind))
-        }
-    }
-}
-
-/// iproute2's word for a mode.
-const fn iproute2(kind: EngineKind) -> &'static str {
-    match kind {
-        EngineKind::Hw => "xdpoffload",
-        EngineKind::Native => "xdpdrv",
-        EngineKind::Generic | EngineKind::Tc | EngineKind::User => "xdpgeneric",
-    }
 }

@@ -41,8 +41,8 @@ pub struct LinuxHost {
     asker: Asker,
     cache: Option<(Cache, Key)>,
     report: OnceLock<HostReport>,
-    /// What earlier processes found, once it was asked for.
-    remembered: OnceLock<Option<HostReport>>,
+    /// What earlier processes found and what can be read at once, once it was asked for.
+    remembered: OnceLock<HostReport>,
 }
 
 impl LinuxHost {
@@ -112,12 +112,10 @@ impl Host for LinuxHost {
 
     fn known(&self) -> Result<Option<&HostReport>, Error> {
         let remembered = self.remembered.get_or_init(|| {
-            let recalled = self.recalled();
             let why = trial::unknown("not asked");
-            (recalled != Sections::default())
-                .then(|| report::assemble(&*self.kernel, self.asker.capabilities, why, recalled))
+            report::assemble(&*self.kernel, self.asker.capabilities, why, self.recalled())
         });
-        Ok(remembered.as_ref())
+        Ok(Some(remembered))
     }
 
     fn kernel_config(&self) -> Result<Fact<String>, Error> {

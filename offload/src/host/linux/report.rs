@@ -83,6 +83,7 @@ pub(super) fn assemble(
     let Sections { program_types, map_types, xdp_helpers, tc_helpers, kfuncs, features } = sections;
     HostReport {
         kernel: system::release(),
+        version: system::version(),
         machine: system::machine(),
         cpus: kernel.possible_cpus().map_or(0, |n| u32::try_from(n).unwrap_or(u32::MAX)),
         jit: system::jit(),

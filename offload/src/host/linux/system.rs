@@ -21,6 +21,11 @@ pub(super) fn release() -> String {
     word("/proc/sys/kernel/osrelease").unwrap_or_else(|| "unknown".to_owned())
 }
 
+/// `uname -v`.
+pub(super) fn version() -> String {
+    fs::read_to_string("/proc/sys/kernel/version").unwrap_or_default().trim().to_owned()
+}
+
 /// `uname -m`. Kernels before 6.1 tell it in no file; there, the architecture this program was
 /// built for.
 pub(super) fn machine() -> String {

@@ -349,6 +349,38 @@ pub trait Kernel: Send + Sync + std::fmt::Debug {
     /// Why no lock could be had.
     fn lock(&self, name: &str) -> Result<OwnedFd, KernelError>;
 
+    /// Like [`Kernel::lock`], but `None` when somebody holds it, and never one lock for all names.
+    /// Since the system releases the locks of a process however it ends, whoever holds one lives.
+    ///
+    /// # Errors
+    /// Why no lock could be had.
+    fn try_lock(&self, name: &str) -> Result<Option<OwnedFd>, KernelError>;
+
+    /// A note that hoist left itself in a directory of `/run/hoist`; `None` when there is none of
+    /// that name. Notes outlive processes, not the machine's next start.
+    ///
+    /// # Errors
+    /// Why it could not be read.
+    fn note(&self, directory: &str, name: &str) -> Result<Option<Vec<u8>>, KernelError>;
+
+    /// Leaves a note, in place of one that is there; without content, removes it. It is on its
+    /// medium, whole, when this returns, and a crash meanwhile leaves the old one.
+    ///
+    /// # Errors
+    /// Why it could not be written.
+    fn leave_note(
+        &self,
+        directory: &str,
+        name: &str,
+        content: Option<&[u8]>,
+    ) -> Result<(), KernelError>;
+
+    /// The names of the notes in a directory, sorted; empty when there is no such directory.
+    ///
+    /// # Errors
+    /// Why they could not be listed.
+    fn notes(&self, directory: &str) -> Result<Vec<String>, KernelError>;
+
     /// Runs a program on a frame.
     ///
     /// # Errors
@@ -370,6 +402,19 @@ pub trait Kernel: Send + Sync + std::fmt::Debug {
     /// # Errors
     /// The kernel's refusal.
     fn set_feature(&self, interface: &str, feature: &str, on: bool) -> Result<(), KernelError>;
+
+    /// Whether an ethtool feature is on, as it is in force; a name that the kernel does not know is
+    /// off.
+    ///
+    /// # Errors
+    /// The kernel's refusal; `ENODEV` for an unknown interface.
+    fn feature(&self, interface: &str, feature: &str) -> Result<bool, KernelError>;
+
+    /// The name of an interface of this network namespace; `None` when there is none of that index.
+    ///
+    /// # Errors
+    /// The kernel's refusal, other than absence.
+    fn interface_name(&self, ifindex: u32) -> Result<Option<String>, KernelError>;
 
     /// Raw vmlinux BTF (`/sys/kernel/btf/vmlinux`); `None` where the kernel has none.
     ///

@@ -8,6 +8,7 @@ mod count;
 mod entries;
 mod likeness;
 mod load;
+mod notes;
 mod tc;
 mod watch;
 mod ways;

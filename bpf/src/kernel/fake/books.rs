@@ -66,6 +66,8 @@ pub(super) struct Books {
     pub(super) interfaces: BTreeMap<u32, Interface>,
     pub(super) watchers: Vec<Watcher>,
     pub(super) locks: Vec<Lock>,
+    /// What hoist leaves itself in the file system, by directory and name.
+    pub(super) notes: BTreeMap<(String, String), Vec<u8>>,
     pub(super) pins: BTreeMap<PathBuf, Object>,
     pub(super) directories: BTreeSet<PathBuf>,
     pub(super) failures: VecDeque<KernelError>,

@@ -321,6 +321,44 @@ impl Kernel for Fake {
         Err(refused.saying("nobody releases it: the kernel would wait for ever"))
     }
 
+    fn try_lock(&self, name: &str) -> Result<Option<OwnedFd>, KernelError> {
+        tc::lock(&mut self.books(), name)
+    }
+
+    fn note(&self, directory: &str, name: &str) -> Result<Option<Vec<u8>>, KernelError> {
+        let mut books = self.books();
+        books.may("read")?;
+        Ok(books.notes.get(&(directory.to_owned(), name.to_owned())).cloned())
+    }
+
+    fn leave_note(
+        &self,
+        directory: &str,
+        name: &str,
+        content: Option<&[u8]>,
+    ) -> Result<(), KernelError> {
+        let mut books = self.books();
+        let key = (directory.to_owned(), name.to_owned());
+        match content {
+            Some(content) => {
+                books.may("write")?;
+                books.notes.insert(key, content.to_vec());
+            }
+            None => {
+                books.may("unlink")?;
+                books.notes.remove(&key);
+            }
+        }
+        Ok(())
+    }
+
+    fn notes(&self, directory: &str) -> Result<Vec<String>, KernelError> {
+        let mut books = self.books();
+        books.may("readdir")?;
+        let here = books.notes.keys().filter(|(within, _)| within == directory);
+        Ok(here.map(|(_, name)| name.clone()).collect())
+    }
+
     fn test_run(
         &self,
         program: BorrowedFd<'_>,
@@ -339,6 +377,16 @@ impl Kernel for Fake {
 
     fn set_feature(&self, interface: &str, feature: &str, on: bool) -> Result<(), KernelError> {
         settings::set_feature(&mut self.books(), interface, feature, on)
+    }
+
+    fn feature(&self, interface: &str, feature: &str) -> Result<bool, KernelError> {
+        settings::feature(&mut self.books(), interface, feature)
+    }
+
+    fn interface_name(&self, ifindex: u32) -> Result<Option<String>, KernelError> {
+        let mut books = self.books();
+        books.may("RTM_GETLINK")?;
+        Ok(books.interfaces.get(&ifindex).map(|interface| interface.given.name.clone()))
     }
 
     fn kernel_btf(&self) -> Result<Option<Bytes>, KernelError> {

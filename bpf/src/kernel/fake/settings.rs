@@ -71,3 +71,16 @@ pub(super) fn set_feature(
     books.journal.push(Event::Feature { interface, feature, on });
     Ok(())
 }
+
+pub(super) fn feature(
+    books: &mut Books,
+    interface: &str,
+    feature: &str,
+) -> Result<bool, KernelError> {
+    const OPERATION: &str = "ETHTOOL_MSG_FEATURES_GET";
+    books.may(OPERATION)?;
+    let named = books.interfaces.values().find(|i| i.given.name == interface);
+    let gone = || KernelError::new(OPERATION, format!("{feature} on {interface}"), ENODEV);
+    let features = &named.ok_or_else(gone)?.given.features;
+    Ok(features.get(feature).is_some_and(|(on, _)| *on))
+}

@@ -1,10 +1,10 @@
 //! Advisory locks (flock(2)) under `/run/hoist`.
 
-use std::fs::{DirBuilder, File, OpenOptions};
+use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::kernel::KernelError;
 
@@ -16,9 +16,28 @@ pub(super) fn named(name: &str) -> Result<OwnedFd, KernelError> {
     named_in(Path::new(DIRECTORY), Path::new(FALLBACK), name)
 }
 
-fn named_in(directory: &Path, fallback: &Path, name: &str) -> Result<OwnedFd, KernelError> {
+/// The lock of a name if nobody holds it.
+pub(super) fn free(name: &str) -> Result<Option<OwnedFd>, KernelError> {
+    free_in(Path::new(DIRECTORY), name)
+}
+
+fn free_in(directory: &Path, name: &str) -> Result<Option<OwnedFd>, KernelError> {
+    let path = path(directory, name);
+    let file = create(&path).map_err(|error| KernelError::io("open", &path, &error))?;
+    match file.try_lock() {
+        Ok(()) => Ok(Some(file.into())),
+        Err(TryLockError::WouldBlock) => Ok(None),
+        Err(TryLockError::Error(error)) => Err(KernelError::io("flock", &path, &error)),
+    }
+}
+
+fn path(directory: &Path, name: &str) -> PathBuf {
     let keep = |c: char| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '_' };
-    let path = directory.join(format!("{}.lock", name.chars().map(keep).collect::<String>()));
+    directory.join(format!("{}.lock", name.chars().map(keep).collect::<String>()))
+}
+
+fn named_in(directory: &Path, fallback: &Path, name: &str) -> Result<OwnedFd, KernelError> {
+    let path = path(directory, name);
     let (file, path) = match create(&path) {
         Ok(file) => (file, path.as_path()),
         Err(_) => {
@@ -78,6 +97,11 @@ mod tests {
         assert!(!waits(take("x"), || take("y")));
         assert!(waits(take("../x"), || take(".._x")), "no name leaves the directory");
         assert!(path.join("a/b/.._x.lock").exists());
+        let held = free_in(path, "x").unwrap();
+        assert!(held.is_some() && free_in(path, "x").unwrap().is_none());
+        drop(held);
+        assert!(free_in(path, "x").unwrap().is_some());
+        assert!(free_in(Path::new("/proc/none"), "x").is_err(), "no lock for all names");
     }
 
     #[test]

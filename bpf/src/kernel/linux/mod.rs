@@ -20,6 +20,7 @@ mod link;
 mod load;
 mod lock;
 mod map;
+mod note;
 mod pin;
 mod reason;
 mod run;
@@ -246,6 +247,27 @@ impl Kernel for Linux {
         lock::named(name)
     }
 
+    fn try_lock(&self, name: &str) -> Result<Option<OwnedFd>, KernelError> {
+        lock::free(name)
+    }
+
+    fn note(&self, directory: &str, name: &str) -> Result<Option<Vec<u8>>, KernelError> {
+        note::read(directory, name)
+    }
+
+    fn leave_note(
+        &self,
+        directory: &str,
+        name: &str,
+        content: Option<&[u8]>,
+    ) -> Result<(), KernelError> {
+        note::leave(directory, name, content)
+    }
+
+    fn notes(&self, directory: &str) -> Result<Vec<String>, KernelError> {
+        self.list_directory(&Path::new(note::ROOT).join(directory))
+    }
+
     fn test_run(
         &self,
         program: BorrowedFd<'_>,
@@ -260,6 +282,14 @@ impl Kernel for Linux {
 
     fn set_feature(&self, interface: &str, feature: &str, on: bool) -> Result<(), KernelError> {
         feature::set(interface, feature, on)
+    }
+
+    fn feature(&self, interface: &str, feature: &str) -> Result<bool, KernelError> {
+        feature::get(interface, feature)
+    }
+
+    fn interface_name(&self, ifindex: u32) -> Result<Option<String>, KernelError> {
+        route::find_name(ifindex)
     }
 
     fn kernel_btf(&self) -> Result<Option<Bytes>, KernelError> {

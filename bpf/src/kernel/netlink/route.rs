@@ -103,10 +103,18 @@ pub(crate) fn on(ifindex: u32, what: &str) -> String {
 
 /// The interface's name in the thread's network namespace, else `interface N`.
 pub(crate) fn interface_name(ifindex: u32) -> String {
+    find_name(ifindex).ok().flatten().unwrap_or_else(|| format!("interface {ifindex}"))
+}
+
+/// The interface's name in the thread's network namespace; `None` where there is none.
+pub(crate) fn find_name(ifindex: u32) -> Result<Option<String>, KernelError> {
     // sysfs would answer for the namespace it was mounted in; this answers for the thread's own.
-    let name = get_link(ifindex).ok().and_then(|message| {
-        let name = Attributes::after(&message.payload, LINK_HEADER).get(IFLA_IFNAME)?;
-        name.text().map(str::to_owned)
-    });
-    name.unwrap_or_else(|| format!("interface {ifindex}"))
+    match get_link(ifindex) {
+        Ok(message) => {
+            let name = Attributes::after(&message.payload, LINK_HEADER).get(IFLA_IFNAME);
+            Ok(name.and_then(|name| name.text()).map(str::to_owned))
+        }
+        Err(refusal) if refusal.errno == libc::ENODEV => Ok(None),
+        Err(refusal) => Err(refusal.about("RTM_GETLINK", format!("interface {ifindex}"))),
+    }
 }

@@ -14,8 +14,7 @@ fn corpus(c: &mut Criterion) {
     }
     let kernel: Arc<dyn Kernel> = Arc::new(Linux::new().expect("a kernel with BPF"));
     for case in cases() {
-        let tagged = if case.tagged { ", tagged" } else { "" };
-        let mut group = c.benchmark_group(format!("{}{tagged}", case.name));
+        let mut group = c.benchmark_group(case.title());
         for column in Column::ALL {
             let mut side = prepare(&kernel, &case, column).expect("a program that runs");
             group.bench_function(column.name(), |b| {

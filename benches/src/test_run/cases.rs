@@ -28,6 +28,8 @@ pub struct Case {
     pub effect: Effect,
     /// The frame, without its VLAN tag.
     pub frame: Frame,
+    /// What is special about the frame, where a program comes twice; else empty.
+    pub note: &'static str,
     /// Whether the frame comes with a VLAN tag: in the data for XDP, in the buffer's description for
     /// TC.
     pub tagged: bool,
@@ -42,7 +44,7 @@ pub struct Case {
 impl Case {
     const fn new(name: &'static str, effect: Effect, frame: Frame) -> Self {
         let (runs, verdict) = (Runs::Many, Verdict::Pass);
-        Self { name, effect, frame, tagged: false, runs, verdict, entries: Vec::new() }
+        Self { name, effect, frame, note: "", tagged: false, runs, verdict, entries: Vec::new() }
     }
 
     fn runs(self, runs: Runs) -> Self {
@@ -64,7 +66,21 @@ impl Case {
     }
 
     fn tagged(self) -> Self {
-        Self { tagged: true, runs: Runs::Once, ..self }
+        Self { tagged: true, note: "tagged", runs: Runs::Once, ..self }
+    }
+
+    fn long(self) -> Self {
+        Self { note: "122 bytes", frame: padded(80), ..self }
+    }
+
+    /// The program, and what is special about its frame.
+    #[must_use]
+    pub fn title(&self) -> String {
+        if self.note.is_empty() {
+            self.name.to_owned()
+        } else {
+            format!("{}, {}", self.name, self.note)
+        }
     }
 
     /// The frame as XDP sees it.
@@ -98,18 +114,23 @@ fn eth() -> Frame {
     Frame::eth(mac(2), mac(1))
 }
 
-/// 122 bytes of UDP.
+/// UDP with so many bytes of payload.
+fn padded(payload: usize) -> Frame {
+    eth().ipv4(FAR, NEAR).udp(PORTS.0, PORTS.1).payload(&vec![7; payload])
+}
+
+/// 60 bytes, the shortest there is on a wire, for which rates are quoted (as 64, with the FCS).
 fn datagram() -> Frame {
-    eth().ipv4(FAR, NEAR).udp(PORTS.0, PORTS.1).payload(&[7; 80])
+    padded(18)
 }
 
 fn tunnelled() -> Frame {
     let outer = eth().ipv4([192, 0, 2, 1], [192, 0, 2, 2]);
-    outer.ipv4(FAR, NEAR).udp(PORTS.0, PORTS.1).payload(&[7; 80])
+    outer.ipv4(FAR, NEAR).udp(PORTS.0, PORTS.1).payload(&[7; 18])
 }
 
-/// Every program of the corpus that has a TC form, by name; a program comes twice where frames with
-/// and without a VLAN tag are worth a row each.
+/// Every program of the corpus that has a TC form, by name; a program comes twice where two kinds of
+/// frame are worth a row each.
 #[must_use]
 pub fn cases() -> Vec<Case> {
     use Effect::{Reads, Resizes, Writes};
@@ -126,19 +147,20 @@ pub fn cases() -> Vec<Case> {
         on("globals", Reads),
         Case::new("ipip_decap", Resizes { bare: "bare_ipip_decap" }, tunnelled()).runs(Runs::Once),
         on("ipip_encap", Resizes { bare: "bare_ipip_encap" }).runs(Runs::Once),
-        on("loop", Reads),
+        on("loop", Reads).long(),
         on("lpm_block", Reads)
             .entry("blocked", &prefix, &1_u32.to_ne_bytes())
             .verdict(Verdict::Drop),
         on("pass", Reads),
         on("pass", Resizes { bare: "bare_tagged" }).tagged(),
         on("redirect", Writes).first("target", LOOPBACK).verdict(Verdict::Out),
+        on("redirect", Writes).long().first("target", LOOPBACK).verdict(Verdict::Out),
         on("redirect_devmap", Writes).first("ports", LOOPBACK).verdict(Verdict::Out),
         on("ringbuf", Reads).runs(Runs::UpToFull(2_000)),
         on("subprog", Reads),
         on("swap_tx", Writes).verdict(Verdict::Out),
         on("tail_call", Reads),
-        on("tail_shrink", Resizes { bare: "bare_tail_shrink" }).runs(Runs::Once),
+        on("tail_shrink", Resizes { bare: "bare_tail_shrink" }).long().runs(Runs::Once),
         on("vlan_pop", Resizes { bare: "bare_vlan_pop" }).tagged(),
         on("vlan_push", Resizes { bare: "bare_vlan_push" }).runs(Runs::Once),
     ]

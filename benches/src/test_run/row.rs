@@ -13,7 +13,6 @@ use super::load::{Kind, LoadFailure, Source};
 use super::side::{Side, SideError, Verdict};
 use crate::forms;
 use crate::pairs::{Measurement, Rounds, in_turn};
-use crate::stats::Summary;
 
 /// What one program is measured as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,12 +27,14 @@ pub enum Column {
     Bare,
     /// A TC program that does nothing.
     Nothing,
+    /// An XDP program that does nothing.
+    NothingXdp,
 }
 
 impl Column {
     /// In the order in which a round takes them.
-    pub const ALL: [Self; 5] =
-        [Self::Xdp, Self::Translated, Self::ByHand, Self::Bare, Self::Nothing];
+    pub const ALL: [Self; 6] =
+        [Self::Xdp, Self::Translated, Self::ByHand, Self::Bare, Self::Nothing, Self::NothingXdp];
 
     /// A short name for reports.
     #[must_use]
@@ -44,6 +45,7 @@ impl Column {
             Self::ByHand => "by hand",
             Self::Bare => "bare helpers",
             Self::Nothing => "nothing",
+            Self::NothingXdp => "nothing, XDP",
         }
     }
 }
@@ -78,12 +80,12 @@ fn list(gaps: &[Gap]) -> String {
 /// It does not exist, load or run, or says something else than the case expects.
 pub fn prepare(kernel: &Arc<dyn Kernel>, case: &Case, column: Column) -> Result<Side, RowError> {
     let bare = if let Effect::Resizes { bare } = case.effect { bare } else { forms::NOTHING.name };
+    let at_xdp = |source, verdict| {
+        Ok(Side::new(Arc::clone(kernel), source, case.frame_at_xdp(), case.runs, verdict)?)
+    };
     match column {
-        Column::Xdp => {
-            let source = corpus(case)?;
-            let (frame, runs) = (case.frame_at_xdp(), case.runs);
-            Ok(Side::new(Arc::clone(kernel), source, frame, runs, case.verdict)?)
-        }
+        Column::Xdp => at_xdp(corpus(case.name, case)?, case.verdict),
+        Column::NothingXdp => at_xdp(corpus("pass", case)?, Verdict::Pass),
         Column::Translated => {
             at_tc(kernel, case, translated(case, &Options::default())?, case.verdict)
         }
@@ -94,9 +96,10 @@ pub fn prepare(kernel: &Arc<dyn Kernel>, case: &Case, column: Column) -> Result<
 }
 
 /// A program of the corpus as it is.
-fn corpus(case: &Case) -> Result<Source, RowError> {
-    let program = programs::get(case.name).ok_or(RowError::Missing(case.name))?;
-    Ok(Source::object(program.object, &program.program(), Kind::Xdp, &case.entries)?)
+fn corpus(name: &'static str, case: &Case) -> Result<Source, RowError> {
+    let program = programs::get(name).ok_or(RowError::Missing(name))?;
+    let entries = if name == case.name { &case.entries[..] } else { &[] };
+    Ok(Source::object(program.object, &program.program(), Kind::Xdp, entries)?)
 }
 
 fn translated(case: &Case, options: &Options) -> Result<Source, RowError> {
@@ -150,27 +153,12 @@ impl Row {
         Ok(Self { rounds: in_turn(rounds, &mut measurements)? })
     }
 
-    /// Nanoseconds per frame, the kernel's loop included.
-    #[must_use]
-    pub fn time(&self, column: Column) -> Summary {
-        self.rounds.summary(column as usize)
-    }
-
-    /// Nanoseconds per frame that one form takes more than another, round by round.
-    #[must_use]
-    pub fn difference(&self, more: Column, less: Column) -> Summary {
-        self.rounds.of(|round| round[more as usize] - round[less as usize])
-    }
-
-    /// The translated form over the bare helpers, both without what a run costs that does nothing.
+    /// The median over the rounds of what `figure` makes of a round's times, in nanoseconds per frame
+    /// with the kernel's loop included.
     ///
     /// # Panics
-    /// For a case that needs no helpers: nothing over nothing.
-    #[must_use]
-    pub fn over_bare(&self) -> Summary {
-        let net = |round: &[f64], column: Column| {
-            round[column as usize] - round[Column::Nothing as usize]
-        };
-        self.rounds.of(|round| net(round, Column::Translated) / net(round, Column::Bare))
+    /// When `figure` gives something that is not a number.
+    pub fn median(&self, figure: impl Fn(&dyn Fn(Column) -> f64) -> f64) -> f64 {
+        self.rounds.of(|round| figure(&|column| round[column as usize])).median
     }
 }

@@ -4,76 +4,103 @@ use crate::insn::Insn;
 use crate::opcode::{X, alu, class, jmp, mode, pseudo, size};
 
 /// `dst = src`, 64 bits.
-pub(super) const fn mov(dst: u8, src: u8) -> Insn {
+#[must_use]
+pub const fn mov(dst: u8, src: u8) -> Insn {
     Insn::new(class::ALU64 | X | alu::MOV, dst, src, 0, 0)
 }
 
 /// `dst = src`, 32 bits, upper half cleared.
-pub(super) const fn mov32(dst: u8, src: u8) -> Insn {
+#[must_use]
+pub const fn mov32(dst: u8, src: u8) -> Insn {
     Insn::new(class::ALU | X | alu::MOV, dst, src, 0, 0)
 }
 
 /// `dst = imm`, 64 bits.
-pub(super) const fn mov_imm(dst: u8, imm: i32) -> Insn {
+#[must_use]
+pub const fn mov_imm(dst: u8, imm: i32) -> Insn {
     Insn::new(class::ALU64 | alu::MOV, dst, 0, 0, imm)
 }
 
 /// `dst += src`, 64 bits.
-pub(super) const fn add(dst: u8, src: u8) -> Insn {
+#[must_use]
+pub const fn add(dst: u8, src: u8) -> Insn {
     Insn::new(class::ALU64 | X | alu::ADD, dst, src, 0, 0)
 }
 
 /// `dst += imm`, 64 bits.
-pub(super) const fn add_imm(dst: u8, imm: i32) -> Insn {
+#[must_use]
+pub const fn add_imm(dst: u8, imm: i32) -> Insn {
     Insn::new(class::ALU64 | alu::ADD, dst, 0, 0, imm)
 }
 
 /// `dst -= src`, 64 bits.
-pub(super) const fn sub(dst: u8, src: u8) -> Insn {
+#[must_use]
+pub const fn sub(dst: u8, src: u8) -> Insn {
     Insn::new(class::ALU64 | X | alu::SUB, dst, src, 0, 0)
 }
 
 /// `dst = *(u32 *)(src + off)`.
-pub(super) const fn load32(dst: u8, src: u8, off: i16) -> Insn {
+#[must_use]
+pub const fn load32(dst: u8, src: u8, off: i16) -> Insn {
     Insn::new(class::LDX | mode::MEM | size::W, dst, src, off, 0)
 }
 
 /// `dst = *(u64 *)(src + off)`.
-pub(super) const fn load64(dst: u8, src: u8, off: i16) -> Insn {
+#[must_use]
+pub const fn load64(dst: u8, src: u8, off: i16) -> Insn {
     Insn::new(class::LDX | mode::MEM | size::DW, dst, src, off, 0)
 }
 
 /// `*(u64 *)(dst + off) = src`.
-pub(super) const fn store64(dst: u8, off: i16, src: u8) -> Insn {
+#[must_use]
+pub const fn store64(dst: u8, off: i16, src: u8) -> Insn {
     Insn::new(class::STX | mode::MEM | size::DW, dst, src, off, 0)
 }
 
 /// `*(u32 *)(dst + off) = src`.
-pub(super) const fn store32(dst: u8, off: i16, src: u8) -> Insn {
+#[must_use]
+pub const fn store32(dst: u8, off: i16, src: u8) -> Insn {
     Insn::new(class::STX | mode::MEM | size::W, dst, src, off, 0)
 }
 
 /// `if dst <op> imm goto target`, 64 bits; the target is given beside the instruction.
-pub(super) const fn jump_imm(op: u8, dst: u8, imm: i32) -> Insn {
+#[must_use]
+pub const fn jump_imm(op: u8, dst: u8, imm: i32) -> Insn {
     Insn::new(class::JMP | op, dst, 0, 0, imm)
 }
 
 /// Call of a helper by number.
-pub(super) const fn helper(id: i32) -> Insn {
+#[must_use]
+pub const fn helper(id: i32) -> Insn {
     Insn::new(class::JMP | jmp::CALL, 0, pseudo::HELPER_CALL, 0, id)
 }
 
 /// Call of a subprogram; the function is given beside the instruction.
-pub(super) const fn call() -> Insn {
+#[must_use]
+pub const fn call() -> Insn {
     Insn::new(class::JMP | jmp::CALL, 0, pseudo::CALL, 0, -1)
 }
 
 /// First slot of a wide load of a map; the map is given beside the instruction.
-pub(super) const fn load_map(dst: u8) -> Insn {
+#[must_use]
+pub const fn load_map(dst: u8) -> Insn {
     Insn::new(class::LD | mode::IMM | size::DW, dst, pseudo::MAP_FD, 0, 0)
 }
 
 /// `exit`.
-pub(super) const fn exit() -> Insn {
+#[must_use]
+pub const fn exit() -> Insn {
     Insn::new(class::JMP | jmp::EXIT, 0, 0, 0, 0)
+}
+
+/// `if dst == src goto target`, 64 bits; the target is given beside the instruction.
+#[must_use]
+pub const fn jump_equal(dst: u8, src: u8) -> Insn {
+    Insn::new(class::JMP | X | jmp::JEQ, dst, src, 0, 0)
+}
+
+/// `goto target`; the target is given beside the instruction.
+#[must_use]
+pub const fn goto() -> Insn {
+    Insn::new(class::JMP | jmp::JA, 0, 0, 0, 0)
 }

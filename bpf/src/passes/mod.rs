@@ -8,10 +8,11 @@
 //!
 //! A pass that cannot apply says so with a [`PassError`]; the program itself is none the worse.
 
-mod asm;
+pub mod asm;
 pub mod count;
 mod edit;
 mod func_btf;
+pub mod link;
 mod wrap;
 
 /// Why a pass cannot apply to a program.

@@ -45,9 +45,14 @@ pub(super) fn enter_through(
     }
     module.functions[old.0 as usize].linkage = Linkage::Static;
     let wrapper = module.add_function(body);
-    keep_as_tail_target(module, id, old);
-    module.programs[id.0 as usize].function = wrapper;
+    enter(module, id, wrapper);
     Ok(())
+}
+
+/// Makes a function, which calls the old main, the entry of a program.
+pub(super) fn enter(module: &mut Module, id: ProgramId, main: FunctionId) {
+    keep_as_tail_target(module, id, module.program(id).function);
+    module.programs[id.0 as usize].function = main;
 }
 
 /// A program that program arrays hold stays loadable as it was: tail calls must reach the old main,

@@ -9,15 +9,23 @@
 //! of the checksum) is brought in line with the bytes when the program changed them, so that the
 //! rest of the stack sees what it would have seen after XDP.
 
+use hoist_bpf::analysis;
 use hoist_bpf::module::{MapId, Module, ProgramId};
 use hoist_offload::Gap;
 use hoist_offload::plan::Warning;
 
+mod assemble;
 pub mod device;
 pub mod events;
+mod helpers;
+mod refuse;
+mod rewrite;
+mod runtime;
+mod survey;
 
 pub use device::DeviceAddress;
 pub use events::Event;
+use survey::Survey;
 
 /// What to do with frames that GRO or the sender merged from several (`gso_size` is not 0), which
 /// native XDP never sees.
@@ -79,10 +87,26 @@ pub fn translate(
     program: ProgramId,
     options: &Options,
 ) -> Result<Translated, Vec<Gap>> {
-    let _ = options;
-    let name = module.programs.get(program.0 as usize).map_or("", |p| &p.name);
-    Err(vec![Gap::new(
-        "translation-unsupported",
-        format!("{name}: the translator has no runtime yet"),
-    )])
+    if module.programs.get(program.0 as usize).is_none() {
+        return Err(vec![Gap::new("not-loadable", "the module has no such program")]);
+    }
+    if let Some(map) = module.maps.iter().find(|m| runtime::owns(&m.name)) {
+        return Err(vec![Gap::new(
+            "translated-twice",
+            format!("the module already has a map named {}; translate the original", map.name),
+        )]);
+    }
+    let places = analysis::places(module, program).map_err(|error| {
+        vec![Gap::new(
+            "translation-too-large",
+            format!("{}: {error}", module.program(program).name),
+        )]
+    })?;
+    let mut survey = Survey::of(module, program, &places);
+    let gaps = std::mem::take(&mut survey.gaps);
+    if gaps.is_empty() {
+        assemble::assemble(module, program, options, survey).map_err(|gap| vec![gap])
+    } else {
+        Err(gaps)
+    }
 }

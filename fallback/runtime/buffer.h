@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: GPL-2.0 OR MIT */
+/*
+ * What the kernel knows of a frame beyond its bytes, kept in line with them.
+ *
+ * While the program runs, the whole frame is linear data, VLAN tags included. Where the kernel had
+ * taken the outer tag out, an empty one stands in its place in the buffer ("dummy": VLAN 0); any
+ * tag in the buffer while the program runs is one of no meaning.
+ *
+ * Control words: cb[0] and the lower half of cb[1] hold the destination address as it came in, the
+ * upper half of cb[1] the EtherType that skb->protocol stands for, cb[2] by how much the frame's
+ * start has moved down (bytes, signed). cb[4] receives the verdict.
+ */
+#ifndef HOIST_RUNTIME_BUFFER_H
+#define HOIST_RUNTIME_BUFFER_H
+
+#include "maps.h"
+
+/*
+ * Loads of the size that is wanted, wherever the frame lies in memory: hoist runs where the kernel
+ * takes them (CONFIG_HAVE_EFFICIENT_UNALIGNED_ACCESS).
+ */
+#define DESTINATION_LOW(frame) (*(__u32 *)(frame))
+#define DESTINATION_HIGH(frame) (*(__u16 *)((frame) + 4))
+#define PROTOCOL(frame) (*(__be16 *)((frame) + 12))
+
+static __inline int is_vlan(__u32 protocol)
+{
+	return protocol == be16(ETH_P_8021Q) || protocol == be16(ETH_P_8021AD);
+}
+
+static __inline __u32 known_protocol(const struct __sk_buff *skb)
+{
+	return skb->cb[1] >> 16;
+}
+
+static __inline void know_protocol(struct __sk_buff *skb, __u32 protocol)
+{
+	skb->cb[1] = (skb->cb[1] & 0xffff) | protocol << 16;
+}
+
+static __inline long push_dummy(struct __sk_buff *skb)
+{
+	return bpf_skb_vlan_push(skb, be16(ETH_P_8021Q), 0);
+}
+
+/*
+ * Makes skb->protocol and the VLAN tag what the kernel would have made of these bytes. There is no
+ * helper for it, but taking a tag out of the data derives the protocol from what follows, so a
+ * dummy is put in and taken out. The second removal drops the dummy that is left, and takes out the
+ * frame's own outer tag, if it has one.
+ */
+static __noinline long refresh(struct __sk_buff *skb)
+{
+	void *header = frame(skb);
+
+	if (header + ETH_HLEN > frame_end(skb))
+		return -EINVAL;
+	if (PROTOCOL(header) == known_protocol(skb))
+		return skb->vlan_present ? bpf_skb_vlan_pop(skb) : 0;
+	if (!skb->vlan_present && push_dummy(skb))
+		return -EINVAL;
+	if (push_dummy(skb) || bpf_skb_vlan_pop(skb))
+		return -EINVAL;
+	return bpf_skb_vlan_pop(skb);
+}
+
+/* The packet type that eth_type_trans gives a frame for this address. */
+static __inline __u32 packet_type(__u32 low, __u32 high)
+{
+	const struct address *own;
+
+	if (low & be16(0x0100))
+		return low == 0xffffffff && high == 0xffff ? PACKET_BROADCAST : PACKET_MULTICAST;
+	own = at(&hoist_device, 0);
+	return own && own->low == low && own->high == high ? PACKET_HOST : PACKET_OTHERHOST;
+}
+
+/* Hands a frame that may have changed to the stack. */
+static __noinline int settle(struct __sk_buff *skb)
+{
+	void *header = frame(skb);
+	__u32 low, high;
+
+	if (header + ETH_HLEN > frame_end(skb))
+		return lose(EVENT_REFRESH_FAILED);
+	low = DESTINATION_LOW(header);
+	high = DESTINATION_HIGH(header);
+	if (refresh(skb))
+		return lose(EVENT_REFRESH_FAILED);
+	if (low != skb->cb[0] || high != (skb->cb[1] & 0xffff))
+		bpf_skb_change_type(skb, packet_type(low, high));
+	return TC_ACT_UNSPEC;
+}
+
+/* Hands a frame that cannot have changed to the stack: only the tag goes back to its place. */
+static __noinline int untag(struct __sk_buff *skb)
+{
+	if (skb->vlan_present && bpf_skb_vlan_pop(skb))
+		return lose(EVENT_REFRESH_FAILED);
+	return TC_ACT_UNSPEC;
+}
+
+/*
+ * A sum over the frame that the NIC computed (CHECKSUM_COMPLETE) is wrong after the program wrote
+ * to it; growing the frame makes the kernel forget it.
+ */
+static __noinline void forget_checksum(struct __sk_buff *skb)
+{
+	__u32 len = skb->len;
+
+	if (skb->gso_size || bpf_skb_change_tail(skb, len + 1, 0))
+		return;
+	bpf_skb_change_tail(skb, len, 0);
+}
+
+#endif

@@ -1,0 +1,40 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0 OR MIT
+#
+# Compiles the runtime into ../prebuilt.
+#
+#   build.sh               rebuild the object in ../prebuilt
+#   build.sh --check       fail unless it equals a fresh build
+#
+# The compiler decides the bytes: CLANG, LLVM_STRIP and CPU (-mcpu) may be set in the environment;
+# what is committed comes from the defaults.
+set -eu
+
+: "${CLANG:=clang-14}" "${LLVM_STRIP:=llvm-strip-14}" "${CPU:=v3}"
+here=$(cd "$(dirname "$0")" && pwd)
+committed=$here/../prebuilt/runtime.bpf.o
+object=$committed
+
+case "${1:-}" in
+"") ;;
+--check)
+	directory=$(mktemp -d)
+	trap 'rm -rf "$directory"' EXIT
+	object=$directory/runtime.bpf.o
+	;;
+*)
+	sed -n 's/^# \{0,1\}//; 4,7p' "$0" >&2
+	exit 2
+	;;
+esac
+
+cd "$here"
+# Line information names files relative to this directory, so that the same source gives the same
+# object wherever it lies. DWARF is dropped: BTF is what loaders read.
+"$CLANG" -target bpf -mcpu="$CPU" -O2 -g -Wall -Wextra -Wno-unused-parameter -Werror \
+	-fdebug-compilation-dir=. -ffile-prefix-map="$here"=. -c runtime.bpf.c -o "$object"
+"$LLVM_STRIP" -g "$object"
+if [ "$object" != "$committed" ] && ! cmp -s "$object" "$committed"; then
+	echo "prebuilt/runtime.bpf.o is not what $CLANG makes of runtime.bpf.c: run $0" >&2
+	exit 1
+fi

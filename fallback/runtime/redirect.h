@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: GPL-2.0 OR MIT */
+/*
+ * bpf_redirect and bpf_redirect_map. They note the target; the main program sends the frame there
+ * once the program has returned, as XDP does.
+ */
+#ifndef HOIST_RUNTIME_REDIRECT_H
+#define HOIST_RUNTIME_REDIRECT_H
+
+#include "buffer.h"
+
+/* Lower bits of the flags of bpf_redirect_map: the verdict where the map has no such entry. */
+#define MISS (XDP_ABORTED | XDP_DROP | XDP_PASS | XDP_TX)
+
+__noinline long hoist_redirect(__u32 ifindex, __u64 flags)
+{
+	struct state *to = state();
+
+	if (flags || !to)
+		return XDP_ABORTED;
+	to->target = TARGET_DEVICE;
+	to->index = ifindex;
+	return XDP_REDIRECT;
+}
+
+/* `number` is what the main program knows the devmap by. */
+__noinline long hoist_redirect_devmap(void *map, __u32 key, __u64 flags, __u32 number)
+{
+	struct state *to = state();
+	const struct devmap_value *entry;
+
+	if (flags & ~(__u64)(MISS | BPF_F_BROADCAST | BPF_F_EXCLUDE_INGRESS) || !to)
+		return XDP_ABORTED;
+	if (flags & BPF_F_BROADCAST) {
+		to->target = TARGET_BROADCAST;
+		to->index = number;
+		to->flags = flags;
+		return XDP_REDIRECT;
+	}
+	to->key = key;
+	entry = bpf_map_lookup_elem(map, &to->key);
+	if (!entry) {
+		to->target = TARGET_NONE;
+		return flags & MISS;
+	}
+	to->target = TARGET_DEVICE;
+	to->index = entry->ifindex;
+	return XDP_REDIRECT;
+}
+
+/* The map is the array that stands for the cpumap. */
+__noinline long hoist_redirect_cpumap(void *map, __u32 key, __u64 flags)
+{
+	struct state *to = state();
+	const struct cpumap_value *entry;
+
+	if (flags & ~(__u64)MISS || !to)
+		return XDP_ABORTED;
+	to->key = key;
+	entry = bpf_map_lookup_elem(map, &to->key);
+	if (!entry || !entry->queue_size) {
+		to->target = TARGET_NONE;
+		return flags & MISS;
+	}
+	to->target = TARGET_CPU;
+	return XDP_REDIRECT;
+}
+
+/*
+ * XDP lets frames pass that exceed the MTU by a VLAN tag (xdp_ok_fwd_dev). A tag that is out of the
+ * data has been taken off the length already.
+ */
+static __inline __s32 mtu_slack(const struct __sk_buff *skb)
+{
+	return skb->vlan_present ? 0 : -VLAN_HLEN;
+}
+
+struct broadcast {
+	struct __sk_buff *skb;
+	void *map;
+	__u32 excluded;
+	__s32 slack;
+};
+
+static long send_copy(__u64 index, struct broadcast *to)
+{
+	__u32 key = index, mtu = 0;
+	const struct devmap_value *entry = bpf_map_lookup_elem(to->map, &key);
+
+	if (!entry || entry->ifindex == to->excluded)
+		return 0;
+	key = entry->ifindex;
+	if (bpf_check_mtu(to->skb, key, &mtu, to->slack, 0))
+		note(EVENT_MTU_DROP);
+	else
+		bpf_clone_redirect(to->skb, key, 0);
+	return 0;
+}
+
+/* Sends a copy to every entry of a devmap. */
+__noinline long hoist_broadcast_devmap(struct __sk_buff *skb, void *map, __u32 entries, __u32 flags)
+{
+	struct broadcast to = {
+		.skb = skb,
+		.map = map,
+		.excluded = flags & BPF_F_EXCLUDE_INGRESS ? skb->ifindex : 0,
+		.slack = mtu_slack(skb),
+	};
+
+	bpf_loop(entries, send_copy, &to, 0);
+	return 0;
+}
+
+/* The translator puts in its place a function that knows the program's devmaps by number. */
+__noinline long hoist_broadcast(struct __sk_buff *skb, __u32 number, __u32 flags)
+{
+	return hoist_broadcast_devmap(skb, (void *)(long)number, 0, flags);
+}
+
+/* Sends the frame where the program wanted it to go. */
+static __inline int forward(struct __sk_buff *skb, int writes)
+{
+	struct state *to = state();
+	__u32 target, index;
+
+	if (!to)
+		return TC_ACT_SHOT;
+	target = to->target;
+	to->target = TARGET_NONE;
+	if (target == TARGET_CPU)
+		return writes ? settle(skb) : untag(skb);
+	if (target == TARGET_NONE)
+		return lose(EVENT_REDIRECT_MISS);
+	if (writes ? refresh(skb) != 0 : untag(skb) != TC_ACT_UNSPEC)
+		return lose(EVENT_REFRESH_FAILED);
+	index = to->index;
+	if (target == TARGET_BROADCAST) {
+		hoist_broadcast(skb, index, to->flags);
+		return TC_ACT_SHOT;
+	}
+	to->mtu = 0;
+	if (bpf_check_mtu(skb, index, &to->mtu, mtu_slack(skb), 0))
+		return lose(EVENT_MTU_DROP);
+	return bpf_redirect(index, 0);
+}
+
+static __noinline int forward_read(struct __sk_buff *skb)
+{
+	return forward(skb, 0);
+}
+
+static __noinline int forward_written(struct __sk_buff *skb)
+{
+	return forward(skb, 1);
+}
+
+#endif

@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: GPL-2.0 OR MIT */
+/* bpf_xdp_adjust_head and bpf_xdp_adjust_tail. */
+#ifndef HOIST_RUNTIME_RESIZE_H
+#define HOIST_RUNTIME_RESIZE_H
+
+#include "buffer.h"
+
+/* XDP_PACKET_HEADROOM without struct xdp_frame: how far a native program can move the start. */
+#define HEADROOM (256 - 40)
+/* How long a frame can be in the page it shares with its headroom and skb_shared_info. */
+#define PAGE_ROOM (4096 - 256 - 320)
+/* struct iphdr and struct ipv6hdr: bpf_skb_adjust_room leaves no less behind the MAC header. */
+#define IP_LEAST 20
+#define IPV6_LEAST 40
+
+/* The first 14 bytes of a frame, in two registers: there is no stack to keep them on. */
+#define HEADER_LOW(frame) (*(__u64 *)(frame))
+#define HEADER_HIGH(frame) (*(__u32 *)((frame) + 8) | (__u64)PROTOCOL(frame) << 32)
+
+/* Keeps the compiler from taking a value apart again. */
+#define IN_REGISTER(value) asm volatile("" : "+r"(value))
+
+static __inline long put_header(struct __sk_buff *skb, __u32 offset, __u64 low, __u64 high)
+{
+	void *to = frame(skb) + offset;
+
+	if (to + ETH_HLEN > frame_end(skb))
+		return -EINVAL;
+	HEADER_LOW(to) = low;
+	*(__u32 *)(to + 8) = high;
+	PROTOCOL(to) = high >> 32;
+	return 0;
+}
+
+/*
+ * bpf_skb_adjust_room takes IP only, so a frame of another protocol becomes IP until the program is
+ * done. The bytes this writes to are not the program's any more, or are saved.
+ */
+static __inline long make_ip(struct __sk_buff *skb)
+{
+	void *header = frame(skb);
+	long error;
+
+	if (header + ETH_HLEN > frame_end(skb))
+		return -EINVAL;
+	PROTOCOL(header) = be16(ETH_P_IP);
+	error = refresh(skb);
+	know_protocol(skb, skb->protocol);
+	return error;
+}
+
+/* Whether bpf_skb_adjust_room takes this frame when so many bytes will follow the MAC header. */
+static __inline int is_ip(const struct __sk_buff *skb, __u32 rest)
+{
+	return skb->protocol == be16(ETH_P_IP) ||
+	       (skb->protocol == be16(ETH_P_IPV6) && rest >= IPV6_LEAST);
+}
+
+static __inline long adjust_room(struct __sk_buff *skb, __s32 by)
+{
+	return bpf_skb_adjust_room(skb, by, BPF_ADJ_ROOM_MAC,
+				   BPF_F_ADJ_ROOM_NO_CSUM_RESET | BPF_F_ADJ_ROOM_FIXED_GSO);
+}
+
+/* Cuts four bytes off a tagged frame: what taking a tag out does, to any protocol. */
+static __inline long cut_tag(struct __sk_buff *skb)
+{
+	if (!skb->vlan_present && push_dummy(skb))
+		return -EINVAL;
+	if (bpf_skb_vlan_pop(skb))
+		return -EINVAL;
+	know_protocol(skb, skb->protocol);
+	return 0;
+}
+
+/* Cuts by moving what little stays, and taking off the end. */
+static __noinline long cut_by_copy(struct __sk_buff *skb, __u32 by, __u32 rest)
+{
+	__u8 *to = frame(skb) + ETH_HLEN, *end = frame_end(skb), *from = to + by;
+	__u32 i;
+
+	for (i = 0; i < IP_LEAST && i < rest; i++) {
+		if (from + 1 > end || to + 1 > end)
+			return -EINVAL;
+		*to++ = *from++;
+	}
+	return bpf_skb_change_tail(skb, ETH_HLEN + rest, 0);
+}
+
+static __inline long cut(struct __sk_buff *skb, __u32 by, __u32 rest)
+{
+	if (by == VLAN_HLEN && is_vlan(skb->protocol))
+		return cut_tag(skb);
+	if (rest < IP_LEAST)
+		return cut_by_copy(skb, by, rest);
+	if (!is_ip(skb, rest) && make_ip(skb))
+		return -EINVAL;
+	return adjust_room(skb, -(__s32)by);
+}
+
+/* Moves the start up. The helpers cut behind the MAC header, so the new one is put in place. */
+static __noinline long shrink_head(struct __sk_buff *skb, __u32 by)
+{
+	__u64 low, high;
+	void *from;
+
+	if (by > 0xffff || skb->len < by + ETH_HLEN)
+		return -EINVAL;
+	from = frame(skb) + by;
+	if (from + ETH_HLEN > frame_end(skb))
+		return -EINVAL;
+	low = HEADER_LOW(from);
+	high = HEADER_HIGH(from);
+	IN_REGISTER(low);
+	IN_REGISTER(high);
+	skb->cb[2] -= by;
+	if (cut(skb, by, skb->len - by - ETH_HLEN))
+		return -EINVAL;
+	return put_header(skb, 0, low, high);
+}
+
+/* Inserts four bytes: what putting a tag in does, to any protocol. */
+static __inline long insert_tag(struct __sk_buff *skb)
+{
+	if (!skb->vlan_present && push_dummy(skb))
+		return -EINVAL;
+	if (push_dummy(skb))
+		return -EINVAL;
+	know_protocol(skb, skb->protocol);
+	return 0;
+}
+
+static __inline long insert(struct __sk_buff *skb, __u32 by)
+{
+	if (by == VLAN_HLEN)
+		return insert_tag(skb);
+	if (!is_ip(skb, IPV6_LEAST) && make_ip(skb))
+		return -EINVAL;
+	return adjust_room(skb, by);
+}
+
+/* Moves the start down. */
+static __noinline long grow_head(struct __sk_buff *skb, __u32 by)
+{
+	__u64 low, high;
+	void *from;
+
+	if (by > 0xffff || (__s32)(skb->cb[2] + by) > HEADROOM)
+		return -EINVAL;
+	from = frame(skb);
+	if (from + ETH_HLEN > frame_end(skb))
+		return -EINVAL;
+	low = HEADER_LOW(from);
+	high = HEADER_HIGH(from);
+	IN_REGISTER(low);
+	IN_REGISTER(high);
+	skb->cb[2] += by;
+	skb->cb[3] = by;
+	if (insert(skb, by))
+		return -EINVAL;
+	by = skb->cb[3];
+	if (by > HEADROOM)
+		return -EINVAL;
+	return put_header(skb, by, low, high);
+}
+
+__noinline long hoist_adjust_head(struct __sk_buff *skb, __s32 by)
+{
+	if (by > 0)
+		return shrink_head(skb, by);
+	return by ? grow_head(skb, -by) : 0;
+}
+
+__noinline long hoist_adjust_tail(struct __sk_buff *skb, __s32 by)
+{
+	__s64 len = (__s64)skb->len + by;
+
+	if (len < ETH_HLEN || (by > 0 && len > PAGE_ROOM + (__s32)skb->cb[2]))
+		return -EINVAL;
+	return bpf_skb_change_tail(skb, len, 0) ? -EINVAL : 0;
+}
+
+#endif

@@ -1,0 +1,243 @@
+//! Translation on the real verifier: programs load as XDP and, translated, for TC, and do the same
+//! to every frame by test run: verdict, bytes, maps.
+#![expect(clippy::unwrap_used, reason = "a step that fails is a test that fails")]
+
+use std::collections::BTreeMap;
+use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
+
+use hoist_bpf::kernel::loader::{self, ATTACH_TYPE_XDP, LoadSpec, Loaded, PROG_TYPE_XDP};
+use hoist_bpf::kernel::{Kernel, Linux, TestRunSpec};
+use hoist_bpf::module::{MapId, Module, ProgramId};
+use hoist_bpf::parse::Selector;
+use hoist_bpf::programs;
+use hoist_bpf::resolve::{Needs, TargetBtf, resolve};
+use hoist_fallback::tc::translate::{Options, Translated, translate};
+use hoist_hwtests::require;
+
+const SCHED_CLS: u32 = 3;
+/// `cb[4]` in `struct __sk_buff`.
+const VERDICT: std::ops::Range<usize> = 64..68;
+/// `sizeof(struct __sk_buff)`.
+const CONTEXT: usize = 192;
+
+fn ethernet(protocol: u16, rest: &[u8]) -> Vec<u8> {
+    let mut frame = vec![2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1];
+    frame.extend(protocol.to_be_bytes());
+    frame.extend(rest);
+    frame
+}
+
+fn ipv4(protocol: u8, payload: &[u8]) -> Vec<u8> {
+    let length = 20 + payload.len() as u16;
+    let mut packet = vec![0x45, 0];
+    packet.extend(length.to_be_bytes());
+    packet.extend([0, 1, 0, 0, 64, protocol, 0x66, 0xd6, 10, 0, 0, 1, 10, 0, 0, 2]);
+    packet.extend(payload);
+    packet
+}
+
+fn ipv6(next: u8, payload: &[u8]) -> Vec<u8> {
+    let mut packet = vec![0x60, 0, 0, 0];
+    packet.extend((payload.len() as u16).to_be_bytes());
+    packet.extend([next, 64]);
+    for last in [1, 2] {
+        packet.extend([0xfd, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, last]);
+    }
+    packet.extend(payload);
+    packet
+}
+
+fn frames() -> Vec<(&'static str, Vec<u8>)> {
+    let udp = [0x30, 0x39, 0, 53, 0, 12, 0, 0, 1, 2, 3, 4];
+    let tcp = [&[0x30, 0x39, 0, 80][..], &[0; 56]].concat();
+    let tag =
+        |tci: [u8; 2], inner: u16, rest: &[u8]| [&tci[..], &inner.to_be_bytes(), rest].concat();
+    vec![
+        ("udp", ethernet(0x0800, &ipv4(17, &udp))),
+        ("udp, long", ethernet(0x0800, &ipv4(17, &[&udp[..], &[0x5a; 1400]].concat()))),
+        ("tcp", ethernet(0x0800, &ipv4(6, &tcp))),
+        ("ipip", ethernet(0x0800, &ipv4(4, &ipv4(17, &udp)))),
+        ("6in4", ethernet(0x0800, &ipv4(41, &ipv6(17, &udp)))),
+        ("ipv6 udp", ethernet(0x86dd, &ipv6(17, &udp))),
+        ("ipv6 nothing", ethernet(0x86dd, &ipv6(59, &[]))),
+        ("arp", ethernet(0x0806, &[0; 28])),
+        ("vlan udp", ethernet(0x8100, &tag([0, 7], 0x0800, &ipv4(17, &udp)))),
+        ("vlan arp", ethernet(0x8100, &tag([0x60, 7], 0x0806, &[0; 28]))),
+        ("vlan short", ethernet(0x8100, &tag([0, 7], 0x0800, &[0x45, 0, 0, 20]))),
+        ("vlan 0", ethernet(0x8100, &tag([0, 0], 0x86dd, &ipv6(17, &udp)))),
+        ("qinq", ethernet(0x88a8, &tag([0, 9], 0x8100, &tag([0, 7], 0x0800, &ipv4(6, &tcp))))),
+        ("mpls", ethernet(0x8847, &[&[0, 1, 1, 64][..], &ipv4(17, &udp)].concat())),
+        ("802.2", ethernet(38, &[0x42; 38])),
+        ("unknown", ethernet(0x88b5, &[0xab; 1486])),
+        ("14 bytes", ethernet(0x88b5, &[])),
+        ("15 bytes", ethernet(0x88b5, &[1])),
+        ("20 bytes", ethernet(0x88b5, &[7; 6])),
+        ("34 bytes", ethernet(0x0800, &ipv4(17, &[]))),
+        ("broadcast", [&[0xff; 6][..], &ethernet(0x0806, &[0; 46])[6..]].concat()),
+    ]
+}
+
+struct Bench {
+    kernel: Linux,
+    target: Option<TargetBtf>,
+}
+
+impl Bench {
+    fn new() -> Self {
+        Self { kernel: Linux::new().unwrap(), target: None }
+    }
+
+    fn module(&mut self, name: &str, object: &[u8]) -> Module {
+        let module = Module::parse(name, object).unwrap();
+        if !Needs::of(&module).kernel_btf {
+            return resolve(&module, &TargetBtf::none()).unwrap();
+        }
+        let kernel = &self.kernel;
+        let target = self.target.get_or_insert_with(|| {
+            let btf = kernel.kernel_btf().unwrap().unwrap();
+            TargetBtf::parse((*btf).as_ref().to_vec()).unwrap()
+        });
+        resolve(&module, target).unwrap()
+    }
+
+    fn load(&self, module: &Module, program: ProgramId, kind: u32) -> Loaded {
+        let mut contents = BTreeMap::new();
+        for (at, map) in module.maps.iter().enumerate() {
+            let entry = |value: &[u8]| vec![(vec![0; 4], value.to_vec())];
+            match map.name.as_str() {
+                "target" => contents.insert(MapId(at as u32), entry(&[1, 0, 0, 0])),
+                "ports" => contents.insert(MapId(at as u32), entry(&[1, 0, 0, 0])),
+                _ => None,
+            };
+        }
+        let spec = LoadSpec {
+            module,
+            program,
+            kind,
+            attach_type: if kind == PROG_TYPE_XDP { ATTACH_TYPE_XDP } else { 0 },
+            bound_to: None,
+            pin_root: None,
+            contents: &contents,
+        };
+        loader::load(&self.kernel, &spec).unwrap_or_else(|error| {
+            let log = match &error {
+                loader::LoadError::Program { error, .. } => error.log.clone().unwrap_or_default(),
+                _ => String::new(),
+            };
+            let tail: Vec<&str> = log.lines().rev().take(60).collect();
+            let tail: Vec<&str> = tail.into_iter().rev().collect();
+            panic!("{} as {kind}: {error}\n{}", module.name, tail.join("\n"))
+        })
+    }
+
+    /// Contents of a map, values of all CPUs added up.
+    fn contents(&self, module: &Module, loaded: &Loaded, id: MapId) -> BTreeMap<Vec<u8>, Vec<u64>> {
+        let map = module.map(id);
+        let per_cpu = matches!(map.kind, 5 | 6 | 10 | 21);
+        let each = (map.value_size as usize).next_multiple_of(8);
+        let len = if per_cpu { each * self.kernel.possible_cpus().unwrap() } else { each };
+        let fd = loaded.maps[&id].as_fd();
+        let entries = match self.kernel.map_entries(fd, map.key_size as usize, len) {
+            Ok(entries) => entries,
+            Err(_) => return BTreeMap::new(),
+        };
+        let sums = |value: Vec<u8>| {
+            let mut words = vec![0_u64; each / 8];
+            for (at, word) in value.chunks(8).enumerate() {
+                let mut bytes = [0; 8];
+                bytes[..word.len()].copy_from_slice(word);
+                let sum = &mut words[at % (each / 8)];
+                *sum = sum.wrapping_add(u64::from_ne_bytes(bytes));
+            }
+            words
+        };
+        entries.into_iter().map(|(key, value)| (key, sums(value))).collect()
+    }
+
+    fn compare(&self, module: &Module, program: ProgramId, translated: &Translated) {
+        let name = format!("{} {}", module.name, module.program(program).name);
+        let native = self.load(module, program, PROG_TYPE_XDP);
+        let at_tc = self.load(&translated.module, translated.program, SCHED_CLS);
+        for (frame, bytes) in frames() {
+            let spec = TestRunSpec { data: &bytes, repeat: 1, ..TestRunSpec::default() };
+            let wanted = self.kernel.test_run(native.program.as_fd(), &spec).unwrap();
+            let spec = TestRunSpec { context_out: CONTEXT, ..spec };
+            // Socket buffers with less than an IP header behind the EtherType of IP are refused.
+            let Ok(got) = self.kernel.test_run(at_tc.program.as_fd(), &spec) else {
+                assert!(frame == "34 bytes" || bytes.len() < 34, "{name}: {frame} is refused");
+                continue;
+            };
+            let verdict = u32::from_ne_bytes(got.context[VERDICT].try_into().unwrap());
+            assert_eq!(verdict, wanted.verdict, "{name}: verdict on {frame}");
+            if verdict < 2 {
+                continue;
+            }
+            let mut untagged = wanted.data.clone();
+            if untagged.len() == got.data.len() + 4
+                && matches!(untagged[12..14], [0x81, 0] | [0x88, 0xa8])
+            {
+                // The tag is beside the data, which test runs do not show.
+                untagged.drain(12..16);
+            }
+            assert_eq!(hex(&got.data), hex(&untagged), "{name}: what becomes of {frame}");
+        }
+        for &id in native.maps.keys() {
+            let wanted = self.contents(module, &native, id);
+            let got = self.contents(module, &at_tc, id);
+            assert_eq!(got, wanted, "{name}: map {}", module.map(id).name);
+        }
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|b| format!("{b:02x}")).collect()
+}
+
+/// Programs that come with hoist and cannot be test-run as XDP, or are refused.
+const NOT_COMPARED: [&str; 3] = ["devmap_egress", "rx_hash", "meta"];
+
+#[test]
+fn programs_do_the_same_translated() {
+    if !require::veth("programs_do_the_same_translated") {
+        return;
+    }
+    let mut bench = Bench::new();
+    for prebuilt in programs::LIST.iter().filter(|p| !NOT_COMPARED.contains(&p.name)) {
+        let module = bench.module(prebuilt.name, prebuilt.object);
+        let selector = Selector { program: Some(prebuilt.program()), section: None };
+        let program = module.select(&selector).unwrap();
+        for count in [false, true] {
+            let options = Options { count, ..Options::default() };
+            let translated = translate(&module, program, &options)
+                .unwrap_or_else(|gaps| panic!("{}: {gaps:#?}", prebuilt.name));
+            bench.compare(&module, program, &translated);
+        }
+    }
+}
+
+fn directory() -> PathBuf {
+    let multiarch = format!("/usr/lib/{}-linux-gnu/bpf", std::env::consts::ARCH);
+    let places = [multiarch.as_str(), "/usr/lib/bpf", "/usr/lib64/bpf"].map(PathBuf::from);
+    places.iter().find(|p| p.is_dir()).unwrap_or(&places[0]).clone()
+}
+
+#[test]
+fn the_filters_of_xdp_tools_do_the_same_translated() {
+    let names = ["alw", "dny"].iter().flat_map(|policy| {
+        ["all", "eth", "ip", "tcp", "udp"].map(|kind| format!("xdpfilt_{policy}_{kind}"))
+    });
+    let names: Vec<String> = names.collect();
+    let paths: Vec<PathBuf> = names.iter().map(|n| directory().join(format!("{n}.o"))).collect();
+    let files: Vec<&Path> = paths.iter().map(PathBuf::as_path).collect();
+    if !require::veth_and_files("the_filters_of_xdp_tools_do_the_same_translated", &files) {
+        return;
+    }
+    let mut bench = Bench::new();
+    for (name, path) in names.iter().zip(&paths) {
+        let module = bench.module(name, &std::fs::read(path).unwrap());
+        let program = module.select(&Selector::default()).unwrap();
+        let translated = translate(&module, program, &Options::default()).unwrap();
+        bench.compare(&module, program, &translated);
+    }
+}

@@ -7,6 +7,7 @@
 //! | [`capture`] | raw frames out, raw frames in |
 //! | [`conformance`] | the conformance suite: cases, runner, report |
 //! | [`socket`] | ordinary sockets inside a namespace |
+//! | [`fuzz`] | random programs on random frames, one form of them against another |
 //! | [`dut`] | the device under test: hoist's own planning and running on a port |
 //! | [`require`] | whether a test that needs privileges can run here, said by name when not |
 //! | [`wait`] | waiting, never for ever |
@@ -15,6 +16,7 @@ pub mod capture;
 pub mod conformance;
 pub mod dut;
 pub mod frame;
+pub mod fuzz;
 pub mod lab;
 pub mod require;
 pub mod socket;

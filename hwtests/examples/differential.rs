@@ -1,0 +1,101 @@
+//! Random programs on random frames: native XDP against what the TC translator makes of them.
+//!
+//! ```text
+//! cargo run --release -p hoist-hwtests --example differential -- --seed 1 --programs 10000 --runs 1000
+//! ```
+//!
+//! Needs root. Ends with 1 when something differs, or when the runs did not exercise enough.
+
+use std::collections::BTreeMap;
+use std::error::Error;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Instant;
+
+use hoist_bpf::kernel::Linux;
+use hoist_hwtests::fuzz::campaign::{self, Bench, Outcome, Pass, Settings};
+use hoist_hwtests::fuzz::{forms, render, run, save};
+
+const USAGE: &str = "\
+usage: differential [--seed N] [--first N] [--programs N] [--runs N] [--workers N]
+                    [--findings N] [--against tc|xdp] [--save FOLDER] [--show]";
+
+fn main() -> Result<ExitCode, Box<dyn Error>> {
+    let mut settings = Settings { programs: 1000, runs: 1000, workers: 2, ..Settings::default() };
+    let mut options: BTreeMap<String, String> = BTreeMap::new();
+    let mut arguments = std::env::args().skip(1);
+    while let Some(name) = arguments.next() {
+        let value = if name == "--show" { String::new() } else { arguments.next().ok_or(USAGE)? };
+        let number = || value.parse::<u64>().map_err(|_| USAGE);
+        match name.as_str() {
+            "--seed" => settings.seed = number()?,
+            "--first" => settings.first = number()?,
+            "--programs" => settings.programs = number()?,
+            "--runs" => settings.runs = number()? as usize,
+            "--workers" => settings.workers = number()? as usize,
+            "--findings" => settings.findings = number()? as usize,
+            "--against" | "--save" | "--show" => drop(options.insert(name, value)),
+            _ => return Err(USAGE.into()),
+        }
+    }
+    let kernel = Linux::new()?;
+    let pass: Pass<'_> = match options.get("--against").map(String::as_str) {
+        None | Some("tc") => &forms::translated,
+        Some("xdp") => &forms::same,
+        Some(_) => return Err(USAGE.into()),
+    };
+    let start = Instant::now();
+    let progress = |done: u64| {
+        if done.is_multiple_of(500) {
+            eprintln!(
+                "{done} of {} programs, {:.0} s",
+                settings.programs,
+                start.elapsed().as_secs_f64()
+            );
+        }
+    };
+    let outcome = campaign::run(Bench { kernel: &kernel, pass }, &settings, &progress)?;
+    report(&settings, &outcome, start.elapsed().as_secs_f64());
+    for finding in &outcome.findings {
+        println!("\nprogram {}: {}", finding.number, finding.difference);
+        if options.contains_key("--show") {
+            println!("{:#?}\nframes: {:02x?}", finding.model, finding.frames);
+        }
+        if let Some(folder) = options.get("--save") {
+            let contents = run::contents(&kernel, &finding.model)?;
+            let module = render::module(&finding.model);
+            let words = finding.difference.to_string();
+            let case = save::Saved::new(words, module, &contents, &finding.frames);
+            println!("saved as {}", case.write(&PathBuf::from(folder))?.display());
+        }
+    }
+    let good = outcome.findings.is_empty() && outcome.coverage.enough();
+    Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn report(settings: &Settings, outcome: &Outcome, seconds: f64) {
+    let coverage = &outcome.coverage;
+    println!(
+        "seed {}: {} programs, {} runs of both forms, {seconds:.0} s, {:.1} us a run",
+        settings.seed,
+        coverage.programs,
+        coverage.runs,
+        1e6 * seconds * settings.workers as f64 / coverage.runs.max(1) as f64,
+    );
+    for gate in coverage.gates() {
+        println!("  {gate}");
+    }
+    let tried = coverage.programs + outcome.rejected.len() as u64 + outcome.findings.len() as u64;
+    let accepted = 100.0 - 100.0 * outcome.rejected.len() as f64 / tried.max(1) as f64;
+    println!("  the verifier takes {accepted:.1} % of the programs");
+    for (number, log) in outcome.rejected.iter().take(3) {
+        println!("  not taken: program {number}: {log}");
+    }
+    for (code, (count, first)) in &outcome.refused {
+        println!("  not translated: {code}: {count} programs, the first is {first}");
+    }
+    for (what, count) in &outcome.applied {
+        println!("  taken as equal: {}: {count} times", what.name());
+    }
+    println!("  {} differences", outcome.findings.len());
+}

@@ -1,0 +1,353 @@
+//! Many programs, many frames, on all CPUs that are given to it.
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+
+use hoist_bpf::kernel::{Entries, Kernel};
+use hoist_bpf::module::{MapId, Module, ProgramId};
+use rustix::thread::CpuSet;
+
+use super::Random;
+use super::compare::{self, Applied, Difference};
+use super::coverage::Coverage;
+use super::frames::Pool;
+use super::generate::{self, Limits};
+use super::model::Model;
+use super::render;
+use super::run::{self, Form, Hook, Place, Side};
+use super::shrink;
+
+/// Makes the other form of a program: the translator, or the translator with a fault put into what
+/// it made.
+pub type Pass<'a> = &'a (dyn Fn(&Module, ProgramId) -> Result<Form, Refusal> + Sync);
+
+/// Why a pass does not apply to a program. That is no difference, but it is counted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// The codes of the reasons.
+    pub code: String,
+    /// In words.
+    pub message: String,
+}
+
+/// How much is tried.
+#[derive(Clone, Copy, Debug)]
+pub struct Settings {
+    /// Everything follows from it.
+    pub seed: u64,
+    /// Number of the first program.
+    pub first: u64,
+    /// Programs.
+    pub programs: u64,
+    /// Frames for each program.
+    pub runs: usize,
+    /// Runs after which the maps are compared.
+    pub batch: usize,
+    /// CPUs, from the first on, each with a worker of its own.
+    pub workers: usize,
+    /// Differences after which to stop.
+    pub findings: usize,
+    /// What programs may do.
+    pub limits: Limits,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            seed: 1,
+            first: 0,
+            programs: 100,
+            runs: 100,
+            batch: 250,
+            workers: 1,
+            findings: 10,
+            limits: Limits::default(),
+        }
+    }
+}
+
+/// A difference, shrunk.
+#[derive(Clone, Debug)]
+pub struct Finding {
+    /// Number of the program, from which and the seed it can be made again.
+    pub number: u64,
+    /// What is left of the program.
+    pub model: Model,
+    /// What is left of the frames, in their order.
+    pub frames: Vec<Vec<u8>>,
+    /// How the last of them differed.
+    pub difference: Difference,
+}
+
+/// What came of a campaign.
+#[derive(Clone, Debug, Default)]
+pub struct Outcome {
+    /// What was exercised.
+    pub coverage: Coverage,
+    /// What was taken as equal, how often.
+    pub applied: Applied,
+    /// Programs that the verifier refused in their native form, with the last lines of its log.
+    pub rejected: Vec<(u64, String)>,
+    /// Programs that the pass did not apply to, by code, with the number of the first.
+    pub refused: BTreeMap<String, (u64, u64)>,
+    /// Differences.
+    pub findings: Vec<Finding>,
+}
+
+/// What one program gave.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Trial {
+    /// Both forms did the same.
+    Same,
+    /// They did not, on the frame of this index.
+    Differs(usize, Difference),
+    /// The verifier refused the native form.
+    Rejected(String),
+    /// The pass does not apply.
+    Refused(Refusal),
+}
+
+/// Everything that trying one program needs.
+#[derive(Clone, Copy)]
+pub struct Bench<'a> {
+    /// The kernel.
+    pub kernel: &'a dyn Kernel,
+    /// Makes the other form.
+    pub pass: Pass<'a>,
+}
+
+impl std::fmt::Debug for Bench<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Bench").field("kernel", &self.kernel).finish_non_exhaustive()
+    }
+}
+
+/// What is counted while programs are tried.
+#[derive(Clone, Debug, Default)]
+pub struct Tally {
+    /// What was exercised.
+    pub coverage: Coverage,
+    /// What was taken as equal.
+    pub applied: Applied,
+}
+
+impl Bench<'_> {
+    /// Runs both forms of a program on frames, one after the other, with maps compared after every
+    /// `batch` of them. The frame at fault is found by running everything again.
+    pub fn attempt(
+        &self,
+        model: &Model,
+        frames: &[Vec<u8>],
+        batch: usize,
+        tally: &mut Tally,
+    ) -> Trial {
+        match run::contents(self.kernel, model) {
+            Ok(contents) => self.replay(render::module(model), &contents, frames, batch, tally),
+            Err(error) => failed(0, &error),
+        }
+    }
+
+    /// The same for a program that is a module already, entered at its first program.
+    pub fn replay(
+        &self,
+        native: Module,
+        contents: &BTreeMap<MapId, Entries>,
+        frames: &[Vec<u8>],
+        batch: usize,
+        tally: &mut Tally,
+    ) -> Trial {
+        let other = match (self.pass)(&native, render::MAIN) {
+            Ok(form) => form,
+            Err(refusal) => return Trial::Refused(refusal),
+        };
+        let native = Form { module: native, program: render::MAIN, hook: Hook::Xdp };
+        let trial = self.both(&native, &other, contents, frames, batch, tally);
+        match trial {
+            Trial::Differs(at, Difference::Map { .. }) if batch > 1 => {
+                let until = &frames[..=at];
+                let exact = &mut Tally::default();
+                match self.both(&native, &other, contents, until, 1, exact) {
+                    // What differs only after a batch is still a difference.
+                    Trial::Same => trial,
+                    found => found,
+                }
+            }
+            trial => trial,
+        }
+    }
+
+    fn both(
+        &self,
+        native: &Form,
+        other: &Form,
+        contents: &BTreeMap<MapId, Entries>,
+        frames: &[Vec<u8>],
+        batch: usize,
+        tally: &mut Tally,
+    ) -> Trial {
+        let left = match Side::load(self.kernel, native, contents) {
+            Ok(side) => side,
+            Err(error) => return Trial::Rejected(reason(&error)),
+        };
+        let right = match Side::load(self.kernel, other, contents) {
+            Ok(side) => side,
+            Err(error) => return Trial::Differs(0, Difference::Refused { cause: reason(&error) }),
+        };
+        for (at, frame) in frames.iter().enumerate() {
+            let (a, b) = match (left.run(frame), right.run(frame)) {
+                (Ok(a), Ok(b)) => (a, b),
+                (Err(error), _) | (_, Err(error)) => return failed(at, &error),
+            };
+            if let Err(found) = compare::runs(frame, &a, &b, other.hook, &mut tally.applied) {
+                return Trial::Differs(at, found);
+            }
+            tally.coverage.runs += 1;
+            let verdict = if a.verdict > 4 { 0 } else { a.verdict };
+            tally.coverage.verdicts[verdict as usize] += 1;
+            if (at + 1) % batch == 0 || at + 1 == frames.len() {
+                let (a, b) = match (left.tables(), right.tables()) {
+                    (Ok(a), Ok(b)) => (a, b),
+                    (Err(error), _) | (_, Err(error)) => return failed(at, &error),
+                };
+                let name = |id| left.name_of(id).to_owned();
+                if let Err(found) = compare::maps(&a, &b, name) {
+                    return Trial::Differs(at, found);
+                }
+                if at + 1 == frames.len() {
+                    exercised(&a, &mut tally.coverage);
+                }
+            }
+        }
+        tally.coverage.programs += 1;
+        Trial::Same
+    }
+}
+
+/// Adds what the program noted, and which of its maps hold something.
+fn exercised(maps: &BTreeMap<MapId, Entries>, coverage: &mut Coverage) {
+    for (&id, entries) in maps {
+        if id == render::TRACE {
+            let words = entries.iter().flat_map(|(_, value)| value.chunks_exact(8).skip(1));
+            for (sum, word) in coverage.marks.iter_mut().zip(words) {
+                *sum += word.try_into().map_or(0, u64::from_ne_bytes);
+            }
+        } else if id.0 >= render::FIRST_MAP && !entries.is_empty() {
+            coverage.maps += 1;
+            let filled = entries.iter().any(|(_, value)| value.iter().any(|&b| b != 0));
+            coverage.filled_maps += u64::from(filled);
+        }
+    }
+}
+
+fn failed(at: usize, error: &dyn std::error::Error) -> Trial {
+    Trial::Differs(at, Difference::Failed { cause: error.to_string() })
+}
+
+/// An error's words with the end of the verifier's log.
+fn reason(error: &hoist_bpf::kernel::loader::LoadError) -> String {
+    use hoist_bpf::kernel::loader::LoadError;
+    let log = match error {
+        LoadError::Program { error, .. } => error.log.as_deref().unwrap_or_default(),
+        _ => "",
+    };
+    let lines: Vec<&str> = log.lines().collect();
+    let last = &lines[lines.len().saturating_sub(12)..];
+    format!("{error}\n{}", last.join("\n"))
+}
+
+/// The frames of a program, over those of the one before.
+pub fn frames(seed: u64, number: u64, pool: &Pool, count: usize, frames: &mut Vec<Vec<u8>>) {
+    let mut random = Random::new(seed, 2 * number + 1);
+    frames.resize(count, Vec::new());
+    for frame in frames {
+        pool.write(&mut random, frame);
+    }
+}
+
+/// The program of a number.
+#[must_use]
+pub fn model(seed: u64, number: u64, limits: Limits) -> Model {
+    let mut random = Random::new(seed, 2 * number);
+    generate::model(&mut random, limits, &format!("fuzz-{seed}-{number}"))
+}
+
+/// Tries programs. `progress` is told the number of programs done so far.
+///
+/// # Errors
+/// The namespace to run in could not be made.
+pub fn run(
+    bench: Bench<'_>,
+    settings: &Settings,
+    progress: &(dyn Fn(u64) + Sync),
+) -> Result<Outcome, crate::lab::LabError> {
+    let (next, done) = (AtomicU64::new(settings.first), AtomicU64::new(0));
+    let shared = Mutex::new(Outcome::default());
+    let places =
+        (0..settings.workers.max(1)).map(|_| Place::new()).collect::<Result<Vec<_>, _>>()?;
+    thread::scope(|scope| {
+        for (cpu, place) in places.iter().enumerate() {
+            let (next, done, shared) = (&next, &done, &shared);
+            let work = move || {
+                stay_on(cpu);
+                worker(bench, settings, next, shared, &|| {
+                    progress(done.fetch_add(1, Ordering::Relaxed) + 1);
+                });
+            };
+            scope.spawn(move || place.run(work));
+        }
+    });
+    let mut outcome = shared.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner());
+    outcome.findings.sort_by_key(|finding| finding.number);
+    Ok(outcome)
+}
+
+/// Keeps this thread on one CPU: maps with a value for each CPU would differ otherwise.
+fn stay_on(cpu: usize) {
+    let mut set = CpuSet::new();
+    set.set(cpu);
+    // On a machine with fewer CPUs the workers share; comparing still works, since both forms run
+    // on the same thread, except for a move in between, which would be reported as a difference.
+    let _ = rustix::thread::sched_setaffinity(None, &set);
+}
+
+fn worker(
+    bench: Bench<'_>,
+    settings: &Settings,
+    next: &AtomicU64,
+    shared: &Mutex<Outcome>,
+    done: &dyn Fn(),
+) {
+    let (pool, mut sent) = (Pool::default(), Vec::new());
+    let mut tally = Tally::default();
+    let lock = || shared.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    loop {
+        let number = next.fetch_add(1, Ordering::Relaxed);
+        if number >= settings.first + settings.programs
+            || lock().findings.len() >= settings.findings
+        {
+            break;
+        }
+        let model = model(settings.seed, number, settings.limits);
+        frames(settings.seed, number, &pool, settings.runs, &mut sent);
+        match bench.attempt(&model, &sent, settings.batch, &mut tally) {
+            Trial::Same => {}
+            Trial::Differs(at, difference) => {
+                let found = shrink::shrink(bench, &model, &sent[..=at], difference);
+                let (model, frames, difference) = found;
+                lock().findings.push(Finding { number, model, frames, difference });
+            }
+            Trial::Rejected(log) => lock().rejected.push((number, log)),
+            Trial::Refused(refusal) => {
+                lock().refused.entry(refusal.code).or_insert((0, number)).0 += 1;
+            }
+        }
+        done();
+    }
+    let mut outcome = lock();
+    outcome.coverage.add(&tally.coverage);
+    for (what, count) in tally.applied {
+        *outcome.applied.entry(what).or_default() += count;
+    }
+}

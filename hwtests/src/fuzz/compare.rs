@@ -1,0 +1,331 @@
+//! When two forms did the same, and the few ways in which a test run shows the same differently.
+//!
+//! A test run is not the wire. What follows is everything that is taken as equal though it looks
+//! different; each has a name, a reason, and a counter of how often it was applied.
+//!
+//! | name | what is taken as equal | why |
+//! |---|---|---|
+//! | `unknown-verdict` | a code above 4 on XDP, 0 on TC | the kernel treats unknown codes as `XDP_ABORTED`; TC reports what was done |
+//! | `outer-tag-in-metadata` | a VLAN tag at byte 12 on XDP, absent on TC | the epilogue moves the outermost tag out of the data, where the stack expects it; a test run hands out the data alone |
+//! | `redirect-decided-at-once` | `XDP_REDIRECT` on both, but TC returns `TC_ACT_SHOT` | a target that is absent, down or has too small an MTU drops the frame: on TC before the program returns, on XDP after it; broadcasts have been sent by then |
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use hoist_bpf::kernel::Entries;
+use hoist_bpf::module::MapId;
+
+use super::run::{Hook, Observed};
+
+/// TC return values.
+mod tc {
+    /// `TC_ACT_UNSPEC`, also `TCX_NEXT`.
+    pub(super) const NEXT: u32 = u32::MAX;
+    /// `TC_ACT_SHOT`.
+    pub(super) const SHOT: u32 = 2;
+    /// `TC_ACT_REDIRECT`.
+    pub(super) const REDIRECT: u32 = 7;
+}
+
+/// Verdicts of XDP.
+const PASS: u32 = 2;
+const TX: u32 = 3;
+const REDIRECT: u32 = 4;
+
+/// How results that look different are the same. See the table above.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Normalisation {
+    /// `unknown-verdict`.
+    UnknownVerdict,
+    /// `outer-tag-in-metadata`.
+    OuterTagInMetadata,
+    /// `redirect-decided-at-once`.
+    RedirectDecidedAtOnce,
+}
+
+impl Normalisation {
+    /// Its name.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::UnknownVerdict => "unknown-verdict",
+            Self::OuterTagInMetadata => "outer-tag-in-metadata",
+            Self::RedirectDecidedAtOnce => "redirect-decided-at-once",
+        }
+    }
+}
+
+/// How often each was applied.
+pub type Applied = BTreeMap<Normalisation, u64>;
+
+/// What two forms did differently.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Difference {
+    /// The verdict.
+    Verdict {
+        /// On native XDP.
+        native: u32,
+        /// In the other form.
+        other: u32,
+    },
+    /// The verdict is the same, but TC does something else with the frame.
+    Action {
+        /// The verdict.
+        verdict: u32,
+        /// What the TC program returned.
+        returned: u32,
+    },
+    /// The frame.
+    Frame {
+        /// After native XDP.
+        native: Vec<u8>,
+        /// After the other form.
+        other: Vec<u8>,
+    },
+    /// A map.
+    Map {
+        /// Its name.
+        name: String,
+        /// Entries that are in the native form's map only, or with another value there.
+        native: Entries,
+        /// The same for the other form's.
+        other: Entries,
+    },
+    /// The other form could not be loaded.
+    Refused {
+        /// The kernel's words, with the end of the verifier's log.
+        cause: String,
+    },
+    /// A run failed.
+    Failed {
+        /// The kernel's words.
+        cause: String,
+    },
+}
+
+impl Difference {
+    /// What kind it is: shrinking keeps the kind.
+    #[must_use]
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Verdict { .. } => "verdict",
+            Self::Action { .. } => "action",
+            Self::Frame { .. } => "frame",
+            Self::Map { .. } => "map",
+            Self::Refused { .. } => "refused",
+            Self::Failed { .. } => "failed",
+        }
+    }
+}
+
+impl fmt::Display for Difference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Verdict { native, other } => write!(f, "verdict {native} became {other}"),
+            Self::Action { verdict, returned } => {
+                write!(
+                    f,
+                    "verdict {verdict} was carried out as TC action {}",
+                    returned.cast_signed()
+                )
+            }
+            Self::Frame { native, other } => {
+                let (from, to) = (native.len(), other.len());
+                let at = native.iter().zip(other).position(|(a, b)| a != b);
+                let at = at.unwrap_or(from.min(to));
+                write!(
+                    f,
+                    "frame of {from} bytes became one of {to}, different from byte {at} on: "
+                )?;
+                write!(f, "{:02x?} became {:02x?}", some(native, at), some(other, at))
+            }
+            Self::Map { name, native, other } => {
+                write!(f, "map {name}: {native:02x?} became {other:02x?}")
+            }
+            Self::Refused { cause } => write!(f, "refused: {cause}"),
+            Self::Failed { cause } => write!(f, "a run failed: {cause}"),
+        }
+    }
+}
+
+/// A few bytes from a place on.
+fn some(frame: &[u8], at: usize) -> &[u8] {
+    &frame[at.min(frame.len())..(at + 16).min(frame.len())]
+}
+
+/// Compares one run of both forms; `sent` is the frame that both were given.
+///
+/// # Errors
+/// How they differ.
+pub fn runs(
+    sent: &[u8],
+    native: &Observed,
+    other: &Observed,
+    hook: Hook,
+    applied: &mut Applied,
+) -> Result<(), Difference> {
+    let mut verdict = native.verdict;
+    if hook == Hook::Tc && verdict > REDIRECT {
+        count(applied, Normalisation::UnknownVerdict);
+        verdict = 0;
+    }
+    if verdict != other.verdict {
+        return Err(Difference::Verdict { native: native.verdict, other: other.verdict });
+    }
+    if hook == Hook::Tc {
+        action(verdict, other.returned, applied)?;
+    }
+    if native.frame != other.frame {
+        if hook == Hook::Tc && tag_moved(sent, native, other, verdict) {
+            count(applied, Normalisation::OuterTagInMetadata);
+        } else {
+            let (native, other) = (native.frame.clone(), other.frame.clone());
+            return Err(Difference::Frame { native, other });
+        }
+    } else if hook == Hook::Tc && must_move_tag(sent, native, verdict) {
+        // The tag stayed where the stack does not look for it.
+        let mut expected = native.frame.clone();
+        expected.drain(12..16);
+        return Err(Difference::Frame { native: expected, other: other.frame.clone() });
+    }
+    Ok(())
+}
+
+/// Whether TC does with the frame what the verdict says.
+fn action(verdict: u32, returned: u32, applied: &mut Applied) -> Result<(), Difference> {
+    let expected = match verdict {
+        PASS => tc::NEXT,
+        TX | REDIRECT => tc::REDIRECT,
+        _ => tc::SHOT,
+    };
+    if returned == expected {
+        return Ok(());
+    }
+    if verdict == REDIRECT && returned == tc::SHOT {
+        count(applied, Normalisation::RedirectDecidedAtOnce);
+        return Ok(());
+    }
+    Err(Difference::Action { verdict, returned })
+}
+
+/// Whether a frame's ethertype is that of a VLAN tag.
+fn tagged(frame: &[u8]) -> bool {
+    matches!(frame.get(12..14), Some([0x81, 0x00] | [0x88, 0xa8]))
+}
+
+/// Whether the frames differ by the outermost tag alone, which TC keeps beside the data.
+fn tag_moved(sent: &[u8], native: &Observed, other: &Observed, verdict: u32) -> bool {
+    let (with, without) = (&native.frame, &other.frame);
+    goes_on(verdict)
+        && tagged(with)
+        && with.len() == without.len() + 4
+        && with[..12] == without[..12]
+        && with[16..] == without[12..]
+        // A frame that nobody touched stays as the test run brought it, tag and all.
+        && *sent != **with
+}
+
+/// Whether the tag must have moved: the frame was not of the tag's type when it came.
+fn must_move_tag(sent: &[u8], native: &Observed, verdict: u32) -> bool {
+    let same_type = sent.get(12..14) == native.frame.get(12..14);
+    // The kernel leaves a tag alone that has nothing behind it (`skb_vlan_pop`).
+    goes_on(verdict) && tagged(&native.frame) && !same_type && native.frame.len() >= 18
+}
+
+const fn goes_on(verdict: u32) -> bool {
+    matches!(verdict, PASS | TX | REDIRECT)
+}
+
+/// Compares the maps of both forms.
+///
+/// # Errors
+/// The first map that differs, with the entries that do.
+pub fn maps(
+    native: &BTreeMap<MapId, Entries>,
+    other: &BTreeMap<MapId, Entries>,
+    name: impl Fn(MapId) -> String,
+) -> Result<(), Difference> {
+    for (&id, entries) in native {
+        let others = other.get(&id).map_or(&[][..], Vec::as_slice);
+        if entries[..] != *others {
+            let (native, other) = (only(entries, others), only(others, entries));
+            return Err(Difference::Map { name: name(id), native, other });
+        }
+    }
+    Ok(())
+}
+
+/// The entries of `these` that `those` lacks.
+fn only(these: &[(Vec<u8>, Vec<u8>)], those: &[(Vec<u8>, Vec<u8>)]) -> Entries {
+    these.iter().filter(|&entry| !those.contains(entry)).cloned().collect()
+}
+
+fn count(applied: &mut Applied, what: Normalisation) {
+    *applied.entry(what).or_default() += 1;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn seen(verdict: u32, returned: u32, frame: &[u8]) -> Observed {
+        Observed { verdict, returned, frame: frame.to_vec() }
+    }
+
+    fn frame(ethertype: [u8; 2], rest: &[u8]) -> Vec<u8> {
+        let mut frame = vec![7; 12];
+        frame.extend(ethertype);
+        frame.extend(rest);
+        frame
+    }
+
+    #[test]
+    fn what_is_taken_as_equal_and_what_is_not() {
+        let plain = frame([8, 0], &[0x45; 20]);
+        let tagged = frame([0x81, 0], &[0, 7, 8, 0, 1, 2, 3, 4]);
+        let stripped = frame([8, 0], &[1, 2, 3, 4]);
+        let same = |sent: &[u8], native: Observed, other: Observed| {
+            let mut applied = Applied::new();
+            let outcome = runs(sent, &native, &other, Hook::Tc, &mut applied);
+            (outcome.map_err(|d| d.kind()), applied.into_keys().map(Normalisation::name).collect())
+        };
+        let cases: [(Observed, Observed, Result<(), &str>, Vec<&str>); 11] = [
+            (seen(2, 2, &plain), seen(2, tc::NEXT, &plain), Ok(()), vec![]),
+            (seen(200, 200, &plain), seen(0, 2, &plain), Ok(()), vec!["unknown-verdict"]),
+            (seen(1, 1, &plain), seen(2, tc::NEXT, &plain), Err("verdict"), vec![]),
+            (seen(2, 2, &plain), seen(2, 2, &plain), Err("action"), vec![]),
+            (seen(4, 4, &plain), seen(4, 7, &plain), Ok(()), vec![]),
+            (seen(4, 4, &plain), seen(4, 2, &plain), Ok(()), vec!["redirect-decided-at-once"]),
+            (seen(3, 3, &plain), seen(3, 2, &plain), Err("action"), vec![]),
+            (
+                seen(2, 2, &tagged),
+                seen(2, tc::NEXT, &stripped),
+                Ok(()),
+                vec!["outer-tag-in-metadata"],
+            ),
+            (seen(2, 2, &tagged), seen(2, tc::NEXT, &tagged), Err("frame"), vec![]),
+            (seen(1, 1, &tagged), seen(1, 2, &stripped), Err("frame"), vec![]),
+            (seen(2, 2, &plain), seen(2, tc::NEXT, &tagged), Err("frame"), vec![]),
+        ];
+        for (native, other, outcome, names) in cases {
+            let label = format!("{native:?} {other:?}");
+            assert_eq!(same(&plain, native, other), (outcome, names), "{label}");
+        }
+        let untouched = same(&tagged, seen(2, 2, &tagged), seen(2, tc::NEXT, &stripped));
+        assert_eq!(untouched.0, Err("frame"), "nobody touched it");
+    }
+
+    #[test]
+    fn maps_differ_by_the_entries_that_do() {
+        let entry = |key: u8, value: u8| (vec![key], vec![value]);
+        let of = |entries: &[(Vec<u8>, Vec<u8>)]| BTreeMap::from([(MapId(3), entries.to_vec())]);
+        let (a, b) = (of(&[entry(1, 1), entry(2, 2)]), of(&[entry(1, 1), entry(2, 3)]));
+        assert_eq!(maps(&a, &a, |_| String::new()), Ok(()));
+        let expected = Difference::Map {
+            name: "m0".to_owned(),
+            native: vec![entry(2, 2)],
+            other: vec![entry(2, 3)],
+        };
+        assert_eq!(maps(&a, &b, |_| "m0".to_owned()), Err(expected));
+    }
+}

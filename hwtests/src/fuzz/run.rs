@@ -1,0 +1,243 @@
+//! One form of a program, loaded with its own maps, run on frames.
+
+use std::collections::BTreeMap;
+use std::os::fd::{AsFd as _, BorrowedFd};
+
+use hoist_bpf::kernel::loader::{self, LoadError, LoadSpec, Loaded};
+use hoist_bpf::kernel::{Entries, Kernel, KernelError, TestRunSpec};
+use hoist_bpf::module::{DataSection, MapId, Module, ProgramId};
+use hoist_bpf::names;
+
+use super::generate::INTERFACES;
+use super::model::Model;
+use super::render::FIRST_MAP;
+use crate::lab::{Lab, LabError};
+
+/// `BPF_PROG_TYPE_SCHED_CLS`.
+const PROG_TYPE_SCHED_CLS: u32 = 3;
+/// `offsetof(struct __sk_buff, cb[4])`.
+const CB4: usize = 64;
+/// `sizeof(struct __sk_buff)`.
+const SK_BUFF_BYTES: usize = 192;
+
+/// Map types that a program cannot write to, and whose values differ between forms.
+const FIXED: [u32; 4] = [3, 14, 16, 25];
+/// Queues and stacks: read by taking out.
+const QUEUES: [u32; 2] = [22, 23];
+
+/// Which hook a form is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hook {
+    /// `BPF_PROG_TYPE_XDP`.
+    Xdp,
+    /// `BPF_PROG_TYPE_SCHED_CLS`, with the XDP verdict left in `cb[4]`.
+    Tc,
+}
+
+/// A form of a program: what a pass or the translator made of it. Maps keep their ids.
+#[derive(Clone, Debug)]
+pub struct Form {
+    /// The module.
+    pub module: Module,
+    /// Its program.
+    pub program: ProgramId,
+    /// Where it runs.
+    pub hook: Hook,
+}
+
+/// What a run gave.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Observed {
+    /// The XDP verdict, as the program returned it on XDP, 0 to 4 on TC.
+    pub verdict: u32,
+    /// The return value of the test run.
+    pub returned: u32,
+    /// The frame afterwards.
+    pub frame: Vec<u8>,
+}
+
+/// A loaded form.
+#[derive(Debug)]
+pub struct Side<'a> {
+    kernel: &'a dyn Kernel,
+    hook: Hook,
+    loaded: Loaded,
+    /// Maps that are compared: name, type, key and value bytes.
+    tables: BTreeMap<MapId, Shape>,
+}
+
+#[derive(Clone, Debug)]
+struct Shape {
+    name: String,
+    queue: bool,
+    key: usize,
+    value: usize,
+}
+
+/// A network namespace in which the interfaces that programs redirect to are there.
+#[derive(Debug)]
+pub struct Place {
+    lab: Lab,
+}
+
+impl Place {
+    /// A new one.
+    ///
+    /// # Errors
+    /// The kernel would not make it.
+    pub fn new() -> Result<Self, LabError> {
+        let lab = Lab::pair()?;
+        let index = lab.near().ifindex;
+        if index != INTERFACES[1] {
+            let cause = format!("has index {index} where programs redirect to {}", INTERFACES[1]);
+            return Err(LabError::new("RTM_NEWLINK", &lab.near().name, cause));
+        }
+        Ok(Self { lab })
+    }
+
+    /// Does something inside.
+    pub fn run<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
+        self.lab.near().namespace.run(work)
+    }
+}
+
+/// What the model's maps hold at first, for the loader.
+///
+/// # Errors
+/// The kernel cannot say how many CPUs there are.
+pub fn contents(
+    kernel: &dyn Kernel,
+    model: &Model,
+) -> Result<BTreeMap<MapId, Entries>, KernelError> {
+    let cpus = kernel.possible_cpus()?;
+    let mut contents = BTreeMap::new();
+    for (index, table) in model.maps.iter().enumerate() {
+        if table.kind == 3 || table.initial.is_empty() {
+            continue;
+        }
+        let copies = if names::is_per_cpu(table.kind) { cpus } else { 1 };
+        let entries = table.initial.iter().map(|&(key, value)| {
+            let mut bytes = key.to_ne_bytes().to_vec();
+            if table.kind == 11 {
+                // The prefix length, then the bytes it is of.
+                bytes.extend(key.to_ne_bytes());
+            }
+            bytes.resize(table.key_size as usize, 0);
+            let value = value.to_ne_bytes().into_iter().cycle();
+            (bytes, value.take(table.value_size as usize * copies).collect())
+        });
+        contents.insert(MapId(FIRST_MAP + index as u32), entries.collect());
+    }
+    Ok(contents)
+}
+
+impl<'a> Side<'a> {
+    /// Loads a form with maps of its own.
+    ///
+    /// # Errors
+    /// The loader's; the verifier's log is in it.
+    pub fn load(
+        kernel: &'a dyn Kernel,
+        form: &Form,
+        contents: &BTreeMap<MapId, Entries>,
+    ) -> Result<Self, LoadError> {
+        let (kind, attach_type) = match form.hook {
+            Hook::Xdp => (loader::PROG_TYPE_XDP, loader::ATTACH_TYPE_XDP),
+            Hook::Tc => (PROG_TYPE_SCHED_CLS, 0),
+        };
+        let spec = LoadSpec {
+            module: &form.module,
+            program: form.program,
+            kind,
+            attach_type,
+            bound_to: None,
+            pin_root: None,
+            contents,
+        };
+        let loaded = loader::load(kernel, &spec)?;
+        let tables = loaded.maps.keys().filter_map(|&id| Some((id, shape(kernel, form, id)?)));
+        let tables = tables.collect();
+        Ok(Self { kernel, hook: form.hook, loaded, tables })
+    }
+
+    /// The program's descriptor.
+    #[must_use]
+    pub fn program(&self) -> BorrowedFd<'_> {
+        self.loaded.program.as_fd()
+    }
+
+    /// Runs it once.
+    ///
+    /// # Errors
+    /// The kernel's refusal.
+    pub fn run(&self, frame: &[u8]) -> Result<Observed, KernelError> {
+        let mut spec = TestRunSpec { data: frame, repeat: 1, ..TestRunSpec::default() };
+        if self.hook == Hook::Tc {
+            spec.context_out = SK_BUFF_BYTES;
+        }
+        let run = self.kernel.test_run(self.program(), &spec)?;
+        let verdict = match self.hook {
+            Hook::Xdp => run.verdict,
+            Hook::Tc => {
+                let bytes = run.context.get(CB4..CB4 + 4).and_then(|b| b.try_into().ok());
+                bytes.map_or(u32::MAX, u32::from_ne_bytes)
+            }
+        };
+        Ok(Observed { verdict, returned: run.verdict, frame: run.data })
+    }
+
+    /// The contents of every map that programs can write to, in an order that does not depend on
+    /// the map. Queues are emptied by reading.
+    ///
+    /// # Errors
+    /// The kernel's refusal.
+    pub fn tables(&self) -> Result<BTreeMap<MapId, Entries>, KernelError> {
+        let mut all = BTreeMap::new();
+        for (&id, shape) in &self.tables {
+            let map = self.loaded.maps[&id].as_fd();
+            let mut entries = if shape.queue {
+                Entries::new()
+            } else {
+                self.kernel.map_entries(map, shape.key, shape.value)?
+            };
+            entries.sort();
+            all.insert(id, entries);
+        }
+        Ok(all)
+    }
+
+    /// A map's name.
+    #[must_use]
+    pub fn name_of(&self, id: MapId) -> &str {
+        self.tables.get(&id).map_or("", |shape| &shape.name)
+    }
+
+    /// One map's contents.
+    ///
+    /// # Errors
+    /// The kernel's refusal.
+    pub fn entries(&self, id: MapId) -> Result<Entries, KernelError> {
+        match (self.tables.get(&id), self.loaded.maps.get(&id)) {
+            (Some(shape), Some(map)) => {
+                self.kernel.map_entries(map.as_fd(), shape.key, shape.value)
+            }
+            _ => Ok(Entries::new()),
+        }
+    }
+}
+
+/// How a map is read; `None` for those that are not compared.
+fn shape(kernel: &dyn Kernel, form: &Form, id: MapId) -> Option<Shape> {
+    let map = form.module.map(id);
+    if FIXED.contains(&map.kind) || map.section == Some(DataSection::Rodata) {
+        return None;
+    }
+    let copies = if names::is_per_cpu(map.kind) { kernel.possible_cpus().ok()? } else { 1 };
+    let value = map.value_size as usize;
+    Some(Shape {
+        name: map.name.clone(),
+        queue: QUEUES.contains(&map.kind),
+        key: map.key_size as usize,
+        value: if copies > 1 { value.next_multiple_of(8) * copies } else { value },
+    })
+}

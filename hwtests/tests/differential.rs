@@ -1,0 +1,76 @@
+//! A small campaign with a fixed seed, and whether the fuzzer finds what is there to be found.
+#![expect(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
+
+use hoist_bpf::kernel::Linux;
+use hoist_bpf::module::{Module, ProgramId};
+use hoist_bpf::opcode::{alu, class};
+use hoist_hwtests::fuzz::campaign::{self, Bench, Outcome, Pass, Refusal, Settings, Tally, Trial};
+use hoist_hwtests::fuzz::run::{Form, Place};
+use hoist_hwtests::fuzz::save::Saved;
+use hoist_hwtests::fuzz::{forms, render, run};
+use hoist_hwtests::require;
+
+fn campaign(pass: Pass<'_>, settings: &Settings) -> Outcome {
+    let kernel = Linux::new().unwrap();
+    campaign::run(Bench { kernel: &kernel, pass }, settings, &|_| {}).unwrap()
+}
+
+#[test]
+fn a_program_does_what_it_does_and_the_verifier_takes_it() {
+    if !require::veth("a_program_does_what_it_does_and_the_verifier_takes_it") {
+        return;
+    }
+    let settings = Settings { seed: 11, programs: 120, runs: 100, ..Settings::default() };
+    let outcome = campaign(&forms::same, &settings);
+    assert!(outcome.findings.is_empty(), "{:?}", outcome.findings);
+    assert!(outcome.rejected.len() <= 6, "of 120: {:?}", outcome.rejected);
+    assert!(outcome.coverage.enough(), "{:#?}", outcome.coverage.gates());
+}
+
+/// A fault: every call of the helper is replaced by the answer "done".
+fn without_helper(module: &Module, program: ProgramId, helper: i32) -> Result<Form, Refusal> {
+    let mut form = forms::same(module, program)?;
+    for inst in form.module.functions.iter_mut().flat_map(|f| &mut f.code) {
+        if inst.insn.is_call() && inst.insn.src() == 0 && inst.insn.imm == helper {
+            inst.insn = hoist_bpf::Insn::new(class::ALU64 | alu::MOV, 0, 0, 0, 0);
+        }
+    }
+    Ok(form)
+}
+
+#[test]
+fn faults_are_found_shrunk_saved_and_found_again() {
+    if !require::veth("faults_are_found_shrunk_saved_and_found_again") {
+        return;
+    }
+    // bpf_xdp_adjust_head, bpf_xdp_adjust_tail, bpf_map_delete_elem, bpf_redirect
+    for (helper, kinds) in [
+        (44, ["frame", "verdict"]),
+        (65, ["frame", "verdict"]),
+        (3, ["map", "verdict"]),
+        (23, ["verdict", "map"]),
+    ] {
+        let pass = move |module: &Module, program| without_helper(module, program, helper);
+        let settings =
+            Settings { seed: 5, programs: 300, runs: 100, findings: 1, ..Settings::default() };
+        let outcome = campaign(&pass, &settings);
+        let finding = outcome.findings.first().unwrap_or_else(|| panic!("{helper} is not found"));
+        assert!(kinds.contains(&finding.difference.kind()), "{helper}: {}", finding.difference);
+        assert!(finding.model.steps() <= 6, "{helper}: {:#?}", finding.model);
+
+        let kernel = Linux::new().unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let contents = run::contents(&kernel, &finding.model).unwrap();
+        let module = render::module(&finding.model);
+        let case = Saved::new(finding.difference.to_string(), module, &contents, &finding.frames);
+        let case = Saved::read(&case.write(folder.path()).unwrap()).unwrap();
+        let replayed = |pass: Pass<'_>| {
+            let (contents, frames) = (case.contents().unwrap(), case.frames().unwrap());
+            let bench = Bench { kernel: &kernel, pass };
+            let place = Place::new().unwrap();
+            place.run(|| bench.replay(case.module(), &contents, &frames, 1, &mut Tally::default()))
+        };
+        assert!(matches!(replayed(&pass), Trial::Differs(..)), "{helper}");
+        assert_eq!(replayed(&forms::same), Trial::Same, "{helper}");
+    }
+}

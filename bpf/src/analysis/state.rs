@@ -18,7 +18,7 @@ pub(super) struct State {
 
 /// The slot that holds the byte at `offset` (negative), if it is within a frame.
 fn slot(offset: i32) -> Option<usize> {
-    (-FRAME_BYTES..0).contains(&offset).then_some((-offset - 1) as usize / 4)
+    (-FRAME_BYTES..0).contains(&offset).then(|| (-offset - 1) as usize / 4)
 }
 
 impl State {

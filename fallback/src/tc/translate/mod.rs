@@ -22,6 +22,7 @@ mod refuse;
 mod rewrite;
 mod runtime;
 mod survey;
+mod whole;
 
 pub use device::DeviceAddress;
 pub use events::Event;
@@ -102,6 +103,10 @@ pub fn translate(
             format!("{}: {error}", module.program(program).name),
         )]
     })?;
+    let lost = whole::gaps(module, &places);
+    if !lost.is_empty() {
+        return Err(lost);
+    }
     let mut survey = Survey::of(module, program, &places);
     let gaps = std::mem::take(&mut survey.gaps);
     if gaps.is_empty() {

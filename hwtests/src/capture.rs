@@ -104,8 +104,18 @@ impl Capture {
     /// # Errors
     /// The kernel's refusal.
     pub fn open(port: &Port) -> Result<Self, LabError> {
+        Self::of_protocol(port, ALL)
+    }
+
+    /// Captures what reaches the handlers of one protocol (`skb->protocol`: an ethertype, 1 or 4 for
+    /// frames with a length): later than [`Capture::open`], after TC, and without the VLAN tags
+    /// that the stack takes off on the way.
+    ///
+    /// # Errors
+    /// The kernel's refusal.
+    pub fn of_protocol(port: &Port, protocol: u16) -> Result<Self, LabError> {
         let socket = port.namespace.run(|| {
-            let socket = sys::packet_socket(port.ifindex, ALL)?;
+            let socket = sys::packet_socket(port.ifindex, protocol)?;
             sys::set_packet_option(socket.as_fd(), libc::PACKET_AUXDATA, 1)?;
             Ok(socket)
         });
@@ -208,6 +218,19 @@ impl Sender {
     pub fn bypassing_qdisc(port: &Port) -> Result<Self, LabError> {
         let sender = Self::open(port)?;
         sys::set_packet_option(sender.socket.as_fd(), libc::PACKET_QDISC_BYPASS, 1)
+            .map_err(|e| LabError::io("open a sender on", &port.name, &e))?;
+        Ok(sender)
+    }
+
+    /// The same, for frames behind a `struct virtio_net_hdr` that leaves checksum or segmentation to
+    /// the device (`PACKET_VNET_HDR`).
+    ///
+    /// # Errors
+    /// The kernel's refusal.
+    pub fn offloading(port: &Port) -> Result<Self, LabError> {
+        const PACKET_VNET_HDR: i32 = 15;
+        let sender = Self::open(port)?;
+        sys::set_packet_option(sender.socket.as_fd(), PACKET_VNET_HDR, 1)
             .map_err(|e| LabError::io("open a sender on", &port.name, &e))?;
         Ok(sender)
     }

@@ -72,7 +72,23 @@ impl Dut {
     /// # Errors
     /// The file is not what it should be, or does not fit this kernel.
     pub fn job(&self, name: &str, object: &[u8], program: Option<&str>) -> Result<Job, Failure> {
-        let module = resolve(&Module::parse(name, object)?, &self.target)?;
+        self.job_with(name, object, program, |_| Ok(()))
+    }
+
+    /// The same, changed before it is resolved, for example by setting variables.
+    ///
+    /// # Errors
+    /// See [`Dut::job`], and those of `change`.
+    pub fn job_with(
+        &self,
+        name: &str,
+        object: &[u8],
+        program: Option<&str>,
+        change: impl FnOnce(&mut Module) -> Result<(), Failure>,
+    ) -> Result<Job, Failure> {
+        let mut module = Module::parse(name, object)?;
+        change(&mut module)?;
+        let module = resolve(&module, &self.target)?;
         let selector = Selector { program: program.map(str::to_owned), section: None };
         let program = module.select(&selector)?;
         Ok(Job {

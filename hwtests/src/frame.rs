@@ -39,6 +39,12 @@ pub fn counting(length: usize) -> Vec<u8> {
     (0..length).map(|i| (i % 251) as u8).collect()
 }
 
+/// The Internet checksum (RFC 1071) of these bytes.
+#[must_use]
+pub fn internet_checksum(bytes: &[u8]) -> u16 {
+    encode::checksum(&[bytes])
+}
+
 /// Ethertypes of `linux/if_ether.h`.
 pub(crate) mod ethertype {
     pub(crate) const IPV4: u16 = 0x0800;

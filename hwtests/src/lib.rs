@@ -9,6 +9,7 @@
 //! | [`socket`] | ordinary sockets inside a namespace |
 //! | [`fuzz`] | random programs on random frames, one form of them against another |
 //! | [`dut`] | the device under test: hoist's own planning and running on a port |
+//! | [`programs`] | programs of the conformance suite |
 //! | [`require`] | whether a test that needs privileges can run here, said by name when not |
 //! | [`wait`] | waiting, never for ever |
 
@@ -18,6 +19,7 @@ pub mod dut;
 pub mod frame;
 pub mod fuzz;
 pub mod lab;
+pub mod programs;
 pub mod require;
 pub mod socket;
 mod sys;

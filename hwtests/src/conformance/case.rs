@@ -42,7 +42,8 @@ pub struct CaseFile {
 }
 
 /// One map entry, key and value in the JSON form of their BTF types; without BTF as a number or as
-/// hex digits. `"@near"` and `"@third"` stand for an interface's index.
+/// hex digits. `"@near"` and `"@exit"` stand for the index
+/// of the device under test and of the port that redirects go out of.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Entry {
@@ -237,17 +238,24 @@ pub enum PacketType {
 }
 
 /// What an ordinary socket at the near end receives.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct SocketExpect {
     /// A UDP socket on this port.
-    pub udp: u16,
-    /// Every datagram it receives, as text; nothing when empty.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub udp: Option<u16>,
+    /// A TCP socket that listens on this port.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tcp: Option<u16>,
+    /// Every datagram it receives, or what it reads in all, as text; nothing when empty.
     #[serde(default)]
     pub receives: Vec<String>,
+    /// It receives the payload that was sent, in however many pieces.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub whole: bool,
 }
 
-/// A difference that is known and explained. When it does not show, that is a failure too.
+/// A difference that is known and explained. Where it does not show, that is a failure too.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Known {
@@ -256,14 +264,17 @@ pub struct Known {
     /// Only with this evidence.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub evidence: Option<super::report::Evidence>,
+    /// It shows only sometimes, for example because memory decides: either way is as described.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub sometimes: bool,
     /// Stable kebab-case code; a section of docs/refusals.md.
     pub code: String,
     /// Why, in one sentence.
     pub why: String,
     /// Where the kernel's source makes it so: file and function.
     pub source: String,
-    /// What happens instead: the fields given replace the case's. Without any, the outcome is not
-    /// defined and nothing is compared.
+    /// What happens instead: the fields given replace the case's. Without it any difference will do,
+    /// but there must be one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub instead: Option<Expect>,
 }

@@ -9,13 +9,30 @@
 //! | module | what it holds |
 //! |---|---|
 //! | [`case`] | case files as data |
+//! | [`shot`] | single frames of a case, everything decided |
+//! | [`expected`] | what must be seen of them, in bytes |
 //! | [`report`] | results as data |
+//! | [`place`] | the laboratory: three namespaces |
+//! | `fire`, `observe`, `compare`, `judge` | one shot: fired, seen, compared, explained |
+//! | `normalise` | everything that is made equal before it is compared |
 //! | [`suite`] | case files from where they lie |
 
 pub mod case;
+mod compare;
+pub mod expected;
+mod fire;
+mod judge;
+mod normalise;
+mod observe;
+pub mod place;
 pub mod report;
+mod run;
+mod send;
+pub mod shot;
 pub mod suite;
+mod tables;
 
 pub use case::{Case, CaseFile};
 pub use report::{CaseResult, Outcome, Report};
+pub use run::{Options, run};
 pub use suite::{CaseError, Source};

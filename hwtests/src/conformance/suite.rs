@@ -75,6 +75,36 @@ pub fn read(directory: &Path) -> Result<Vec<Source>, CaseError> {
         .collect()
 }
 
+impl Source {
+    /// The program's object file.
+    ///
+    /// # Errors
+    /// There is no program of that name, and no such file.
+    pub fn object(&self) -> Result<Vec<u8>, CaseError> {
+        let name = &self.file.program;
+        if let Some(program) = hoist_bpf::programs::get(name) {
+            return Ok(program.object.to_vec());
+        }
+        if let Some(program) = crate::programs::get(name) {
+            return Ok(program.object.to_vec());
+        }
+        let path = self.directory.as_deref().unwrap_or(Path::new("")).join(name);
+        std::fs::read(&path).map_err(|e| CaseError {
+            file: format!("{}.toml", self.name),
+            what: format!("program '{name}': {}: {e}", path.display()),
+        })
+    }
+
+    /// The XDP program within the object: what the file says, else the one that a program that comes
+    /// with hoist is entered by.
+    #[must_use]
+    pub fn entry(&self) -> Option<String> {
+        let name = &self.file.program;
+        let ours = || hoist_bpf::programs::get(name).map(hoist_bpf::programs::Prebuilt::program);
+        self.file.entry.clone().or_else(ours)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

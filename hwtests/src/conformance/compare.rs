@@ -1,0 +1,192 @@
+//! What was seen against what must be seen: one sentence for each difference.
+
+use std::collections::BTreeMap;
+
+use hoist_offload::{EngineKind, Verdict};
+
+use super::case::{At, Expect, PacketType, SocketExpect};
+use super::expected::Expected;
+use super::normalise;
+use super::observe::Seen;
+use super::send::Transport;
+use super::shot::Shot;
+use crate::capture::{Captured, Destination};
+use crate::frame::{diff, dissect};
+
+/// Compares real traffic. `padded`: the wire is a real one.
+pub(super) fn traffic(
+    shot: &Shot,
+    expect: &Expect,
+    expected: &Expected,
+    seen: &Seen,
+    padded: bool,
+) -> Vec<String> {
+    let mut found = Vec::new();
+    found.extend(verdicts(shot, expected.verdict, seen));
+    if normalise::counts_frames(shot.how) {
+        let times = shot.times as usize;
+        let at = |place: &[At]| if place.contains(&expected.at) { times } else { 0 };
+        let stack = if expected.handed.is_some() { at(&[At::Stack]) } else { 0 };
+        let handed = expected.handed.as_ref();
+        let bytes = handed.map_or(&expected.frame, |h| &h.bytes);
+        found.extend(place("stack", stack, bytes, &seen.stack, padded));
+        if let (1.., Some(handed)) = (stack, handed) {
+            for frame in &seen.stack {
+                found.extend(for_whom(handed.packet_type, handed.protocol, frame));
+            }
+        }
+        let peer = at(&[At::Peer, At::PeerAndThird]);
+        found.extend(place("peer", peer, &expected.frame, &seen.peer, padded));
+        let third = at(&[At::Third, At::PeerAndThird]);
+        found.extend(place("third", third, &expected.frame, &seen.third, padded));
+    }
+    if let Some(socket) = &expect.socket {
+        found.extend(sockets(socket, &shot.frame.bytes(), seen));
+    }
+    found.dedup();
+    found
+}
+
+/// Compares a test run.
+pub(super) fn test_run(
+    engine: EngineKind,
+    expected: &Expected,
+    verdict: Verdict,
+    frame: &[u8],
+) -> Vec<String> {
+    let mut found = Vec::new();
+    if let Some(wanted) = expected.verdict
+        && wanted != verdict
+    {
+        found.push(format!("verdict {}, expected {}", verdict.name(), wanted.name()));
+    }
+    let lives = matches!(verdict, Verdict::Pass | Verdict::Tx | Verdict::Redirect);
+    if lives && !normalise::equal_in_test_run(engine, &expected.frame, frame) {
+        found.push(format!("the frame: {}", changes(&expected.frame, frame)));
+    }
+    found
+}
+
+fn verdicts(shot: &Shot, wanted: Option<Verdict>, seen: &Seen) -> Option<String> {
+    let (counts, wanted) = (seen.verdicts?, wanted?);
+    let mine = counts[wanted as usize];
+    let all: u64 = counts.iter().sum();
+    let right = match normalise::counts_frames(shot.how) {
+        true => mine == u64::from(shot.times) && all == mine,
+        false => mine > 0 && all == mine,
+    };
+    if right {
+        return None;
+    }
+    let counted: Vec<String> = Verdict::ALL
+        .iter()
+        .filter(|v| counts[**v as usize] > 0)
+        .map(|v| format!("{} {}", counts[*v as usize], v.name()))
+        .collect();
+    let counted = if counted.is_empty() { "none".to_owned() } else { counted.join(", ") };
+    Some(format!("verdicts: {counted}, expected {} {}", shot.times, wanted.name()))
+}
+
+fn place(
+    name: &str,
+    wanted: usize,
+    expected: &[u8],
+    got: &[Captured],
+    padded: bool,
+) -> Vec<String> {
+    let mut found = Vec::new();
+    if wanted == 0 {
+        found.extend(
+            got.iter().map(|frame| format!("at the {name} arrived, unexpected: {frame}")).take(1),
+        );
+        return found;
+    }
+    if got.len() != wanted {
+        found.push(format!("at the {name} arrived {} frames, expected {wanted}", got.len()));
+    }
+    for frame in got {
+        let bytes = normalise::arrived(frame);
+        if !normalise::equal(expected, &bytes, padded) {
+            found.push(format!("at the {name}: {}", changes(expected, &bytes)));
+        }
+    }
+    found
+}
+
+fn changes(expected: &[u8], got: &[u8]) -> String {
+    let difference = diff(expected, got);
+    let shown = difference.changes.iter().take(4).cloned().collect::<Vec<_>>().join("; ");
+    format!("{shown} (is {}, expected {})", dissect(got), dissect(expected))
+}
+
+fn for_whom(packet_type: PacketType, protocol: u16, frame: &Captured) -> Vec<String> {
+    let got = match frame.destination {
+        Destination::Host => PacketType::Host,
+        Destination::Broadcast => PacketType::Broadcast,
+        Destination::Multicast => PacketType::Multicast,
+        Destination::Other | Destination::Outgoing => PacketType::Other,
+    };
+    let mut found = Vec::new();
+    if got != packet_type {
+        found.push(format!("packet type {got:?}, expected {packet_type:?}").to_lowercase());
+    }
+    if frame.protocol != protocol {
+        found.push(format!("protocol {:#06x}, expected {protocol:#06x}", frame.protocol));
+    }
+    found
+}
+
+fn sockets(socket: &SocketExpect, sent: &[u8], seen: &Seen) -> Vec<String> {
+    let payload =
+        || Transport::find(sent).map(|t| sent[t.payload()..].to_vec()).unwrap_or_default();
+    let text = |bytes: &[u8]| match bytes.len() {
+        ..80 => format!("'{}'", String::from_utf8_lossy(bytes)),
+        length => format!("{length} bytes"),
+    };
+    let mut found = Vec::new();
+    if let Some(port) = socket.udp {
+        let got = seen.datagrams.get(&port).cloned().unwrap_or_default();
+        let wanted: Vec<Vec<u8>> = socket.receives.iter().map(|t| t.clone().into_bytes()).collect();
+        let right = if socket.whole { got.concat() == payload() } else { got == wanted };
+        if !right {
+            let list = |all: &[Vec<u8>]| match all {
+                [] => "nothing".to_owned(),
+                some => some.iter().map(|d| text(d)).collect::<Vec<_>>().join(", "),
+            };
+            let wanted = if socket.whole { vec![payload()] } else { wanted };
+            found.push(format!(
+                "UDP port {port} received {}, expected {}",
+                list(&got),
+                list(&wanted)
+            ));
+        }
+    }
+    if let Some(port) = socket.tcp {
+        let got = seen.streams.get(&port).cloned().unwrap_or_default();
+        let wanted = if socket.whole { payload() } else { socket.receives.concat().into_bytes() };
+        if got != wanted {
+            found.push(format!("TCP port {port} read {}, expected {}", text(&got), text(&wanted)));
+        }
+    }
+    found
+}
+
+/// Datagrams and bytes that must come before a shot is over.
+pub(super) fn wanted_by_sockets(shot: &Shot, expect: &Expect) -> (usize, usize) {
+    let Some(socket) = &expect.socket else { return (0, 0) };
+    let sent = shot.frame.bytes();
+    let bytes = match socket.whole {
+        true => Transport::find(&sent).map_or(0, |t| sent.len() - t.payload()),
+        false => socket.receives.iter().map(String::len).sum(),
+    };
+    (socket.receives.len(), bytes)
+}
+
+/// Bytes that real sockets received.
+pub(super) fn received(seen: &Seen) -> (usize, usize) {
+    let datagrams = &seen.datagrams;
+    let count = datagrams.values().map(Vec::len).sum();
+    let of =
+        |all: &BTreeMap<u16, Vec<Vec<u8>>>| all.values().flatten().map(Vec::len).sum::<usize>();
+    (count, of(datagrams) + seen.streams.values().map(Vec::len).sum::<usize>())
+}

@@ -1,0 +1,134 @@
+//! What is seen of a shot.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{self, Read as _};
+use std::net::{Ipv6Addr, TcpListener, TcpStream, UdpSocket};
+
+use super::place::Place;
+use crate::capture::{Capture, Captured};
+use crate::dut::Failure;
+use crate::lab::{LabError, Namespace};
+
+/// Protocols whose handlers are watched: those of the suite's frames, and what they may become.
+/// 1 and 4 are frames with a length instead of a type.
+const PROTOCOLS: [u16; 11] =
+    [1, 4, 0x0800, 0x0806, 0x8100, 0x86dd, 0x8847, 0x8848, 0x88a8, 0x88b5, 0x88b6];
+
+/// Everything that one shot caused.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Seen {
+    /// By verdict; `None` where they are not counted.
+    pub(super) verdicts: Option<[u64; 5]>,
+    /// At protocol handlers of the near end.
+    pub(super) stack: Vec<Captured>,
+    /// At the far end.
+    pub(super) peer: Vec<Captured>,
+    /// Behind the port that redirects go out of.
+    pub(super) third: Vec<Captured>,
+    /// Datagrams by UDP port.
+    pub(super) datagrams: BTreeMap<u16, Vec<Vec<u8>>>,
+    /// What was read by TCP port.
+    pub(super) streams: BTreeMap<u16, Vec<u8>>,
+}
+
+/// Watches all places of a [`Place`].
+#[derive(Debug)]
+pub(super) struct Observers {
+    handlers: Vec<Capture>,
+    peer: Capture,
+    third: Option<Capture>,
+    udp: BTreeMap<u16, UdpSocket>,
+    tcp: BTreeMap<u16, (TcpListener, Vec<TcpStream>)>,
+}
+
+impl Observers {
+    /// `protocols`: besides the usual ones; `udp` and `tcp`: ports of real sockets at the near end.
+    pub(super) fn open(
+        place: &Place,
+        protocols: &BTreeSet<u16>,
+        udp: &BTreeSet<u16>,
+        tcp: &BTreeSet<u16>,
+    ) -> Result<Self, Failure> {
+        let near = place.dut.port();
+        let all: BTreeSet<u16> = PROTOCOLS.iter().chain(protocols).copied().collect();
+        let handlers = all.into_iter().map(|p| Capture::of_protocol(near, p));
+        let third = place.exit.as_ref().map(|(_, third)| Capture::open(third)).transpose()?;
+        Ok(Self {
+            handlers: handlers.collect::<Result<_, _>>()?,
+            peer: Capture::open(&place.far)?,
+            third,
+            udp: udp
+                .iter()
+                .map(|port| Ok((*port, udp_socket(&near.namespace, *port)?)))
+                .collect::<Result<_, LabError>>()?,
+            tcp: tcp
+                .iter()
+                .map(|port| Ok((*port, (listener(&near.namespace, *port)?, Vec::new()))))
+                .collect::<Result<_, LabError>>()?,
+        })
+    }
+
+    /// Adds what has come since the last time.
+    pub(super) fn collect(&mut self, seen: &mut Seen) -> Result<(), Failure> {
+        for handler in &self.handlers {
+            seen.stack.extend(handler.rest()?);
+        }
+        seen.peer.extend(self.peer.rest()?);
+        if let Some(third) = &self.third {
+            seen.third.extend(third.rest()?);
+        }
+        let mut bytes = vec![0; 1 << 16];
+        for (port, socket) in &self.udp {
+            while let Some(length) = available(socket.recv(&mut bytes))? {
+                seen.datagrams.entry(*port).or_default().push(bytes[..length].to_vec());
+            }
+        }
+        for (port, (listener, streams)) in &mut self.tcp {
+            while let Some((stream, _)) = available(listener.accept())? {
+                stream.set_nonblocking(true)?;
+                streams.push(stream);
+            }
+            for stream in streams {
+                while let Some(length) = available(stream.read(&mut bytes))?.filter(|n| *n > 0) {
+                    seen.streams.entry(*port).or_default().extend(&bytes[..length]);
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Seen {
+    /// Frames seen anywhere.
+    pub(super) fn frames(&self) -> usize {
+        self.stack.len() + self.peer.len() + self.third.len()
+    }
+}
+
+/// What a socket that does not wait has; `None` when that is nothing.
+fn available<T>(answer: io::Result<T>) -> io::Result<Option<T>> {
+    match answer {
+        Ok(value) => Ok(Some(value)),
+        Err(e) if e.kind() == io::ErrorKind::WouldBlock => Ok(None),
+        Err(e) => Err(e),
+    }
+}
+
+/// A socket that receives over IPv4 and IPv6 alike.
+fn udp_socket(namespace: &Namespace, port: u16) -> Result<UdpSocket, LabError> {
+    let open = || -> io::Result<UdpSocket> {
+        let socket = UdpSocket::bind((Ipv6Addr::UNSPECIFIED, port))?;
+        socket.set_nonblocking(true)?;
+        Ok(socket)
+    };
+    namespace.run(open).map_err(|e| LabError::io("bind UDP port", port, &e))
+}
+
+fn listener(namespace: &Namespace, port: u16) -> Result<TcpListener, LabError> {
+    let open = || -> io::Result<TcpListener> {
+        let socket = TcpListener::bind((Ipv6Addr::UNSPECIFIED, port))?;
+        socket.set_nonblocking(true)?;
+        Ok(socket)
+    };
+    namespace.run(open).map_err(|e| LabError::io("listen on TCP port", port, &e))
+}

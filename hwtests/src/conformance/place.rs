@@ -1,0 +1,157 @@
+//! Where shots are fired: three namespaces, two wires, and silence.
+//!
+//! ```text
+//!    far ns          near ns                     third ns
+//!   [ v1 ] -------- [ v0 ] program  [ v2 ] -------- [ v3 ]
+//!   sends, sees     the device      the port that   sees redirects
+//!   XDP_TX          under test      redirects leave by
+//! ```
+//!
+//! Nothing but the shots moves here. The near end's addresses are on its loopback interface and it
+//! has no route back, so that its stack receives everything and answers nothing; the other two
+//! have no addresses at all. Only a place for real sockets has addresses and routes on the wire.
+//!
+//! `v1` and `v3` run a program that passes everything: veth's native `XDP_TX` and redirects reach only
+//! an end that has one. It copes with frames of several buffers, so that it limits no MTU.
+
+use hoist_offload::plan::Choice;
+use hoist_offload::{Attachment, EngineKind};
+
+use super::case::Setup;
+use crate::dut::{Dut, Failure};
+use crate::frame::notation::Names;
+use crate::lab::{End, LabError, Namespace, Port, Veth};
+
+/// The ports that shots use, and what is around them.
+#[derive(Debug)]
+pub struct Place {
+    /// The device under test.
+    pub dut: Dut,
+    /// The one who sends to it.
+    pub far: Port,
+    /// The port that redirects go out of, beside the device under test, and where they arrive.
+    pub exit: Option<(Port, Port)>,
+    /// What addresses are called.
+    pub names: Names,
+    /// What must live as long; the programs before the wires they are on.
+    _programs: Vec<Box<dyn Attachment>>,
+    _wires: Vec<Veth>,
+}
+
+/// Answers nothing that it is not asked over an established socket.
+const SILENT: [(&str, &str); 4] = [
+    ("ipv4/conf/all/rp_filter", "0"),
+    ("ipv4/conf/default/rp_filter", "0"),
+    ("ipv4/conf/all/arp_ignore", "8"),
+    ("ipv4/conf/default/arp_ignore", "8"),
+];
+
+impl Place {
+    /// Makes one. `sockets`: real sockets can speak over the wire.
+    ///
+    /// # Errors
+    /// What the kernel would not set up.
+    pub fn create(setup: &Setup, sockets: bool) -> Result<Self, Failure> {
+        let names = Names::lab();
+        let (near, far, third) = (Namespace::new()?, Namespace::new()?, Namespace::new()?);
+        configure(&near, &SILENT)?;
+        for quiet in [&far, &third] {
+            configure(quiet, &[("ipv6/conf/default/disable_ipv6", "1")])?;
+        }
+        let address = |name: &str| names.get(name).map_or([0; 4].into(), |s| s.ipv4);
+        let end = |name, n, mtu: Option<u32>| End::new(name, n).mtu(mtu.unwrap_or(1500));
+        let mut v0 = end("v0", 1, setup.mtu).gro(setup.gro);
+        let mut v1 = end("v1", 2, setup.mtu).tx_checksum(setup.sender_offloads);
+        if sockets {
+            v0 = v0.address(address("near"), 24);
+            v1 = v1.address(address("far"), 24);
+        }
+        let wire = Veth::create((&near, v0), (&far, v1))?;
+        let mut v2 = end("v2", 3, setup.third_mtu);
+        if setup.third_down {
+            v2 = v2.down();
+        }
+        let out = Veth::create((&near, v2), (&third, end("v3", 4, setup.third_mtu)))?;
+        if sockets {
+            wire.near.neighbour(address("far"), wire.far.mac)?;
+            wire.far.neighbour(address("near"), wire.near.mac)?;
+        } else {
+            let loopback = Port::find(&near, "lo")?;
+            if let Some(station) = names.get("near") {
+                loopback.address(station.ipv4, 32)?;
+                loopback.address(station.ipv6, 128)?;
+            }
+        }
+        let programs =
+            [&wire.far, &out.far].into_iter().map(receiving).collect::<Result<_, _>>()?;
+        Ok(Self {
+            dut: Dut::new(&wire.near)?,
+            far: wire.far.clone(),
+            exit: Some((out.near.clone(), out.far.clone())),
+            names,
+            _programs: programs,
+            _wires: vec![wire, out],
+        })
+    }
+
+    /// Uses interfaces that exist: the device under test and the other end of its wire. Nothing of
+    /// them is changed but the program.
+    ///
+    /// # Errors
+    /// The kernel could not be asked about itself.
+    pub fn given(near: &Port, far: &Port) -> Result<Self, Failure> {
+        let lab = Names::lab();
+        let with = |names: Names, name: &str, port: &Port| match lab.get(name).cloned() {
+            Some(station) => {
+                names.with(crate::frame::notation::Station { mac: port.mac, ..station })
+            }
+            None => names,
+        };
+        let names = with(with(lab.clone(), "near", near), "far", far);
+        Ok(Self {
+            dut: Dut::new(near)?,
+            far: far.clone(),
+            exit: None,
+            names,
+            _programs: Vec::new(),
+            _wires: Vec::new(),
+        })
+    }
+
+    /// What `"@near"` and `"@exit"` mean in map entries.
+    #[must_use]
+    pub fn index(&self, word: &str) -> Option<u32> {
+        match word {
+            "@near" => Some(self.dut.port().ifindex),
+            "@exit" => self.exit.as_ref().map(|(near, _)| near.ifindex),
+            _ => None,
+        }
+    }
+
+    /// The name of the device's driver, as the kernel says it.
+    #[must_use]
+    pub fn driver(&self) -> Option<String> {
+        self.dut.device().ok()?.driver.value().cloned()
+    }
+}
+
+/// Attaches a program that passes everything, so that the port receives what XDP sends.
+fn receiving(port: &Port) -> Result<Box<dyn Attachment>, Failure> {
+    let dut = Dut::new(port)?;
+    let job = dut.prebuilt("frags")?;
+    Ok(dut.run(&job, Choice::only(EngineKind::Native))?.1)
+}
+
+fn configure(namespace: &Namespace, keys: &[(&str, &str)]) -> Result<(), LabError> {
+    namespace.run(|| {
+        for (key, value) in keys {
+            let path = format!("/proc/sys/net/{key}");
+            match std::fs::write(&path, value) {
+                // A kernel without IPv6 is silent by itself.
+                Err(e) if e.kind() == std::io::ErrorKind::NotFound && key.contains("ipv6") => {}
+                other => other.map_err(|e| LabError::io("write", &path, &e))?,
+            }
+        }
+        Ok(())
+    })
+}

@@ -1,0 +1,237 @@
+//! The runner: case files times engines, by real traffic and by test run.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use hoist_bpf::module::Module;
+use hoist_offload::plan::Choice;
+use hoist_offload::{AttachPolicy, EngineKind, Gap, Hook, Job, Prepared, Wanted};
+
+use super::case::Setup;
+use super::expected::Expected;
+use super::fire::Range;
+use super::place::Place;
+use super::report::{CaseResult, Environment, Evidence, Outcome, Report};
+use super::shot::{self, Shot};
+use super::tables::{self, Tables};
+use super::{Source, compare, judge, normalise};
+use crate::dut::Failure;
+use crate::lab::Port;
+
+/// What to run, and where.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The engines, in this order.
+    pub engines: Vec<Wanted>,
+    /// The kinds of evidence.
+    pub evidence: Vec<Evidence>,
+    /// The device under test and the other end of its wire; a veth of the suite's own when absent.
+    pub given: Option<(Port, Port)>,
+}
+
+/// Everything that shots of one laboratory and one loaded program share.
+type Group = ((Setup, bool), String, Vec<Shot>);
+
+/// Runs every case of these files on every engine. Each result is shown to `on_result` as it comes.
+///
+/// # Errors
+/// A case file is wrong, or the laboratory cannot be set up. What a program or an engine does wrong is a
+/// result.
+pub fn run(
+    sources: &[Source],
+    options: &Options,
+    on_result: &mut dyn FnMut(&CaseResult),
+) -> Result<Report, Failure> {
+    let given = options.given.as_ref().map(|(near, far)| Place::given(near, far)).transpose()?;
+    let mut places: BTreeMap<(Setup, bool), Place> = BTreeMap::new();
+    let mut report = Report::default();
+    for source in sources {
+        let names = given.as_ref().map_or_else(Default::default, |place| place.names.clone());
+        for (key, _, shots) in groups(shot::of(source, &names)?) {
+            let (setup, sockets) = &key;
+            let place = match &given {
+                Some(place) => place,
+                None if places.contains_key(&key) => &places[&key],
+                None => places.entry(key.clone()).or_insert(Place::create(setup, *sockets)?),
+            };
+            report.environment = environment(place, given.is_some());
+            let runner = Runner { source, place, options, padded: given.is_some() };
+            for wanted in &options.engines {
+                for result in runner.engine(&shots, *wanted)? {
+                    on_result(&result);
+                    report.results.push(result);
+                }
+            }
+        }
+    }
+    Ok(report)
+}
+
+/// Shots that need the same laboratory and the same variables, in the order of the file.
+fn groups(shots: Vec<Shot>) -> Vec<Group> {
+    let mut groups: Vec<Group> = Vec::new();
+    for shot in shots {
+        let place = (shot.setup.clone(), shot.how == super::case::How::Socket);
+        let variables = format!("{:?}", shot.variables);
+        match groups.iter_mut().find(|(p, v, _)| *p == place && *v == variables) {
+            Some((_, _, all)) => all.push(shot),
+            None => groups.push((place, variables, vec![shot])),
+        }
+    }
+    groups
+}
+
+fn environment(place: &Place, given: bool) -> Environment {
+    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    Environment {
+        kernel: release.trim().to_owned(),
+        machine: std::env::consts::ARCH.to_owned(),
+        device: if given { place.dut.port().name.clone() } else { "veth".to_owned() },
+        driver: place.driver(),
+        hoist: env!("CARGO_PKG_VERSION").to_owned(),
+    }
+}
+
+struct Runner<'a> {
+    source: &'a Source,
+    place: &'a Place,
+    options: &'a Options,
+    padded: bool,
+}
+
+impl Runner<'_> {
+    fn engine(&self, shots: &[Shot], wanted: Wanted) -> Result<Vec<CaseResult>, Failure> {
+        let engine = wanted.to_string();
+        let asked = |s: &&Shot| s.only.is_empty() || shot::named(&s.only, &engine);
+        let shots: Vec<&Shot> = shots.iter().filter(asked).collect();
+        let mut results = Vec::new();
+        let Some(first) = shots.first() else { return Ok(results) };
+        let job = self.job(first)?;
+        let hook = wanted.hook.unwrap_or(match wanted.kind {
+            EngineKind::Tc => Hook::Tcx,
+            _ => Hook::Xdp,
+        });
+        let sheet = |shot: &Shot, evidence, outcome| CaseResult {
+            case: shot.name.clone(),
+            program: job.program_name().to_owned(),
+            engine: wanted.kind,
+            hook,
+            device: self.place.dut.port().name.clone(),
+            evidence,
+            rows: shot.rows.clone(),
+            outcome,
+        };
+        let everywhere = |outcome: &dyn Fn(&Shot, Evidence) -> Outcome| {
+            let each = shots.iter().flat_map(|shot| {
+                self.options.evidence.iter().map(|e| sheet(shot, *e, outcome(shot, *e)))
+            });
+            each.collect::<Vec<_>>()
+        };
+        let prepared = match self.place.dut.prove(&job, Choice::only(wanted)) {
+            Ok((_, Some(prepared))) => prepared,
+            Ok((plan, None)) => {
+                let gaps: Vec<Gap> = plan.refusals.into_iter().flat_map(|r| r.gaps).collect();
+                return Ok(everywhere(&|shot, evidence| {
+                    judge::refused(shot, &engine, evidence, gaps.clone())
+                }));
+            }
+            Err(error) => return Ok(everywhere(&|_, _| unexplained(&error))),
+        };
+        let tables = Tables::new(self.place, &job.module, prepared.maps())?;
+        if self.options.evidence.contains(&Evidence::TestRun) {
+            for shot in &shots {
+                let outcome = self.test_run(shot, &engine, wanted.kind, &*prepared, &tables);
+                let outcome = outcome.unwrap_or_else(|error| unexplained(&error));
+                results.push(sheet(shot, Evidence::TestRun, outcome));
+            }
+        }
+        if self.options.evidence.contains(&Evidence::RealTraffic) {
+            let outcomes = self.traffic(&shots, &engine, prepared, &tables)?;
+            let sheets = shots.iter().zip(outcomes);
+            results
+                .extend(sheets.map(|(shot, outcome)| sheet(shot, Evidence::RealTraffic, outcome)));
+        }
+        Ok(results)
+    }
+
+    fn job(&self, shot: &Shot) -> Result<Job, Failure> {
+        let object = self.source.object()?;
+        let set = |module: &mut Module| tables::set_variables(module, &shot.variables);
+        let entry = self.source.entry();
+        self.place.dut.job_with(&self.source.file.program, &object, entry.as_deref(), set)
+    }
+
+    fn test_run(
+        &self,
+        shot: &Shot,
+        engine: &str,
+        kind: EngineKind,
+        prepared: &dyn Prepared,
+        tables: &Tables,
+    ) -> Result<Outcome, Failure> {
+        let not_run = |why: &str| Ok(Outcome::NotRun { why: why.to_owned() });
+        let frame = shot.frame.bytes();
+        if let Some(why) = normalise::no_test_run(kind, shot, &frame) {
+            return not_run(&why);
+        }
+        self.place.dut.inside(|| tables.reset(&shot.maps))?;
+        let Some(dry) = prepared.dry_run() else {
+            return not_run("the engine has no test run");
+        };
+        let got = dry.run(&frame)?;
+        judge::fired(shot, engine, Evidence::TestRun, |expect| {
+            let expected = Expected::of(expect, &frame, &self.place.names)?;
+            let mut found = compare::test_run(kind, &expected, got.verdict, &got.frame);
+            found.extend(tables.differences(&expect.variables_after, &expect.maps_after)?);
+            Ok(found)
+        })
+    }
+
+    fn traffic(
+        &self,
+        shots: &[&Shot],
+        engine: &str,
+        prepared: Box<dyn Prepared>,
+        tables: &Tables,
+    ) -> Result<Vec<Outcome>, Failure> {
+        if let Some(shot) = shots.first() {
+            // Before it sees a packet: entries may be what keeps it from doing harm.
+            self.place.dut.inside(|| tables.reset(&shot.maps))?;
+        }
+        let attached = match self.place.dut.attach(prepared, &AttachPolicy::default()) {
+            Ok(attached) => attached,
+            Err(hoist_offload::Error::Refused { refusals, .. }) => {
+                let gaps: Vec<Gap> = refusals.into_iter().flat_map(|r| r.gaps).collect();
+                let refuse =
+                    |s: &&Shot| judge::refused(s, engine, Evidence::RealTraffic, gaps.clone());
+                return Ok(shots.iter().map(refuse).collect());
+            }
+            Err(error) => return Ok(shots.iter().map(|_| unexplained(&error)).collect()),
+        };
+        let protocols = protocols(shots, self.place)?;
+        let mut range =
+            Range::open(self.place, &*attached, tables, shots, &protocols, self.padded)?;
+        let outcomes = range.fire_all(shots, engine);
+        drop(range);
+        attached.detach()?;
+        Ok(outcomes)
+    }
+}
+
+/// What no case can have foreseen.
+fn unexplained(error: &dyn std::fmt::Display) -> Outcome {
+    Outcome::Differs { known: None, differences: vec![error.to_string()] }
+}
+
+/// Protocols at which frames are expected.
+fn protocols(shots: &[&Shot], place: &Place) -> Result<BTreeSet<u16>, Failure> {
+    let mut all = BTreeSet::new();
+    for shot in shots {
+        let instead = shot.known.iter().filter_map(|k| k.instead.as_ref());
+        for expect in instead.chain([&shot.expect]) {
+            let expected = Expected::of(expect, &shot.frame.bytes(), &place.names)
+                .map_err(|e| format!("{}: {e}", shot.name))?;
+            all.extend(expected.handed.map(|h| h.protocol));
+        }
+    }
+    Ok(all)
+}

@@ -1,0 +1,170 @@
+//! How shots are fired.
+
+use std::io::{self, Write as _};
+use std::net::{SocketAddr, TcpStream, UdpSocket};
+use std::time::Duration;
+
+use super::case::How;
+use super::place::Place;
+use super::shot::Shot;
+use crate::capture::Sender;
+use crate::dut::Failure;
+use crate::frame::dissect;
+use crate::lab::LabError;
+use crate::wait;
+
+/// Payload of each segment of a merged frame, in bytes.
+pub(super) const SEGMENT: usize = 1000;
+
+const NEEDS_CSUM: u8 = 1;
+const GSO_TCPV4: u8 = 1;
+const GSO_TCPV6: u8 = 4;
+const GSO_UDP_L4: u8 = 5;
+
+/// Sends frames out of the far end.
+#[derive(Debug)]
+pub(super) struct Gun {
+    raw: Sender,
+    offloading: Sender,
+    /// Connections stay open until all shots are fired, so that what closes them disturbs none.
+    streams: Vec<TcpStream>,
+}
+
+impl Gun {
+    pub(super) fn open(place: &Place) -> Result<Self, Failure> {
+        let (raw, offloading) = (Sender::open(&place.far)?, Sender::offloading(&place.far)?);
+        Ok(Self { raw, offloading, streams: Vec::new() })
+    }
+
+    /// Fires once. Returns the frame as it leaves, for sockets the payload's frame as it was asked for.
+    pub(super) fn fire(&mut self, place: &Place, shot: &Shot, frame: &[u8]) -> Result<(), Failure> {
+        match shot.how {
+            How::Raw => Ok(self.raw.send(frame)?),
+            How::PartialChecksum | How::Merged => {
+                let transport = Transport::find(frame).ok_or("not a UDP or TCP frame")?;
+                Ok(self.offloading.send(&transport.offloaded(shot.how, frame))?)
+            }
+            How::Socket => self.speak(place, frame),
+        }
+    }
+
+    fn speak(&mut self, place: &Place, frame: &[u8]) -> Result<(), Failure> {
+        let transport = Transport::find(frame).ok_or("not a UDP or TCP frame")?;
+        let payload = &frame[transport.payload..];
+        let far = &place.far.namespace;
+        let (from, to) = transport.ends;
+        if transport.protocol == UDP {
+            let send = || -> io::Result<()> {
+                let socket = UdpSocket::bind(from)?;
+                socket.send_to(payload, to).map(drop)
+            };
+            return Ok(far.run(send).map_err(|e| LabError::io("send UDP to", to, &e))?);
+        }
+        let connect = || -> io::Result<TcpStream> {
+            let mut stream = TcpStream::connect_timeout(&to, wait::PATIENCE)?;
+            stream.set_write_timeout(Some(Duration::from_secs(2)))?;
+            stream.write_all(payload)?;
+            Ok(stream)
+        };
+        self.streams.push(far.run(connect).map_err(|e| LabError::io("send TCP to", to, &e))?);
+        Ok(())
+    }
+}
+
+const TCP: u8 = 6;
+const UDP: u8 = 17;
+
+/// Where the transport header of a frame is.
+#[derive(Clone, Debug)]
+pub(super) struct Transport {
+    protocol: u8,
+    v6: bool,
+    header: usize,
+    payload: usize,
+    checksum: usize,
+    ends: (SocketAddr, SocketAddr),
+    pseudo: Vec<u8>,
+}
+
+impl Transport {
+    pub(super) fn find(frame: &[u8]) -> Option<Self> {
+        let fields = dissect(frame);
+        let offset = |name: &str| fields.fields.iter().find(|f| f.name == name).map(|f| f.offset);
+        let (protocol, name) = match (offset("udp.src"), offset("tcp.src")) {
+            (Some(_), _) => (UDP, "udp"),
+            (_, Some(_)) => (TCP, "tcp"),
+            _ => return None,
+        };
+        let header = offset(&format!("{name}.src"))?;
+        let checksum = offset(&format!("{name}.checksum"))?;
+        let payload = match protocol {
+            UDP => header + 8,
+            _ => header + usize::from(frame.get(header + 12)? >> 4) * 4,
+        };
+        let v6 = offset("ipv6.src").is_some();
+        let ip = if v6 { "ipv6" } else { "ipv4" };
+        let address = |end: &str| {
+            let text = fields.get(&format!("{ip}.{end}"))?;
+            text.parse::<std::net::IpAddr>().ok()
+        };
+        let port = |end: &str| fields.get(&format!("{name}.{end}"))?.parse::<u16>().ok();
+        let ends = (
+            SocketAddr::new(address("src")?, port("src")?),
+            SocketAddr::new(address("dst")?, port("dst")?),
+        );
+        let length = if v6 { 16 } else { 4 };
+        let source = offset(&format!("{ip}.src"))?;
+        let mut pseudo = frame.get(source..source + 2 * length)?.to_vec();
+        pseudo.extend([0, protocol]);
+        pseudo.extend(u16::try_from(frame.len().checked_sub(header)?).unwrap_or(0).to_be_bytes());
+        Some(Self { protocol, v6, header, payload, checksum, ends, pseudo })
+    }
+
+    /// The frame with its checksum unfinished, behind the header that says so (`struct
+    /// virtio_net_hdr`).
+    fn offloaded(&self, how: How, frame: &[u8]) -> Vec<u8> {
+        let (kind, segment) = match how {
+            How::Merged if self.protocol == UDP => (GSO_UDP_L4, SEGMENT),
+            How::Merged if self.v6 => (GSO_TCPV6, SEGMENT),
+            How::Merged => (GSO_TCPV4, SEGMENT),
+            _ => (0, 0),
+        };
+        let numbers = [
+            if kind == 0 { 0 } else { self.payload },
+            segment,
+            self.header,
+            self.checksum - self.header,
+        ];
+        let mut out = vec![NEEDS_CSUM, kind];
+        out.extend(numbers.iter().flat_map(|n| (*n as u16).to_ne_bytes()));
+        out.extend(self.unfinished(frame));
+        out
+    }
+
+    /// The frame with the sum of the pseudo header alone where the checksum belongs.
+    pub(super) fn unfinished(&self, frame: &[u8]) -> Vec<u8> {
+        let mut out = frame.to_vec();
+        // The sum itself, not its complement (include/linux/skbuff.h, CHECKSUM_PARTIAL).
+        let sum = !crate::frame::internet_checksum(&self.pseudo);
+        out[self.checksum..self.checksum + 2].copy_from_slice(&sum.to_be_bytes());
+        out
+    }
+
+    /// The frame with its checksum computed.
+    pub(super) fn finished(&self, frame: &[u8]) -> Vec<u8> {
+        let mut out = frame.to_vec();
+        out[self.checksum..self.checksum + 2].fill(0);
+        let summed = [&self.pseudo[..], &out[self.header..]].concat();
+        let sum = match crate::frame::internet_checksum(&summed) {
+            0 if self.protocol == UDP => 0xffff,
+            sum => sum,
+        };
+        out[self.checksum..self.checksum + 2].copy_from_slice(&sum.to_be_bytes());
+        out
+    }
+
+    /// The bytes behind the transport header.
+    pub(super) const fn payload(&self) -> usize {
+        self.payload
+    }
+}

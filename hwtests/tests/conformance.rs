@@ -49,7 +49,7 @@ fn every_case_comes_out_as_written() {
     let filter = std::env::var("HOIST_CASES").unwrap_or_default();
     let engines = std::env::var("HOIST_ENGINES").unwrap_or("native,generic".to_owned());
     let engines: Vec<&str> = engines.split(',').collect();
-    let mut sources = suite::read(&directory("cases")).unwrap();
+    let mut sources = suite::builtin().unwrap();
     sources.retain(|s| s.name.contains(&filter));
     let start = Instant::now();
     let report = on(&engines, &sources);
@@ -64,7 +64,7 @@ fn every_case_comes_out_as_written() {
 
 #[test]
 fn every_program_has_cases() {
-    let sources = suite::read(&directory("cases")).unwrap();
+    let sources = suite::builtin().unwrap();
     let with: BTreeSet<&str> = sources.iter().map(|s| s.file.program.as_str()).collect();
     let ours = hoist_bpf::programs::LIST.iter().map(|p| p.name);
     let all = ours.chain(hoist_hwtests::programs::LIST.iter().map(|p| p.name));
@@ -81,10 +81,8 @@ fn case_files_follow_their_schema() {
         let path = entry.unwrap().path();
         let value: toml::Value = toml::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
         let value = serde_json::to_value(value).unwrap();
-        let errors: Vec<String> = validator
-            .iter_errors(&value)
-            .map(|e| format!("{}: {e}", e.instance_path()))
-            .collect();
+        let errors: Vec<String> =
+            validator.iter_errors(&value).map(|e| format!("{}: {e}", e.instance_path())).collect();
         assert!(errors.is_empty(), "{}: {errors:#?}", path.display());
     }
 }

@@ -180,8 +180,9 @@ pub struct Expect {
     /// peer, redirect to the third, drop and aborted nowhere.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub at: Option<At>,
-    /// The frame that arrives, in one line; `"same"` (the default) is what was sent, and a final
-    /// `...` is what was sent from its type field on: `"eth near > far / ..."` changes addresses only.
+    /// The frame that arrives, in one line or as `"@name"`; `"same"` (the default) is what was sent,
+    /// perhaps `"same / cut 64"`; a final `...` is what was sent from its type field on:
+    /// `"eth near > far / ..."` changes addresses only.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub frame: Option<String>,
     /// For whom the stack takes it (`skb->pkt_type`). By default as `eth_type_trans` decides from the

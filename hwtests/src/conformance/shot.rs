@@ -52,6 +52,22 @@ pub fn of(source: &Source, names: &Names) -> Result<Vec<Shot>, CaseError> {
             file: format!("{}.toml", source.name),
             what: format!("case '{}': {what}", case.name),
         };
+        let named_frame = |name: &str| {
+            let line = file.frames.get(name).or_else(|| common.get(name)).cloned();
+            line.ok_or_else(|| format!("no frame is called '{name}'"))
+        };
+        let whole = |mut expect: Expect| {
+            if let Some(name) = expect.frame.as_deref().and_then(|f| f.strip_prefix('@')) {
+                expect.frame = Some(named_frame(name)?);
+            }
+            Ok(expect)
+        };
+        let expect = whole(case.expect.clone()).map_err(&failed)?;
+        let mut known = Vec::new();
+        for mut one in case.known.iter().chain(&file.known).cloned() {
+            one.instead = one.instead.map(whole).transpose().map_err(&failed)?;
+            known.push(one);
+        }
         if let Some(name) = case.except.iter().find(|name| !common.contains_key(*name)) {
             return Err(failed(format!("except: no frame of the suite is called '{name}'")));
         }
@@ -91,8 +107,8 @@ pub fn of(source: &Source, names: &Names) -> Result<Vec<Shot>, CaseError> {
                 times: case.times,
                 variables: over(&file.variables, &case.variables),
                 maps: over(&file.maps, &case.maps),
-                expect: case.expect.clone(),
-                known: case.known.iter().chain(&file.known).cloned().collect(),
+                expect: expect.clone(),
+                known: known.clone(),
                 rows: case.rows.clone(),
                 only: case.only.clone(),
                 setup: file.lab.clone(),

@@ -1,6 +1,6 @@
 //! One program that is measured.
 
-use std::os::fd::{AsFd as _, AsRawFd as _};
+use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -65,10 +65,39 @@ impl Verdict {
 pub struct Side {
     kernel: Arc<dyn Kernel>,
     source: Source,
-    loaded: Loaded,
-    setup: Option<Loaded>,
+    setup: Option<Source>,
+    loaded: Chain,
     frame: Vec<u8>,
     runs: Runs,
+}
+
+/// What is loaded at the moment.
+#[derive(Debug)]
+struct Chain {
+    measured: Loaded,
+    /// Goes on with the measured program.
+    setup: Option<Loaded>,
+}
+
+impl Chain {
+    fn load(
+        kernel: &dyn Kernel,
+        source: &Source,
+        setup: Option<&Source>,
+    ) -> Result<Self, SideError> {
+        let measured = source.load(kernel)?;
+        let setup = setup.map(|setup| setup.load(kernel)).transpose()?;
+        // The only map there is.
+        for map in setup.iter().flat_map(|setup| setup.maps.values()) {
+            let program = measured.program.as_raw_fd().to_ne_bytes();
+            kernel.map_update(map.as_fd(), &0_u32.to_ne_bytes(), &program, 0)?;
+        }
+        Ok(Self { measured, setup })
+    }
+
+    fn entry(&self) -> BorrowedFd<'_> {
+        self.setup.as_ref().unwrap_or(&self.measured).program.as_fd()
+    }
 }
 
 /// Why there is no figure.
@@ -104,8 +133,7 @@ impl Side {
         runs: Runs,
         expected: Verdict,
     ) -> Result<Self, SideError> {
-        let loaded = source.load(&*kernel)?;
-        Self { kernel, source, loaded, setup: None, frame, runs }.checked(expected)
+        Self::prepared(kernel, source, None, frame, runs, expected)
     }
 
     /// The same for a program at TC whose frame is to have its VLAN tag where TC has it, in the
@@ -121,33 +149,43 @@ impl Side {
         expected: Verdict,
     ) -> Result<Self, SideError> {
         let form = forms::SETUP_TAGGED;
-        let setup = Source::object(form.object, &form.program(), Kind::Tc, &[])?.load(&*kernel)?;
-        let loaded = source.load(&*kernel)?;
-        // The only map there is.
-        for map in setup.maps.values() {
-            let program = loaded.program.as_raw_fd().to_ne_bytes();
-            kernel.map_update(map.as_fd(), &0_u32.to_ne_bytes(), &program, 0)?;
-        }
-        let setup = Some(setup);
-        Self { kernel, source, loaded, setup, frame, runs: Runs::Once }.checked(expected)
+        let setup = Source::object(form.object, &form.program(), Kind::Tc, &[])?;
+        Self::prepared(kernel, source, Some(setup), frame, Runs::Once, expected)
     }
 
-    fn checked(self, expected: Verdict) -> Result<Self, SideError> {
-        let got = Verdict::of(self.source.kind(), self.run(1)?.verdict);
+    fn prepared(
+        kernel: Arc<dyn Kernel>,
+        source: Source,
+        setup: Option<Source>,
+        frame: Vec<u8>,
+        runs: Runs,
+        expected: Verdict,
+    ) -> Result<Self, SideError> {
+        let loaded = Chain::load(&*kernel, &source, setup.as_ref())?;
+        let side = Self { kernel, source, setup, loaded, frame, runs };
+        let got = Verdict::of(side.source.kind(), side.run(1)?.verdict);
         if got == expected {
-            return Ok(self);
+            return Ok(side);
         }
-        Err(SideError::Verdict { program: self.source.name().to_owned(), expected, got })
+        Err(SideError::Verdict { program: side.source.name().to_owned(), expected, got })
+    }
+
+    fn reload(&mut self) -> Result<(), SideError> {
+        self.loaded = Chain::load(&*self.kernel, &self.source, self.setup.as_ref())?;
+        Ok(())
     }
 
     /// Nanoseconds per frame, once. Of several calls the mean of the middle half is taken, which
     /// interrupts do not reach and which is finer than the whole nanoseconds that the kernel tells.
+    /// The program is loaded anew first: the kernel puts machine code at random places, and a loop is
+    /// easily a tenth faster at one than at another.
     ///
     /// # Errors
     /// The kernel would not run it (any more).
     pub fn sample(&mut self) -> Result<f64, SideError> {
         let (repeat, calls) = self.runs.plan();
         let mut times = Vec::with_capacity(calls);
+        self.reload()?;
         for _ in 0..calls {
             times.push(f64::from(self.timed(repeat)?));
         }
@@ -172,7 +210,7 @@ impl Side {
     /// Nanoseconds per run of one call.
     fn timed(&mut self, repeat: u32) -> Result<u32, SideError> {
         if matches!(self.runs, Runs::UpToFull(_)) {
-            self.loaded = self.source.load(&*self.kernel)?;
+            self.reload()?;
         }
         Ok(self.run(repeat)?.duration_ns)
     }
@@ -187,8 +225,7 @@ impl Side {
     }
 
     fn run(&self, repeat: u32) -> Result<TestRun, KernelError> {
-        let program = self.setup.as_ref().unwrap_or(&self.loaded).program.as_fd();
         let spec = TestRunSpec { data: &self.frame, repeat, ..TestRunSpec::default() };
-        self.kernel.test_run(program, &spec)
+        self.kernel.test_run(self.loaded.entry(), &spec)
     }
 }

@@ -9,6 +9,8 @@
 #define HEADROOM (256 - 40)
 /* How long a frame can be in the page it shares with its headroom and skb_shared_info. */
 #define PAGE_ROOM (4096 - 256 - 320)
+/* What bpf_skb_adjust_room takes off at once, and more than a page of frame leaves to take. */
+#define LONGEST_CUT 0xfff
 /* struct iphdr and struct ipv6hdr: bpf_skb_adjust_room leaves no less behind the MAC header. */
 #define IP_LEAST 20
 #define IPV6_LEAST 40
@@ -104,7 +106,7 @@ static __noinline long shrink_head(struct __sk_buff *skb, __u32 by)
 	__u64 low, high;
 	void *from;
 
-	if (by > 0xffff || skb->len < by + ETH_HLEN)
+	if (by > LONGEST_CUT || skb->len < by + ETH_HLEN)
 		return -EINVAL;
 	from = frame(skb) + by;
 	if (from + ETH_HLEN > frame_end(skb))
@@ -145,7 +147,7 @@ static __noinline long grow_head(struct __sk_buff *skb, __u32 by)
 	__u64 low, high;
 	void *from;
 
-	if (by > 0xffff || (__s32)(skb->cb[2] + by) > HEADROOM)
+	if (by > HEADROOM + LONGEST_CUT || (__s32)(skb->cb[2] + by) > HEADROOM)
 		return -EINVAL;
 	from = frame(skb);
 	if (from + ETH_HLEN > frame_end(skb))
@@ -159,7 +161,7 @@ static __noinline long grow_head(struct __sk_buff *skb, __u32 by)
 	if (insert(skb, by))
 		return -EINVAL;
 	by = skb->cb[3];
-	if (by > HEADROOM)
+	if (by > HEADROOM + LONGEST_CUT)
 		return -EINVAL;
 	return put_header(skb, by, low, high);
 }

@@ -39,18 +39,18 @@ impl Event {
         Self::RedirectMiss,
     ];
 
-    /// The event in kebab-case, for reports.
+    /// The event in snake_case, for reports.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
-            Self::Merged => "merged-seen",
-            Self::PullFailed => "pull-failed",
-            Self::VlanPushFailed => "vlan-push-failed",
-            Self::RefreshFailed => "refresh-failed",
+            Self::Merged => "merged_seen",
+            Self::PullFailed => "pull_failed",
+            Self::VlanPushFailed => "vlan_push_failed",
+            Self::RefreshFailed => "refresh_failed",
             Self::Aborted => "aborted",
-            Self::InvalidCode => "invalid-code",
-            Self::MtuDrop => "mtu-drop",
-            Self::RedirectMiss => "redirect-miss",
+            Self::InvalidCode => "invalid_code",
+            Self::MtuDrop => "mtu_drop",
+            Self::RedirectMiss => "redirect_miss",
         }
     }
 }

@@ -9,7 +9,7 @@ use hoist_bpf::parse::ParseError;
 const OBJECT: &[u8] = include_bytes!("../../../prebuilt/runtime.bpf.o");
 
 static LIBRARY: LazyLock<Result<Module, ParseError>> =
-    LazyLock::new(|| Module::parse("hoist-runtime", OBJECT));
+    LazyLock::new(|| Module::parse("runtime", OBJECT));
 
 /// What the main program does for a program: numbers of the variants in `runtime/main.h`.
 pub(super) mod feature {

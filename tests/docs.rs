@@ -112,7 +112,7 @@ const ENGINES: [&str; 4] =
 
 /// Hyphenated words in those folders that are no codes: features as ethtool and the host's report
 /// name them.
-const FEATURES: [&str; 9] = [
+const FEATURES: [&str; 11] = [
     "bpf2bpf-tail-calls",
     "dev-bound-only",
     "isa-v2",
@@ -121,6 +121,8 @@ const FEATURES: [&str; 9] = [
     "rx-gro",
     "rx-gro-hw",
     "rx-lro",
+    "rx-vlan-hw-parse",
+    "rx-vlan-stag-hw-parse",
     "xdp-frags",
 ];
 

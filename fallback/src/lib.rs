@@ -6,6 +6,7 @@ pub mod generic;
 pub mod tc;
 
 pub use generic::GENERIC;
+pub use tc::{CLSACT, TCX};
 
 /// The engines of this crate, best first.
-pub static ENGINES: &[&dyn Engine] = &[&GENERIC];
+pub static ENGINES: &[&dyn Engine] = &[&GENERIC, &TCX, &CLSACT];

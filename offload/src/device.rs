@@ -350,6 +350,9 @@ pub struct PeerInfo {
     pub native_program: bool,
     /// Whether GRO is on, which starts its NAPI.
     pub gro: Option<bool>,
+    /// Whether it leaves the segmentation of what local senders send to the device (TSO).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub segmentation: Option<bool>,
     /// Whether it is up.
     pub up: bool,
 }

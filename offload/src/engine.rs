@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use crate::attach::{AttachPolicy, Attachment};
 use crate::capability::Capabilities;
 use crate::device::Device;
-use crate::error::Error;
+use crate::error::{Error, Gap};
 use crate::host::Host;
 use crate::pins::Kept;
 use crate::plan::Warning;
@@ -206,6 +206,14 @@ pub trait Engine: Send + Sync + fmt::Debug {
     /// # Errors
     /// Only when the question could not be asked. "No" is an answer, not an error.
     fn capabilities(&self, host: &dyn Host, device: &Device) -> Result<Capabilities, Error>;
+
+    /// What speaks against the program itself, whatever the device, found without a kernel: asked
+    /// where nothing is loaded, or when it is refused anyway, so that every reason is known.
+    /// [`Engine::prepare`] finds the same.
+    fn examine(&self, job: &Job) -> Vec<Gap> {
+        let _ = job;
+        Vec::new()
+    }
 
     /// Loads and verifies, without changing what the device does.
     ///

@@ -189,6 +189,7 @@ impl Registry {
     ) -> Result<Plan, Error> {
         let mut plan = Plan::empty(device, job);
         for rung in self.ladder(host, device, job, wishes)? {
+            let rung = rung.examined(job);
             match rung.fits() {
                 Some(engine) => {
                     plan.choose(&rung, engine, Step::Compared);
@@ -216,7 +217,7 @@ impl Registry {
         let mut plan = Plan::empty(device, job);
         for rung in self.ladder(host, device, job, wishes)? {
             let Some(engine) = rung.fits() else {
-                plan.refuse(rung);
+                plan.refuse(rung.examined(job));
                 continue;
             };
             match engine.prepare(kernel, device, job) {
@@ -251,7 +252,7 @@ impl Registry {
         let mut plan = Plan::empty(device, job);
         for rung in self.ladder(host, device, job, &wishes)? {
             let Some(engine) = rung.fits() else {
-                plan.refuse(rung);
+                plan.refuse(rung.examined(job));
                 continue;
             };
             let attached = engine.prepare(kernel, device, job).and_then(|prepared| {

@@ -9,6 +9,7 @@ use super::KernelError;
 const SIOCETHTOOL: libc::Ioctl = 0x8946;
 const ETHTOOL_GDRVINFO: u32 = 0x03;
 const ETHTOOL_GGRO: u32 = 0x2b;
+const ETHTOOL_GTSO: u32 = 0x1e;
 const ETHTOOL_GCHANNELS: u32 = 0x3c;
 const ETHTOOL_BUSINFO_LEN: usize = 32;
 const DRVINFO_BYTES: usize = 196;
@@ -105,9 +106,22 @@ impl Ethtool {
     /// # Errors
     /// `ENODEV` for an unknown interface.
     pub fn gro(&self, interface: &str) -> Result<bool, KernelError> {
+        self.flag("ETHTOOL_GGRO", ETHTOOL_GGRO, interface)
+    }
+
+    /// Whether the stack leaves the segmentation of TCP to the device.
+    ///
+    /// # Errors
+    /// `ENODEV` for an unknown interface.
+    pub fn tso(&self, interface: &str) -> Result<bool, KernelError> {
+        self.flag("ETHTOOL_GTSO", ETHTOOL_GTSO, interface)
+    }
+
+    /// One setting of `struct ethtool_value`.
+    fn flag(&self, what: &str, command: u32, interface: &str) -> Result<bool, KernelError> {
         let mut raw = [0_u8; 8];
-        raw[..4].copy_from_slice(&ETHTOOL_GGRO.to_ne_bytes());
-        self.call("ETHTOOL_GGRO", interface, &mut raw)?;
+        raw[..4].copy_from_slice(&command.to_ne_bytes());
+        self.call(what, interface, &mut raw)?;
         Ok(raw[4..].iter().any(|b| *b != 0))
     }
 

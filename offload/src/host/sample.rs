@@ -78,6 +78,7 @@ pub fn veth_pair(near: &str, far: &str) -> [Device; 2] {
                 rx_queues: Some(1),
                 native_program: false,
                 gro: Some(false),
+                segmentation: None,
                 up: true,
             }),
         }),
@@ -231,7 +232,7 @@ pub fn report() -> HostReport {
     };
     HostReport {
         kernel: "6.12.0".to_owned(),
-        version: "#1 SMP PREEMPT_DYNAMIC".to_owned(),
+        version: String::new(),
         machine: "x86_64".to_owned(),
         cpus: 4,
         jit: BTreeMap::from([

@@ -104,6 +104,13 @@ impl Rung {
         self.engine.filter(|_| self.gaps.is_empty())
     }
 
+    /// With what speaks against the program itself.
+    pub(super) fn examined(mut self, job: &Job) -> Self {
+        let gaps = self.engine.map(|engine| engine.examine(job)).unwrap_or_default();
+        self.gaps.extend(gaps);
+        self
+    }
+
     /// With the reasons that only the attempt showed.
     pub(super) fn refused(mut self, gaps: Vec<Gap>) -> Self {
         self.gaps = gaps;

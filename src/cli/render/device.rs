@@ -36,9 +36,12 @@ pub(crate) fn device(device: &Device, engines: &[Capabilities], verbose: bool) -
     attached(device, &mut table);
     let mut text = format!("{}  {}\n", paint(HEAD, &device.name), link(device));
     text.push_str(&table.render());
+    let mut before: Option<&Capabilities> = None;
     for engine in engines {
+        let same = |b: &&Capabilities| (b.engine, &b.provider) == (engine.engine, &engine.provider);
         text.push('\n');
-        text.push_str(&capabilities(engine, verbose));
+        text.push_str(&capabilities(engine, before.filter(same), verbose));
+        before = Some(engine);
     }
     text
 }
@@ -296,8 +299,9 @@ pub(crate) fn owner_words(owner: &Owner) -> String {
     }
 }
 
-/// One engine: whether it is usable, with every reason and remedy.
-fn capabilities(engine: &Capabilities, verbose: bool) -> String {
+/// One engine: whether it is usable, with every reason and remedy. Of an engine that has another hook
+/// before it, only what is not the same there.
+fn capabilities(engine: &Capabilities, other: Option<&Capabilities>, verbose: bool) -> String {
     let (style, word) = answer(engine.usable());
     let provider = match engine.provider.as_str() {
         "kernel" => String::new(),
@@ -320,12 +324,16 @@ fn capabilities(engine: &Capabilities, verbose: bool) -> String {
         paint(HEAD, format!("{:<8}", engine.engine)),
         paint(style, word)
     );
+    let told = |c: &Condition| other.is_some_and(|other| other.conditions.contains(c));
     let shown = engine.conditions.iter().filter(|c| verbose || c.holds != Answer::Yes);
-    for condition in shown {
+    for condition in shown.filter(|c| !told(c)) {
         text.push('\n');
         text.push_str(&condition_words(condition, verbose));
     }
-    if engine.usable() != Answer::No && !lacks.is_empty() {
+    if let Some(hook) = other.and_then(|other| other.hook) {
+        text.push('\n');
+        text.push_str(&paragraph(12, &format!("otherwise as at {hook}")));
+    } else if engine.usable() != Answer::No && !lacks.is_empty() {
         text.push('\n');
         text.push_str(&paragraph(12, &format!("lacks {}", lacks.join(", "))));
     }

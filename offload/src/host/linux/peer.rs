@@ -69,6 +69,7 @@ fn info(link: &Link, ethtool: Option<&Ethtool>) -> PeerInfo {
         rx_queues: channels.map(|c| c.rx + c.combined),
         native_program: link.xdp.native.is_some(),
         gro: ethtool.and_then(|e| e.gro(&link.name).ok()),
+        segmentation: ethtool.and_then(|e| e.tso(&link.name).ok()),
         up: link.up,
     }
 }

@@ -90,7 +90,15 @@ pub struct Frame {
     layers: Vec<Layer>,
     pad_to: usize,
     cut_to: Option<usize>,
-    patches: Vec<(usize, Vec<u8>)>,
+    changes: Vec<Change>,
+}
+
+/// A change of the finished frame.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Change {
+    Overwrite { at: usize, with: Vec<u8> },
+    Insert { at: usize, bytes: Vec<u8> },
+    Remove { at: usize, count: usize },
 }
 
 /// One header and what the caller set in it by hand.
@@ -133,7 +141,7 @@ impl Frame {
     }
 
     fn start(header: Header) -> Self {
-        let frame = Self { layers: Vec::new(), pad_to: 0, cut_to: None, patches: Vec::new() };
+        let frame = Self { layers: Vec::new(), pad_to: 0, cut_to: None, changes: Vec::new() };
         frame.layer(header)
     }
 
@@ -345,7 +353,21 @@ impl Frame {
     /// follows the change.
     #[must_use]
     pub fn patch(mut self, offset: usize, bytes: &[u8]) -> Self {
-        self.patches.push((offset, bytes.to_vec()));
+        self.changes.push(Change::Overwrite { at: offset, with: bytes.to_vec() });
+        self
+    }
+
+    /// Puts bytes into the finished frame, at its end at the latest. No length follows the change.
+    #[must_use]
+    pub fn insert(mut self, offset: usize, bytes: &[u8]) -> Self {
+        self.changes.push(Change::Insert { at: offset, bytes: bytes.to_vec() });
+        self
+    }
+
+    /// Takes bytes out of the finished frame, as many as there are. No length follows the change.
+    #[must_use]
+    pub fn remove(mut self, offset: usize, count: usize) -> Self {
+        self.changes.push(Change::Remove { at: offset, count });
         self
     }
 }

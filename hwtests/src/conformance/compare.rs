@@ -50,6 +50,7 @@ pub(super) fn traffic(
 /// Compares a test run.
 pub(super) fn test_run(
     engine: EngineKind,
+    metadata: bool,
     expected: &Expected,
     verdict: Verdict,
     frame: &[u8],
@@ -61,7 +62,7 @@ pub(super) fn test_run(
         found.push(format!("verdict {}, expected {}", verdict.name(), wanted.name()));
     }
     let lives = matches!(verdict, Verdict::Pass | Verdict::Tx | Verdict::Redirect);
-    if lives && !normalise::equal_in_test_run(engine, &expected.frame, frame) {
+    if lives && !normalise::equal_in_test_run(engine, metadata, &expected.frame, frame) {
         found.push(format!("the frame: {}", changes(&expected.frame, frame)));
     }
     found

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use hoist_bpf::module::Module;
+use hoist_bpf::requirements::Feature;
 use hoist_offload::plan::Choice;
 use hoist_offload::{AttachPolicy, EngineKind, Gap, Hook, Job, Prepared, Wanted};
 
@@ -139,7 +140,7 @@ impl Runner<'_> {
         let tables = Tables::new(self.place, &job.module, prepared.maps())?;
         if self.options.evidence.contains(&Evidence::TestRun) {
             for shot in &shots {
-                let outcome = self.test_run(shot, &engine, wanted.kind, &*prepared, &tables);
+                let outcome = self.test_run(shot, wanted, &job, &*prepared, &tables);
                 let outcome = outcome.unwrap_or_else(|error| unexplained(&error));
                 results.push(sheet(shot, Evidence::TestRun, outcome));
             }
@@ -163,14 +164,14 @@ impl Runner<'_> {
     fn test_run(
         &self,
         shot: &Shot,
-        engine: &str,
-        kind: EngineKind,
+        wanted: Wanted,
+        job: &Job,
         prepared: &dyn Prepared,
         tables: &Tables,
     ) -> Result<Outcome, Failure> {
         let not_run = |why: &str| Ok(Outcome::NotRun { why: why.to_owned() });
         let frame = shot.frame.bytes();
-        if let Some(why) = normalise::no_test_run(kind, shot, &frame) {
+        if let Some(why) = normalise::no_test_run(wanted.kind, shot, &frame) {
             return not_run(&why);
         }
         self.place.dut.inside(|| tables.reset(&shot.maps))?;
@@ -178,9 +179,11 @@ impl Runner<'_> {
             return not_run("the engine has no test run");
         };
         let got = dry.run(&frame)?;
-        judge::fired(shot, engine, Evidence::TestRun, |expect| {
+        let metadata = job.requirements.uses(Feature::Metadata);
+        judge::fired(shot, &wanted.to_string(), Evidence::TestRun, |expect| {
             let expected = Expected::of(expect, &frame, &self.place.names)?;
-            let mut found = compare::test_run(kind, &expected, got.verdict, &got.frame);
+            let mut found =
+                compare::test_run(wanted.kind, metadata, &expected, got.verdict, &got.frame);
             found.extend(tables.differences(&expect.variables_after, &expect.maps_after)?);
             Ok(found)
         })

@@ -1,6 +1,6 @@
 //! From layers to bytes.
 
-use super::{Frame, Header, Layer, ethertype, protocol};
+use super::{Change, Frame, Header, Layer, ethertype, protocol};
 
 impl Frame {
     /// The finished frame.
@@ -17,9 +17,21 @@ impl Frame {
             inner.resize(self.pad_to, 0);
         }
         inner.truncate(self.cut_to.unwrap_or(inner.len()));
-        for (offset, patch) in &self.patches {
-            for (slot, byte) in inner.iter_mut().skip(*offset).zip(patch) {
-                *slot = *byte;
+        for change in &self.changes {
+            match change {
+                Change::Overwrite { at, with } => {
+                    for (slot, byte) in inner.iter_mut().skip(*at).zip(with) {
+                        *slot = *byte;
+                    }
+                }
+                Change::Insert { at, bytes } => {
+                    let at = (*at).min(inner.len());
+                    inner.splice(at..at, bytes.iter().copied());
+                }
+                Change::Remove { at, count } => {
+                    let at = (*at).min(inner.len());
+                    inner.drain(at..at.saturating_add(*count).min(inner.len()));
+                }
             }
         }
         inner

@@ -6,7 +6,7 @@ use crate::frame::{Frame, counting, protocol, tcp};
 
 /// The first words of layers.
 const LAYERS: &str = "a layer: eth, vlan, service-vlan, mpls, llc, arp, ipv4, ipv6, hop-by-hop, routing, \
-                      fragment, destination, udp, tcp, icmp, 'text', bytes, hex, pad, cut or patch";
+                      fragment, destination, udp, tcp, icmp, 'text', bytes, hex, pad, cut, patch, insert or remove";
 
 pub(super) fn frame(line: &str, names: &Names) -> Result<Frame, NotationError> {
     let mut words = Cursor::new(line, names)?;
@@ -96,6 +96,14 @@ fn layer(frame: Frame, words: &mut Cursor<'_>) -> Result<Frame, NotationError> {
         "patch" => {
             let offset: u32 = words.number("an offset")?;
             frame.patch(offset as usize, &words.bytes()?)
+        }
+        "insert" => {
+            let offset: u32 = words.number("an offset")?;
+            frame.insert(offset as usize, &words.bytes()?)
+        }
+        "remove" => {
+            let offset: u32 = words.number("an offset")?;
+            frame.remove(offset as usize, words.number::<u32>("a count")? as usize)
         }
         text if text.len() >= 2 && text.starts_with(['\'', '"']) => {
             frame.payload(&text.as_bytes()[1..text.len() - 1])

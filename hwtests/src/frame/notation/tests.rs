@@ -55,6 +55,10 @@ fn lines_are_the_frames_they_describe() {
             eth().payload(&[1, 2]).pad_to(60).patch(3, &[255]),
         ),
         ("eth far > near / ipv4 far > near / cut 20", eth().ipv4(far, near).cut_to(20)),
+        (
+            "eth far > near / hex 0102 / insert 14 aabb / remove 12 1",
+            eth().payload(&[1, 2]).insert(14, &[0xaa, 0xbb]).remove(12, 1),
+        ),
         ("raw 0102ff", Frame::raw(&[1, 2, 255])),
     ];
     for (line, frame) in cases {

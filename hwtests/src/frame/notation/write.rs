@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use super::Names;
-use crate::frame::{Frame, Header, Layer, Mac, counting, ethertype, protocol, tcp};
+use crate::frame::{Change, Frame, Header, Layer, Mac, counting, ethertype, protocol, tcp};
 
 pub(super) fn frame(frame: &Frame, names: &Names) -> String {
     let mut out = String::new();
@@ -24,8 +24,18 @@ pub(super) fn frame(frame: &Frame, names: &Names) -> String {
     if let Some(length) = frame.cut_to {
         word(&mut out, " / cut", length);
     }
-    for (offset, bytes) in &frame.patches {
-        word(&mut out, " / patch", format_args!("{offset} {}", hex(bytes)));
+    for change in &frame.changes {
+        match change {
+            Change::Overwrite { at, with } => {
+                word(&mut out, " / patch", format_args!("{at} {}", hex(with)));
+            }
+            Change::Insert { at, bytes } => {
+                word(&mut out, " / insert", format_args!("{at} {}", hex(bytes)));
+            }
+            Change::Remove { at, count } => {
+                word(&mut out, " / remove", format_args!("{at} {count}"));
+            }
+        }
     }
     out
 }

@@ -12,6 +12,7 @@
 //!  seed -> frames ------------------------------------------------'
 //! ```
 
+mod books;
 mod btf;
 pub mod campaign;
 pub mod compare;

@@ -27,6 +27,19 @@ fn a_program_does_what_it_does_and_the_verifier_takes_it() {
     assert!(outcome.coverage.enough(), "{:#?}", outcome.coverage.gates());
 }
 
+#[test]
+fn translated_programs_do_what_they_did() {
+    if !require::veth("translated_programs_do_what_they_did") {
+        return;
+    }
+    let settings = Settings { seed: 3, programs: 150, runs: 100, ..Settings::default() };
+    let outcome = campaign(&forms::translated, &settings);
+    let differences: Vec<_> = outcome.findings.iter().map(|f| (f.number, &f.difference)).collect();
+    assert!(differences.is_empty(), "{differences:#?}");
+    assert!(outcome.refused.is_empty(), "{:?}", outcome.refused);
+    assert!(outcome.coverage.enough(), "{:#?}", outcome.coverage.gates());
+}
+
 /// A fault: every call of the helper is replaced by the answer "done".
 fn without_helper(module: &Module, program: ProgramId, helper: i32) -> Result<Form, Refusal> {
     let mut form = forms::same(module, program)?;

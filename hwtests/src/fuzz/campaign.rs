@@ -10,13 +10,14 @@ use hoist_bpf::module::{MapId, Module, ProgramId};
 use rustix::thread::CpuSet;
 
 use super::Random;
+use super::books::Books;
 use super::compare::{self, Applied, Difference};
 use super::coverage::Coverage;
 use super::frames::Pool;
 use super::generate::{self, Limits};
 use super::model::Model;
 use super::render;
-use super::run::{self, Form, Hook, Place, Side};
+use super::run::{self, Form, Place, Side};
 use super::shrink;
 
 /// Makes the other form of a program: the translator, or the translator with a fault put into what
@@ -162,7 +163,7 @@ impl Bench<'_> {
             Ok(form) => form,
             Err(refusal) => return Trial::Refused(refusal),
         };
-        let native = Form { module: native, program: render::MAIN, hook: Hook::Xdp };
+        let native = Form::native(native, render::MAIN);
         let trial = self.both(&native, &other, contents, frames, batch, tally);
         match trial {
             Trial::Differs(at, Difference::Map { .. }) if batch > 1 => {
@@ -195,6 +196,7 @@ impl Bench<'_> {
             Ok(side) => side,
             Err(error) => return Trial::Differs(0, Difference::Refused { cause: reason(&error) }),
         };
+        let mut books = Books::default();
         for (at, frame) in frames.iter().enumerate() {
             let (a, b) = match (left.run(frame), right.run(frame)) {
                 (Ok(a), Ok(b)) => (a, b),
@@ -204,8 +206,7 @@ impl Bench<'_> {
                 return Trial::Differs(at, found);
             }
             tally.coverage.runs += 1;
-            let verdict = if a.verdict > 4 { 0 } else { a.verdict };
-            tally.coverage.verdicts[verdict as usize] += 1;
+            tally.coverage.verdicts[books.enter(frame, &a)] += 1;
             if (at + 1) % batch == 0 || at + 1 == frames.len() {
                 let (a, b) = match (left.tables(), right.tables()) {
                     (Ok(a), Ok(b)) => (a, b),
@@ -214,6 +215,11 @@ impl Bench<'_> {
                 let name = |id| left.name_of(id).to_owned();
                 if let Err(found) = compare::maps(&a, &b, name) {
                     return Trial::Differs(at, found);
+                }
+                match books.check(other, &right) {
+                    Ok(Ok(())) => {}
+                    Ok(Err(found)) => return Trial::Differs(at, found),
+                    Err(error) => return failed(at, &error),
                 }
                 if at + 1 == frames.len() {
                     exercised(&a, &mut tally.coverage);

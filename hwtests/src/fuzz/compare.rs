@@ -9,6 +9,8 @@
 //! | `outer-tag-in-metadata` | a VLAN tag at byte 12 on XDP, absent on TC | the epilogue moves the outermost tag out of the data, where the stack expects it; a test run hands out the data alone |
 //! | `redirect-decided-at-once` | `XDP_REDIRECT` on both, but TC returns `TC_ACT_SHOT` | a target that is absent, down or has too small an MTU drops the frame: on TC before the program returns, on XDP after it; broadcasts have been sent by then |
 
+//! | `cut-off-tag` | PASS, TX or REDIRECT on both of a frame that ends within its VLAN tag, but TC returns `TC_ACT_SHOT` | the kernel cannot take such a tag out of the data; after PASS it drops the frame on XDP too (`skb_vlan_untag`), and no wire carries frames of less than 60 bytes |
+
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -27,6 +29,9 @@ mod tc {
     pub(super) const REDIRECT: u32 = 7;
 }
 
+/// `VLAN_ETH_HLEN`.
+const TAGGED_HEADER: usize = 18;
+
 /// Verdicts of XDP.
 const PASS: u32 = 2;
 const TX: u32 = 3;
@@ -41,6 +46,8 @@ pub enum Normalisation {
     OuterTagInMetadata,
     /// `redirect-decided-at-once`.
     RedirectDecidedAtOnce,
+    /// `cut-off-tag`.
+    CutOffTag,
 }
 
 impl Normalisation {
@@ -51,6 +58,7 @@ impl Normalisation {
             Self::UnknownVerdict => "unknown-verdict",
             Self::OuterTagInMetadata => "outer-tag-in-metadata",
             Self::RedirectDecidedAtOnce => "redirect-decided-at-once",
+            Self::CutOffTag => "cut-off-tag",
         }
     }
 }
@@ -173,7 +181,7 @@ pub fn runs(
         return Err(Difference::Verdict { native: native.verdict, other: other.verdict });
     }
     if hook == Hook::Tc {
-        action(verdict, other.returned, applied)?;
+        action(verdict, other, &native.frame, applied)?;
     }
     if native.frame != other.frame {
         if hook == Hook::Tc && tag_moved(sent, native, other, verdict) {
@@ -182,7 +190,7 @@ pub fn runs(
             let (native, other) = (native.frame.clone(), other.frame.clone());
             return Err(Difference::Frame { native, other });
         }
-    } else if hook == Hook::Tc && must_move_tag(sent, native, verdict) {
+    } else if hook == Hook::Tc && other.returned != tc::SHOT && must_move_tag(sent, native) {
         // The tag stayed where the stack does not look for it.
         let mut expected = native.frame.clone();
         expected.drain(12..16);
@@ -192,7 +200,13 @@ pub fn runs(
 }
 
 /// Whether TC does with the frame what the verdict says.
-fn action(verdict: u32, returned: u32, applied: &mut Applied) -> Result<(), Difference> {
+fn action(
+    verdict: u32,
+    other: &Observed,
+    frame: &[u8],
+    applied: &mut Applied,
+) -> Result<(), Difference> {
+    let returned = other.returned;
     let expected = match verdict {
         PASS => tc::NEXT,
         TX | REDIRECT => tc::REDIRECT,
@@ -201,11 +215,20 @@ fn action(verdict: u32, returned: u32, applied: &mut Applied) -> Result<(), Diff
     if returned == expected {
         return Ok(());
     }
-    if verdict == REDIRECT && returned == tc::SHOT {
+    if returned == tc::SHOT && cut_off_tag(frame) {
+        count(applied, Normalisation::CutOffTag);
+        return Ok(());
+    }
+    if returned == tc::SHOT && verdict == REDIRECT {
         count(applied, Normalisation::RedirectDecidedAtOnce);
         return Ok(());
     }
     Err(Difference::Action { verdict, returned })
+}
+
+/// Whether a frame ends within its VLAN tag.
+pub(super) fn cut_off_tag(frame: &[u8]) -> bool {
+    tagged(frame) && frame.len() < TAGGED_HEADER
 }
 
 /// Whether a frame's ethertype is that of a VLAN tag.
@@ -225,11 +248,11 @@ fn tag_moved(sent: &[u8], native: &Observed, other: &Observed, verdict: u32) -> 
         && *sent != **with
 }
 
-/// Whether the tag must have moved: the frame was not of the tag's type when it came.
-fn must_move_tag(sent: &[u8], native: &Observed, verdict: u32) -> bool {
+/// Whether the tag of a frame that goes on must have moved: the frame was of another type when it
+/// came.
+fn must_move_tag(sent: &[u8], native: &Observed) -> bool {
     let same_type = sent.get(12..14) == native.frame.get(12..14);
-    // The kernel leaves a tag alone that has nothing behind it (`skb_vlan_pop`).
-    goes_on(verdict) && tagged(&native.frame) && !same_type && native.frame.len() >= 18
+    tagged(&native.frame) && !same_type && !cut_off_tag(&native.frame)
 }
 
 const fn goes_on(verdict: u32) -> bool {
@@ -289,27 +312,30 @@ mod tests {
             let outcome = runs(sent, &native, &other, Hook::Tc, &mut applied);
             (outcome.map_err(|d| d.kind()), applied.into_keys().map(Normalisation::name).collect())
         };
-        let cases: [(Observed, Observed, Result<(), &str>, Vec<&str>); 11] = [
-            (seen(2, 2, &plain), seen(2, tc::NEXT, &plain), Ok(()), vec![]),
-            (seen(200, 200, &plain), seen(0, 2, &plain), Ok(()), vec!["unknown-verdict"]),
-            (seen(1, 1, &plain), seen(2, tc::NEXT, &plain), Err("verdict"), vec![]),
-            (seen(2, 2, &plain), seen(2, 2, &plain), Err("action"), vec![]),
-            (seen(4, 4, &plain), seen(4, 7, &plain), Ok(()), vec![]),
-            (seen(4, 4, &plain), seen(4, 2, &plain), Ok(()), vec!["redirect-decided-at-once"]),
-            (seen(3, 3, &plain), seen(3, 2, &plain), Err("action"), vec![]),
+        let short = frame([0x81, 0], &[0, 7]);
+        type Expected = (Result<(), &'static str>, Vec<&'static str>);
+        let cases: [(Observed, Observed, Expected); 13] = [
+            (seen(3, 3, &short), seen(3, 2, &short), (Ok(()), vec!["cut-off-tag"])),
+            (seen(2, 2, &tagged), seen(2, 2, &tagged), (Err("action"), vec![])),
+            (seen(2, 2, &plain), seen(2, tc::NEXT, &plain), (Ok(()), vec![])),
+            (seen(200, 200, &plain), seen(0, 2, &plain), (Ok(()), vec!["unknown-verdict"])),
+            (seen(1, 1, &plain), seen(2, tc::NEXT, &plain), (Err("verdict"), vec![])),
+            (seen(2, 2, &plain), seen(2, 2, &plain), (Err("action"), vec![])),
+            (seen(4, 4, &plain), seen(4, 7, &plain), (Ok(()), vec![])),
+            (seen(4, 4, &plain), seen(4, 2, &plain), (Ok(()), vec!["redirect-decided-at-once"])),
+            (seen(3, 3, &plain), seen(3, 2, &plain), (Err("action"), vec![])),
             (
                 seen(2, 2, &tagged),
                 seen(2, tc::NEXT, &stripped),
-                Ok(()),
-                vec!["outer-tag-in-metadata"],
+                (Ok(()), vec!["outer-tag-in-metadata"]),
             ),
-            (seen(2, 2, &tagged), seen(2, tc::NEXT, &tagged), Err("frame"), vec![]),
-            (seen(1, 1, &tagged), seen(1, 2, &stripped), Err("frame"), vec![]),
-            (seen(2, 2, &plain), seen(2, tc::NEXT, &tagged), Err("frame"), vec![]),
+            (seen(2, 2, &tagged), seen(2, tc::NEXT, &tagged), (Err("frame"), vec![])),
+            (seen(1, 1, &tagged), seen(1, 2, &stripped), (Err("frame"), vec![])),
+            (seen(2, 2, &plain), seen(2, tc::NEXT, &tagged), (Err("frame"), vec![])),
         ];
-        for (native, other, outcome, names) in cases {
+        for (native, other, expected) in cases {
             let label = format!("{native:?} {other:?}");
-            assert_eq!(same(&plain, native, other), (outcome, names), "{label}");
+            assert_eq!(same(&plain, native, other), expected, "{label}");
         }
         let untouched = same(&tagged, seen(2, 2, &tagged), seen(2, tc::NEXT, &stripped));
         assert_eq!(untouched.0, Err("frame"), "nobody touched it");

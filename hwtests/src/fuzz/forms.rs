@@ -2,6 +2,8 @@
 
 use hoist_bpf::module::{Module, ProgramId};
 
+use hoist_fallback::tc::translate::{Options, Translated, translate};
+
 use super::campaign::Refusal;
 use super::run::{Form, Hook};
 
@@ -10,14 +12,31 @@ use super::run::{Form, Hook};
 /// # Errors
 /// None.
 pub fn same(module: &Module, program: ProgramId) -> Result<Form, Refusal> {
-    Ok(Form { module: module.clone(), program, hook: Hook::Xdp })
+    Ok(Form::native(module.clone(), program))
 }
 
-/// What the TC translator makes of a program.
+/// What the TC translator makes of a program, with and without counters in turn.
 ///
 /// # Errors
 /// Its reasons not to.
 pub fn translated(module: &Module, program: ProgramId) -> Result<Form, Refusal> {
-    let _ = (module, program);
-    Err(Refusal { code: "none".to_owned(), message: String::new() })
+    // Shrinking leaves functions in place, so a program keeps its choice.
+    let options = Options { count: module.functions.len() % 2 == 1, ..Options::default() };
+    match translate(module, program, &options) {
+        Ok(translated) => Ok(of(translated)),
+        Err(gaps) => {
+            let mut codes: Vec<&str> = gaps.iter().map(|gap| gap.code.as_str()).collect();
+            codes.sort_unstable();
+            codes.dedup();
+            let messages: Vec<&str> = gaps.iter().map(|gap| gap.message.as_str()).collect();
+            Err(Refusal { code: codes.join(" "), message: messages.join("; ") })
+        }
+    }
+}
+
+/// A translated module, perhaps changed since, as a form to compare with.
+#[must_use]
+pub fn of(translated: Translated) -> Form {
+    let Translated { module, program, counters, events, .. } = translated;
+    Form { module, program, hook: Hook::Tc, counters, events: Some(events) }
 }

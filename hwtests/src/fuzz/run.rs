@@ -43,6 +43,18 @@ pub struct Form {
     pub program: ProgramId,
     /// Where it runs.
     pub hook: Hook,
+    /// The map in which it counts packets and bytes by verdict, if it does.
+    pub counters: Option<MapId>,
+    /// The map in which the TC runtime counts what happens off the plain path.
+    pub events: Option<MapId>,
+}
+
+impl Form {
+    /// A program for the XDP hook.
+    #[must_use]
+    pub const fn native(module: Module, program: ProgramId) -> Self {
+        Self { module, program, hook: Hook::Xdp, counters: None, events: None }
+    }
 }
 
 /// What a run gave.
@@ -223,6 +235,26 @@ impl<'a> Side<'a> {
             }
             _ => Ok(Entries::new()),
         }
+    }
+
+    /// The words of a per-CPU array's values, summed over the CPUs; `None` when the program does not
+    /// refer to the map.
+    ///
+    /// # Errors
+    /// The kernel's refusal.
+    pub fn sums(&self, id: MapId, words: usize) -> Result<Option<Vec<u64>>, KernelError> {
+        if !self.tables.contains_key(&id) {
+            return Ok(None);
+        }
+        let mut sums = Vec::new();
+        for (_, value) in self.entries(id)? {
+            let at = sums.len();
+            sums.resize(at + words, 0);
+            for (index, word) in value.chunks_exact(8).enumerate() {
+                sums[at + index % words] += word.try_into().map_or(0, u64::from_ne_bytes);
+            }
+        }
+        Ok(Some(sums))
     }
 }
 

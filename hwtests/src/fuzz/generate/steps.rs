@@ -209,7 +209,9 @@ impl Maker<'_> {
             if scope.repeated {
                 return vec![];
             }
-            let (count, argument) = (self.index(7), self.operand());
+            // Not 0: the verifier then drops the callback and stumbles over the call (Linux 6.18).
+            let mask = self.random.pick(&[1, 3, 7]);
+            let (count, argument) = (Operand::Masked(self.var(), mask), self.operand());
             return vec![Step::BpfLoop { sub, via, count, argument, dst }];
         }
         vec![Step::Call { sub, via, arguments: [self.operand(), self.operand()], dst }]

@@ -358,6 +358,11 @@ impl Plan {
 
     fn refuse(&mut self, rung: Rung) {
         let Rung { kind, provider, hook, gaps, .. } = rung;
+        // Another hook of the same engine that refuses for the same reasons tells nothing new.
+        let same = |r: &Refusal| r.engine == kind && r.provider == provider && r.gaps == gaps;
+        if self.refusals.last().is_some_and(same) {
+            return;
+        }
         self.refusals.push(Refusal { engine: kind, hook, provider, gaps });
     }
 }

@@ -96,7 +96,7 @@ fn several_interfaces_get_the_program_or_none_does() {
     let _second = Veth::create((&bench.near, near), (&bench.near, far)).unwrap();
     let (pass, drop) = (object("pass"), object("drop"));
     bench.hoist(&["load", "w0", &drop]).code(0);
-    let refused = bench.hoist(&["load", "v0", "w0", &pass]).code(1);
+    let refused = bench.hoist(&["load", "v0", "w0", &pass, "-m", "native,generic"]).code(1);
     assert!(refused.err.contains("v0: detached again"), "{}", refused.err);
     assert!(refused.err.contains("slot-held"), "{}", refused.err);
     assert!(refused.err.contains("error: xdp_pass cannot run on w0"), "{}", refused.err);
@@ -310,7 +310,13 @@ fn the_demo_runs_and_leaves_nothing() {
     assert!(start.elapsed() < Duration::from_secs(20));
     let document = ran.document();
     let results = document["results"].as_array().unwrap();
-    assert_eq!(results.len(), 2, "{document:#}");
+    let engines: Vec<String> =
+        results.iter().map(|r| format!("{} {}", r["engine"], r["hook"])).collect();
+    assert_eq!(
+        engines,
+        ["\"native\" \"xdp\"", "\"generic\" \"xdp\"", "\"tc\" \"tcx\"", "\"tc\" \"clsact\""],
+        "{document:#}"
+    );
     for result in results {
         assert!(result["pps"].as_f64() > Some(0.0), "{result:#}");
         for checked in result["checked"].as_array().unwrap() {

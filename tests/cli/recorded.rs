@@ -108,8 +108,13 @@ fn a_held_slot_says_who_holds_it() {
     screen("status-dispatcher", &host.hoist(&["status"]).code(0).out);
     let status = host.hoist(&["status", "-j"]).code(0).document();
     assert_eq!(status["attachments"][0]["components"][0]["id"], 42);
-    let plan = host.hoist(&["plan", "veth0", &object("drop")]).code(1);
+    let xdp = ["plan", "veth0", &object("drop"), "-m", "native,generic"];
+    let plan = host.hoist(&xdp).code(1);
     assert!(plan.out.contains("41"), "{}", plan.out);
+    let behind = host.hoist(&["plan", "veth0", &object("drop")]).code(0).out;
+    for words in ["slot-held", "native-active", "tc        chosen", "warning runs-after"] {
+        assert!(behind.contains(words), "{behind}");
+    }
     let replaced = host.hoist(&["plan", "veth0", &object("drop"), "--replace", "41"]).code(0);
     assert!(replaced.out.contains("native    chosen"), "{}", replaced.out);
 }

@@ -104,10 +104,14 @@ impl Rung {
         self.engine.filter(|_| self.gaps.is_empty())
     }
 
-    /// With what speaks against the program itself.
+    /// With what speaks against the program itself, save what the comparison told already.
     pub(super) fn examined(mut self, job: &Job) -> Self {
         let gaps = self.engine.map(|engine| engine.examine(job)).unwrap_or_default();
-        self.gaps.extend(gaps);
+        let told = |gap: &Gap, known: &[Gap]| {
+            known.iter().any(|k| k.code == gap.code && (gap.insn.is_none() || k.insn == gap.insn))
+        };
+        let new: Vec<Gap> = gaps.into_iter().filter(|gap| !told(gap, &self.gaps)).collect();
+        self.gaps.extend(new);
         self
     }
 

@@ -1,5 +1,7 @@
 //! The result of the demo: a table, and the comparison in words.
 
+use hoist_offload::Wanted;
+
 use super::traffic::Measured;
 use crate::cli::failure::{Exit, Failure};
 use crate::cli::render::style::{BAD, GOOD, paint};
@@ -8,7 +10,8 @@ use crate::cli::run::rate;
 
 /// One line per engine.
 pub(super) fn table(results: &[Measured]) -> String {
-    let mut table = Table::new(&["engine", "packets checked", ">rate", ">per packet", "verdicts"]);
+    let mut table =
+        Table::new(&["engine", "hook", "packets checked", ">rate", ">per packet", "verdicts"]);
     for result in results {
         let right = result.checked.iter().filter(|c| c.verdict == c.expected).count();
         let style = if right == result.checked.len() { GOOD } else { BAD };
@@ -23,9 +26,15 @@ pub(super) fn table(results: &[Measured]) -> String {
         let checked = format!("{right} of {} right ({})", checked.len(), checked.join(", "));
         let notes: Vec<String> = result.note.iter().cloned().collect();
         let words = seen.into_iter().chain(notes).collect::<Vec<_>>().join(", ");
-        table.row([result.engine.to_string(), paint(style, checked), speed, each, words]);
+        let (engine, hook) = (result.engine.to_string(), result.hook.to_string());
+        table.row([engine, hook, paint(style, checked), speed, each, words]);
     }
     table.render()
+}
+
+/// The word that asks for an engine at its hook.
+fn name(result: &Measured) -> Wanted {
+    Wanted::at(result.engine, result.hook)
 }
 
 /// The fastest engine against each other one, and what to think of the figures.
@@ -39,9 +48,9 @@ pub(super) fn comparison(results: &[Measured]) -> Vec<String> {
         .map(|(other, pps)| {
             format!(
                 "{} took {:.1} times as many packets per second as {}",
-                best.engine,
+                name(best),
                 top / pps,
-                other.engine
+                name(other)
             )
         })
         .collect();
@@ -49,7 +58,7 @@ pub(super) fn comparison(results: &[Measured]) -> Vec<String> {
         if let Some(lost) = result.lost.filter(|lost| *lost > 0) {
             lines.push(format!(
                 "{}: {lost} frames were lost before the program: the rate is what got through",
-                result.engine
+                name(result)
             ));
         }
     }

@@ -21,7 +21,7 @@ impl Engine for AtHook {
     fn capabilities(&self, _: &dyn Host, _: &Device) -> Result<Capabilities, Error> {
         let mut known = Capabilities::new(self.kind(), self.provider());
         let evidence = Evidence::kernel("test");
-        known.conditions.push(Condition::new("no-hook", self.1, "is there a hook?", evidence));
+        known.conditions.push(Condition::new("no-hook", self.1, self.0.name(), evidence));
         Ok(known)
     }
 
@@ -31,7 +31,7 @@ impl Engine for AtHook {
         device: &Device,
         job: &Job,
     ) -> Result<Box<dyn Prepared>, Error> {
-        let gaps = vec![Gap::new("not-loadable", "the test loads nothing")];
+        let gaps = vec![Gap::new("not-loadable", format!("nothing loads at {}", self.0))];
         let refusal = Refusal {
             engine: self.kind(),
             hook: Some(self.0),

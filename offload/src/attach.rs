@@ -6,8 +6,10 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::adjust::Change;
 use crate::engine::{EngineKind, Hook, Prepared, Verdict};
 use crate::error::Error;
+use crate::plan::Warning;
 
 /// What the user allowed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -44,6 +46,16 @@ pub trait Attachment: Send + fmt::Debug {
     /// # Errors
     /// The counters could not be read.
     fn stats(&self) -> Result<Option<Stats>, Error>;
+
+    /// Settings of the device that were changed for the program.
+    fn adjusted(&self) -> Vec<Change> {
+        Vec::new()
+    }
+
+    /// What became worth knowing since the program was attached.
+    fn warnings(&self) -> Vec<Warning> {
+        Vec::new()
+    }
 
     /// Replaces the program without a gap in which no program runs. The new program must have been
     /// prepared by the same engine for the same device, and an engine checks that itself: a kernel

@@ -27,6 +27,7 @@
 //! 3. Keep the kernel's own words; they reach the user.
 //! 4. Never replace what is not yours. [`AttachPolicy`] says what the user allowed.
 
+pub mod adjust;
 pub mod attach;
 pub mod capability;
 pub mod device;

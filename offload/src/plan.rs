@@ -5,6 +5,7 @@ use std::sync::Arc;
 use hoist_bpf::kernel::Kernel;
 use serde::{Deserialize, Serialize};
 
+use crate::adjust::{Adjusted, Change, Grip};
 use crate::attach::{AttachPolicy, Attachment};
 use crate::capability::{Answer, Capabilities};
 use crate::device::Device;
@@ -64,6 +65,10 @@ pub struct Plan {
     pub hook: Option<Hook>,
     /// How sure.
     pub certainty: Certainty,
+    /// Settings of the device that are changed while the program runs; none unless the user allowed
+    /// it.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub adjustments: Vec<Change>,
     /// What to know.
     pub warnings: Vec<Warning>,
     /// Why each better engine was passed over, best first.
@@ -95,6 +100,9 @@ pub struct Wishes {
     /// The program that may be replaced: a slot that holds it is not held against the engine.
     /// [`Registry::attach`] takes [`AttachPolicy::replace`] instead where that is set.
     pub replace: Option<u32>,
+    /// Settings of the device may be changed where a condition of the chosen engine asks for it. They
+    /// are put back when the program is taken off ([`crate::adjust`]).
+    pub adjust_device: bool,
 }
 
 impl Registry {
@@ -165,7 +173,13 @@ impl Registry {
     ) -> Result<Box<dyn Attachment>, Error> {
         let (kind, hook) = (kept.slot.engine(), kept.slot.hook());
         match self.engines().find(|e| e.kind() == kind && e.hook() == hook) {
-            Some(engine) => engine.adopt(kernel, kept, device),
+            Some(engine) => {
+                let attachment = engine.adopt(kernel, kept, device)?;
+                Ok(match Grip::of_kept(kernel, device.ifindex, &kept.path)? {
+                    Some(grip) => Box::new(Adjusted::new(attachment, grip)),
+                    None => attachment,
+                })
+            }
             None => Err(Error::Input {
                 what: format!(
                     "{}: this build has no {kind} engine (hook {hook})",
@@ -257,7 +271,8 @@ impl Registry {
             };
             let attached = engine.prepare(kernel, device, job).and_then(|prepared| {
                 let warnings = prepared.warnings();
-                prepared.attach(&policy).map(|attachment| (attachment, warnings))
+                let attachment = rung.attach(kernel, device, prepared, &policy)?;
+                Ok((attachment, warnings))
             });
             match attached {
                 Ok((attachment, warnings)) => {
@@ -340,6 +355,7 @@ impl Plan {
             engine: None,
             hook: None,
             certainty: Certainty::Expected,
+            adjustments: Vec::new(),
             warnings: Vec::new(),
             refusals: Vec::new(),
         }
@@ -352,6 +368,7 @@ impl Plan {
             Step::Compared => Certainty::Expected,
             Step::Loaded | Step::Attached => Certainty::Proven,
         };
+        self.adjustments.clone_from(&rung.needed.changes);
         self.warnings.extend(rung.warnings.iter().cloned());
         self.warnings.extend(rung.open_after(done));
     }

@@ -441,6 +441,13 @@ pub trait Kernel: Send + Sync + std::fmt::Debug {
     /// Why it could not be read.
     fn network_namespace(&self) -> Result<u64, KernelError>;
 
+    /// Number of the network namespace that this thread is in: unlike the inode's, it is not given
+    /// again to another after this one's end (`SO_NETNS_COOKIE`, until the machine's next start).
+    ///
+    /// # Errors
+    /// The kernel's refusal.
+    fn network_namespace_cookie(&self) -> Result<u64, KernelError>;
+
     /// Creates a directory for pins, with its parents, on a bpffs. One that exists is success. Names
     /// on a bpffs may not contain a dot.
     ///

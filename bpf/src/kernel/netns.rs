@@ -2,12 +2,12 @@
 //!
 //! A namespace is given as iproute2 users know it: by the name under `/run/netns`, by a path, or by
 //! the id of a process that lives in it.
-#![expect(unsafe_code, reason = "unshare(2) concerns all threads of a process")]
+#![expect(unsafe_code, reason = "unshare(2) concerns all threads of a process; a socket option")]
 
 use std::fs::{self, File};
 use std::io;
 use std::marker::PhantomData;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -15,6 +15,8 @@ use rustix::thread::{LinkNameSpaceType, UnshareFlags, move_into_link_name_space,
 
 use super::KernelError;
 
+/// `asm-generic/socket.h`, on every architecture that BPF runs on.
+const SO_NETNS_COOKIE: i32 = 71;
 const NAMED: &str = "/run/netns";
 const OWN: &str = "/proc/thread-self/ns/net";
 
@@ -93,6 +95,37 @@ impl Drop for Scoped {
 /// `/proc` could not be read.
 pub fn current_id() -> Result<u64, KernelError> {
     fs::metadata(OWN).map(|m| m.ino()).map_err(|error| KernelError::io("stat", OWN, &error))
+}
+
+/// Number of the calling thread's namespace, which no other has had or will have.
+///
+/// # Errors
+/// The kernel's refusal.
+pub fn current_cookie() -> Result<u64, KernelError> {
+    let refused = || {
+        let errno = io::Error::last_os_error().raw_os_error().unwrap_or(libc::EIO);
+        KernelError::new("SO_NETNS_COOKIE", "network namespace", errno)
+    };
+    // SAFETY: socket(2) takes no pointers.
+    let fd = unsafe { libc::socket(libc::AF_UNIX, libc::SOCK_DGRAM | libc::SOCK_CLOEXEC, 0) };
+    if fd < 0 {
+        return Err(refused());
+    }
+    // SAFETY: the kernel just returned this descriptor and nobody else holds it.
+    let socket = unsafe { OwnedFd::from_raw_fd(fd) };
+    let mut cookie = 0_u64;
+    let mut length = size_of::<u64>() as libc::socklen_t;
+    // SAFETY: the option is a number of eight bytes, and that is the room there is.
+    let returned = unsafe {
+        libc::getsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_SOCKET,
+            SO_NETNS_COOKIE,
+            (&raw mut cookie).cast(),
+            &raw mut length,
+        )
+    };
+    if returned < 0 { Err(refused()) } else { Ok(cookie) }
 }
 
 /// The named namespaces with their inode numbers, by name. None is an empty list.

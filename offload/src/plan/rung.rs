@@ -1,11 +1,17 @@
 //! One rung of the ladder: an engine, what speaks against it, and what is still open.
 
+use std::sync::Arc;
+
+use hoist_bpf::kernel::Kernel;
 use hoist_bpf::requirements::{Feature, Need, Strength};
 
+use crate::adjust::{Adjusted, Grip, Needed};
+use crate::attach::{AttachPolicy, Attachment};
 use crate::capability::{Answer, Capabilities, Condition, Severity};
 use crate::device::{Device, Slot};
-use crate::engine::{Engine, EngineKind, Hook, Job};
-use crate::error::Gap;
+use crate::engine::{Engine, EngineKind, Hook, Job, Prepared};
+use crate::error::{Error, Gap, Refusal};
+use crate::pins;
 use crate::plan::{Wanted, Warning, Wishes};
 
 /// How far an engine was tried; each step settles more of what was not known.
@@ -29,6 +35,8 @@ pub(super) struct Rung {
     engine: Option<&'static dyn Engine>,
     pub(super) gaps: Vec<Gap>,
     pub(super) warnings: Vec<Warning>,
+    /// Settings of the device that are to be otherwise.
+    pub(super) needed: Needed,
     /// What is not known, with the step that settles it; `None` when only traffic would.
     open: Vec<(Option<Step>, Gap)>,
 }
@@ -44,6 +52,8 @@ impl Rung {
         job: &Job,
         wishes: &Wishes,
     ) -> Self {
+        let mut capabilities = capabilities.clone();
+        let needed = Needed::find(&mut capabilities, device, job, wishes.adjust_device);
         let forced = wishes.choice.is_forced();
         let breaks = |gap: &Gap| {
             capabilities
@@ -80,7 +90,14 @@ impl Rung {
             hook: Some(engine.hook()),
             engine: Some(engine),
             gaps,
-            warnings: fit.warnings.into_iter().chain(tolerated).map(Warning::from).collect(),
+            warnings: fit
+                .warnings
+                .into_iter()
+                .chain(tolerated)
+                .map(Warning::from)
+                .chain(needed.warning(device))
+                .collect(),
+            needed,
             open,
         }
     }
@@ -95,6 +112,7 @@ impl Rung {
             engine: None,
             gaps: vec![Gap::new("engine-missing", message).remedy("choose another engine")],
             warnings: Vec::new(),
+            needed: Needed::default(),
             open: Vec::new(),
         }
     }
@@ -113,6 +131,42 @@ impl Rung {
         let new: Vec<Gap> = gaps.into_iter().filter(|gap| !told(gap, &self.gaps)).collect();
         self.gaps.extend(new);
         self
+    }
+
+    /// Attaches a program of this rung's engine, the settings that it relies on being made first.
+    pub(super) fn attach(
+        &self,
+        kernel: &Arc<dyn Kernel>,
+        device: &Device,
+        prepared: Box<dyn Prepared>,
+        policy: &AttachPolicy,
+    ) -> Result<Box<dyn Attachment>, Error> {
+        let slot = self.hook.and_then(|hook| Slot::of(self.kind, hook));
+        let kept = match (&policy.keep, slot) {
+            (Some(root), Some(slot)) => {
+                let namespace = kernel.network_namespace()?;
+                Some(pins::directory(root, namespace, device.ifindex, slot))
+            }
+            _ => None,
+        };
+        let grip = Grip::take(kernel, device, &self.needed, kept).map_err(|gap| {
+            let (engine, hook, provider) = (self.kind, self.hook, self.provider.clone());
+            Error::Refused {
+                device: device.name.clone(),
+                program: String::new(),
+                refusals: vec![Refusal { engine, hook, provider, gaps: vec![gap] }],
+            }
+        })?;
+        let attachment = prepared.attach(policy)?;
+        Ok(match grip {
+            None => attachment,
+            Some(mut grip) => {
+                if policy.keep.is_some() {
+                    grip.stay();
+                }
+                Box::new(Adjusted::new(attachment, grip))
+            }
+        })
     }
 
     /// With the reasons that only the attempt showed.

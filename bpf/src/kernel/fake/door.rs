@@ -409,6 +409,10 @@ impl Kernel for Fake {
         Ok(self.books().namespace)
     }
 
+    fn network_namespace_cookie(&self) -> Result<u64, KernelError> {
+        Ok(self.books().namespace)
+    }
+
     fn make_directory(&self, path: &Path) -> Result<(), KernelError> {
         let mut books = self.books();
         books.may("mkdir")?;

@@ -308,6 +308,10 @@ impl Kernel for Linux {
         netns::current_id()
     }
 
+    fn network_namespace_cookie(&self) -> Result<u64, KernelError> {
+        netns::current_cookie()
+    }
+
     fn make_directory(&self, path: &Path) -> Result<(), KernelError> {
         fs::create_dir_all(path).map_err(|error| KernelError::io("mkdir", path, &error))
     }

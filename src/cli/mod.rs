@@ -10,7 +10,8 @@
 //! host, a kernel and a shell; one file per subcommand does the work through those. Text is made in
 //! `render`, documents are the types that derive `Serialize` beside the command that prints them.
 
-pub(crate) mod args;
+pub(crate) mod adjusted;
+mod args;
 mod failure;
 mod kept;
 pub(crate) mod render;

@@ -8,6 +8,7 @@ use hoist_offload::engine::Job;
 use hoist_offload::plan::{Choice, Plan, Wanted, Wishes};
 use hoist_offload::{Error, Registry, pins, privilege};
 
+use super::adjusted;
 use super::args::{Attach, ProgramArgs};
 use super::context::{Context, LOAD};
 use super::failure::{Exit, Failure, Words};
@@ -51,6 +52,7 @@ pub(super) fn wishes(
         choice: args.engine.choice.clone(),
         accept: args.accept.clone(),
         replace: args.replace,
+        adjust_device: args.adjust_device,
     };
     let Choice::Listed(wanted) = &mut wishes.choice else { return Ok((wishes, Vec::new())) };
     let mut here: Vec<&str> = registry.engines().map(|e| e.kind().name()).collect();
@@ -95,6 +97,7 @@ pub(super) fn attach(
     let kernel = cx.kernel("running a program")?;
     let order = order(program, object, count)?;
     let (wishes, absent) = wishes(program, &cx.registry)?;
+    adjusted::repair(cx, kernel.as_ref());
     let devices = cx.devices(interfaces)?;
     let draft = order.read()?;
     privilege::require("attach a program", &LOAD)?;

@@ -5,13 +5,13 @@ use std::time::{Duration, Instant};
 use hoist_offload::Verdict;
 use hoist_offload::attach::Stats;
 
-use super::args;
 use super::context::Context;
 use super::failure::Failure;
 use super::program;
 use super::render::table::Table;
 use super::schema::{CounterLine, RunLine, bytes, packets};
 use super::signal::Signals;
+use super::{adjusted, args};
 use crate::session::{Counting, Running};
 
 const SCHEMA: &str = "hoist.run.v1";
@@ -42,6 +42,7 @@ pub(super) fn run(cx: &mut Context<'_>, args: &args::Run) -> Result<(), Failure>
     let mut result = Ok(());
     for one in running {
         let device = one.plan.device;
+        adjusted::before_detach(cx, &*one.attachment);
         match one.attachment.detach() {
             Ok(()) => cx.shell.say(format_args!("{device}: detached")),
             Err(error) => result = Err(error.into()),

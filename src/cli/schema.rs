@@ -168,6 +168,18 @@ pub(super) struct StatusDocument {
     pub schema: &'static str,
     /// Every attached program.
     pub attachments: Vec<StatusRow>,
+    /// Interfaces with settings that are changed for programs of hoist's.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub adjusted: Vec<AdjustedRow>,
+}
+
+/// What is changed on one interface.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct AdjustedRow {
+    /// Interface.
+    pub device: String,
+    /// The settings.
+    pub changes: Vec<hoist_offload::adjust::Change>,
 }
 
 /// One attached program, anybody's.

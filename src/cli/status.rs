@@ -11,13 +11,13 @@ use hoist_offload::bpf::passes::count;
 use hoist_offload::device::{AttachedProgram, Device, Owner};
 use hoist_offload::kernel_map::KernelMap;
 
-use super::args;
 use super::context::Context;
 use super::failure::Failure;
 use super::kept;
 use super::render::style::{DIM, paint};
 use super::render::table::Table;
-use super::schema::{StatusDocument, StatusRow, bytes, packets};
+use super::schema::{AdjustedRow, StatusDocument, StatusRow, bytes, packets};
+use super::{adjusted, args};
 
 /// Shows attached programs.
 ///
@@ -35,13 +35,20 @@ pub(super) fn run(cx: &mut Context<'_>, args: &args::Status) -> Result<(), Failu
             rows.push(row(device, program, kernel.as_ref())?);
         }
     }
+    let adjusted: Vec<AdjustedRow> = kernel.iter().flat_map(|k| adjusted(&devices, &**k)).collect();
     let unread = unread(&devices);
     for line in &unread {
         cx.shell.warn(line);
     }
     if cx.shell.json() {
         let schema = "hoist.status.v1";
-        return cx.shell.document(&StatusDocument { schema, attachments: rows });
+        return cx.shell.document(&StatusDocument { schema, attachments: rows, adjusted });
+    }
+    for AdjustedRow { device, changes } in &adjusted {
+        for change in changes {
+            cx.shell
+                .say(format_args!("note: {device}: {} for programs of hoist's", change.words()));
+        }
     }
     if rows.is_empty() {
         return cx.shell.print(match unread.as_slice() {
@@ -50,6 +57,15 @@ pub(super) fn run(cx: &mut Context<'_>, args: &args::Status) -> Result<(), Failu
         });
     }
     cx.shell.print(table(&rows))
+}
+
+/// The interfaces whose settings are changed.
+fn adjusted(devices: &[Device], kernel: &dyn Kernel) -> Vec<AdjustedRow> {
+    let row = |device: &Device| {
+        let changes = adjusted::of(kernel, device.ifindex);
+        AdjustedRow { device: device.name.clone(), changes }
+    };
+    devices.iter().map(row).filter(|row| !row.changes.is_empty()).collect()
 }
 
 /// Slots that could not be read, each reason once.

@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use hoist_offload::bpf::kernel::{Expect, Kernel, ObjectKind, XdpMode};
 use hoist_offload::device::{AttachedProgram, Device, Owner, Slot};
-use hoist_offload::{Error, Gap, Registry, privilege};
+use hoist_offload::{Error, Gap, privilege};
 
-use super::args;
 use super::context::Context;
 use super::failure::{Exit, Failure};
 use super::render::device::owner_words;
 use super::schema::UnloadDocument;
+use super::{adjusted, args};
 use super::{kept, status};
 
 /// Detaches. Every interface must have something to detach before any is touched.
@@ -20,6 +20,7 @@ use super::{kept, status};
 /// Nothing to detach, or the kernel's refusal.
 pub(super) fn run(cx: &mut Context<'_>, args: &args::Unload) -> Result<(), Failure> {
     let kernel = cx.kernel("unload")?;
+    adjusted::repair(cx, kernel.as_ref());
     let mut devices = cx.devices(&args.interfaces)?;
     kept::mark(&mut devices, kernel.as_ref());
     let mut chosen = Vec::new();
@@ -32,7 +33,7 @@ pub(super) fn run(cx: &mut Context<'_>, args: &args::Unload) -> Result<(), Failu
     for (device, program) in chosen {
         // Before it is gone, for its last counters.
         let row = status::row(device, program, Some(&kernel))?;
-        detach(&cx.registry, &kernel, device, program)?;
+        detach(cx, &kernel, device, program)?;
         if !cx.shell.json() {
             let name = program.name.as_deref().unwrap_or("?");
             let slot = program.slot.name();
@@ -100,13 +101,17 @@ fn refuse(device: &Device, program: &AttachedProgram) -> Failure {
 }
 
 fn detach(
-    registry: &Registry,
+    cx: &mut Context<'_>,
     kernel: &Arc<dyn Kernel>,
     device: &Device,
     program: &AttachedProgram,
 ) -> Result<(), Error> {
     match &program.owner {
-        Owner::Hoist { pin } => kept::adopt(registry, kernel, device, pin)?.detach(),
+        Owner::Hoist { pin } => {
+            let attachment = kept::adopt(&cx.registry, kernel, device, pin)?;
+            adjusted::before_detach(cx, &*attachment);
+            attachment.detach()
+        }
         Owner::Link { id } => {
             if let Some(link) = kernel.open(ObjectKind::Link, *id)? {
                 kernel.link_detach(link.as_fd())?;

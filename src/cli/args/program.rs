@@ -40,6 +40,15 @@ pub(crate) struct ProgramArgs {
                      the engine is the only one asked for."
     )]
     pub accept: Vec<String>,
+    /// Change settings of the device that the chosen engine needs; put back at the end
+    #[arg(
+        long,
+        long_help = "Change settings of the device that the chosen engine needs otherwise, such as \
+                     rx-gro for tc, before the program is attached. They are put back when the \
+                     program is taken off, by 'unload' if it stays, and by the next start of hoist \
+                     if it was killed. 'plan' says what would be changed."
+    )]
+    pub adjust_device: bool,
     /// Set a global variable before loading
     #[arg(
         long,

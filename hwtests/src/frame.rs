@@ -88,17 +88,17 @@ pub mod tcp {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Frame {
     layers: Vec<Layer>,
-    pad_to: usize,
-    cut_to: Option<usize>,
     changes: Vec<Change>,
 }
 
-/// A change of the finished frame.
+/// A change of the finished frame, in the order they were asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Change {
     Overwrite { at: usize, with: Vec<u8> },
     Insert { at: usize, bytes: Vec<u8> },
     Remove { at: usize, count: usize },
+    Pad { to: usize },
+    Cut { to: usize },
 }
 
 /// One header and what the caller set in it by hand.
@@ -141,7 +141,7 @@ impl Frame {
     }
 
     fn start(header: Header) -> Self {
-        let frame = Self { layers: Vec::new(), pad_to: 0, cut_to: None, changes: Vec::new() };
+        let frame = Self { layers: Vec::new(), changes: Vec::new() };
         frame.layer(header)
     }
 
@@ -247,15 +247,15 @@ impl Frame {
 
     /// Zeros at the end until the frame has this many bytes; 60 is the least on a real wire.
     #[must_use]
-    pub const fn pad_to(mut self, bytes: usize) -> Self {
-        self.pad_to = bytes;
+    pub fn pad_to(mut self, bytes: usize) -> Self {
+        self.changes.push(Change::Pad { to: bytes });
         self
     }
 
     /// The frame ends after at most this many bytes, whatever its headers say.
     #[must_use]
-    pub const fn cut_to(mut self, bytes: usize) -> Self {
-        self.cut_to = Some(bytes);
+    pub fn cut_to(mut self, bytes: usize) -> Self {
+        self.changes.push(Change::Cut { to: bytes });
         self
     }
 

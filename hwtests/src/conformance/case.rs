@@ -112,6 +112,9 @@ pub struct Case {
     /// Only these engines (`native`, `tc`, `clsact` ...) are asked; all when empty.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub only: Vec<String>,
+    /// Only this kind of evidence shows it; both when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<super::report::Evidence>,
     /// Where engines are known to do otherwise.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub known: Vec<Known>,

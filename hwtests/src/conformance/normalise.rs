@@ -30,6 +30,7 @@
 use hoist_offload::EngineKind;
 
 use super::case::How;
+use super::report::Evidence;
 use super::send::Transport;
 use super::shot::Shot;
 use crate::capture::Captured;
@@ -83,6 +84,9 @@ pub(super) fn equal_in_test_run(
 
 /// Rules 7 and 9: why a shot cannot be fired as a test run.
 pub(super) fn no_test_run(engine: EngineKind, shot: &Shot, frame: &[u8]) -> Option<String> {
+    if shot.by == Some(Evidence::RealTraffic) {
+        return Some("only real traffic shows it".to_owned());
+    }
     if shot.how != How::Raw {
         return Some("a test run has no sender".to_owned());
     }

@@ -8,8 +8,8 @@
 //! ```
 //!
 //! Nothing but the shots moves here. The near end's addresses are on its loopback interface and it
-//! has no route back, so that its stack receives everything and answers nothing; the other two
-//! have no addresses at all. Only a place for real sockets has addresses and routes on the wire.
+//! has no route back, so that its stack receives everything and answers nothing; it forwards to the
+//! third alone. The other two have no addresses at all. Only a place for real sockets has addresses and routes on the wire.
 //!
 //! `v1` and `v3` run a program that passes everything: veth's native `XDP_TX` and redirects reach only
 //! an end that has one. It copes with frames of several buffers, so that it limits no MTU.
@@ -82,6 +82,10 @@ impl Place {
                 loopback.address(station.ipv6, 128)?;
             }
         }
+        // One route, so that there is something to look up; it leads only to the third.
+        out.near.address(address("exit"), 24)?;
+        out.near.neighbour(address("third"), out.far.mac)?;
+        configure(&near, &[("ipv4/conf/v0/forwarding", "1")])?;
         let programs =
             [&wire.far, &out.far].into_iter().map(receiving).collect::<Result<_, _>>()?;
         Ok(Self {

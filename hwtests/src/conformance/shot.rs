@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::case::{Entry, Expect, How, Known, Setup};
+use super::report::Evidence;
 use super::{CaseError, Source};
 use crate::frame::Frame;
 use crate::frame::notation::Names;
@@ -35,6 +36,8 @@ pub struct Shot {
     pub rows: Vec<String>,
     /// Engines that are asked; all when empty.
     pub only: Vec<String>,
+    /// The only kind of evidence that shows it.
+    pub by: Option<Evidence>,
     /// The laboratory.
     pub setup: Setup,
 }
@@ -111,6 +114,7 @@ pub fn of(source: &Source, names: &Names) -> Result<Vec<Shot>, CaseError> {
                 known: known.clone(),
                 rows: case.rows.clone(),
                 only: case.only.clone(),
+                by: case.by,
                 setup: file.lab.clone(),
             });
         }
@@ -135,7 +139,7 @@ pub fn common_frames() -> BTreeMap<String, String> {
 impl Known {
     /// Whether it speaks of this engine, seen this way.
     #[must_use]
-    pub fn concerns(&self, engine: &str, evidence: super::report::Evidence) -> bool {
+    pub fn concerns(&self, engine: &str, evidence: Evidence) -> bool {
         named(&self.on, engine) && self.evidence.is_none_or(|e| e == evidence)
     }
 }
@@ -149,7 +153,6 @@ pub fn named(words: &[String], engine: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::conformance::report::Evidence;
 
     #[test]
     fn the_common_frames_are_frames() {

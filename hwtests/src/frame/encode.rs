@@ -13,12 +13,10 @@ impl Frame {
             bytes.append(&mut inner);
             inner = bytes;
         }
-        if inner.len() < self.pad_to {
-            inner.resize(self.pad_to, 0);
-        }
-        inner.truncate(self.cut_to.unwrap_or(inner.len()));
         for change in &self.changes {
             match change {
+                Change::Pad { to } => inner.resize((*to).max(inner.len()), 0),
+                Change::Cut { to } => inner.truncate(*to),
                 Change::Overwrite { at, with } => {
                     for (slot, byte) in inner.iter_mut().skip(*at).zip(with) {
                         *slot = *byte;

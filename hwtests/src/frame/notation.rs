@@ -18,8 +18,8 @@
 //! | `icmp echo ID SEQUENCE` | `checksum N` |
 //! | `'text'` or `"text"`; `bytes N` (N bytes that count up); `hex HEX` | |
 //! | `raw HEX`: these bytes and no header; alone or first | |
-//! | `pad N`, `cut N`: the frame has at least, at most N bytes | |
-//! | then `patch OFFSET HEX` overwrites, `insert OFFSET HEX`, `remove OFFSET N` | |
+//! | `pad N`, `cut N`: the frame has at least, at most N bytes, headers unchanged | |
+//! | `patch OFFSET HEX` overwrites, `insert OFFSET HEX`, `remove OFFSET N`, in the order given | |
 //!
 //! Numbers are decimal or `0x` hexadecimal; HEX is pairs of digits in one word. Addresses are written
 //! in the usual way or by the names of the laboratory ([`Names`]): `near`, `far`, `third`, `other`

@@ -18,14 +18,10 @@ pub(super) fn frame(frame: &Frame, names: &Names) -> String {
             _ => Writer { out: &mut out, names }.layer(layer),
         }
     }
-    if frame.pad_to > 0 {
-        word(&mut out, " / pad", frame.pad_to);
-    }
-    if let Some(length) = frame.cut_to {
-        word(&mut out, " / cut", length);
-    }
     for change in &frame.changes {
         match change {
+            Change::Pad { to } => word(&mut out, " / pad", to),
+            Change::Cut { to } => word(&mut out, " / cut", to),
             Change::Overwrite { at, with } => {
                 word(&mut out, " / patch", format_args!("{at} {}", hex(with)));
             }

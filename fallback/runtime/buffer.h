@@ -6,9 +6,9 @@
  * taken the outer tag out, an empty one stands in its place in the buffer ("dummy": VLAN 0); any
  * tag in the buffer while the program runs is one of no meaning.
  *
- * Control words: cb[0] and the lower half of cb[1] hold the destination address as it came in, the
- * upper half of cb[1] the EtherType that skb->protocol stands for, cb[2] by how much the frame's
- * start has moved down (bytes, signed). cb[4] receives the verdict.
+ * Control words: cb[0] and cb[1] hold, as one word of 64 bits, the destination address as it came in
+ * and below it the EtherType that skb->protocol stands for; cb[2] by how much the frame's start has
+ * moved down (bytes, signed); cb[3] is scratch of the resizing routines; cb[4] receives the verdict.
  */
 #ifndef HOIST_RUNTIME_BUFFER_H
 #define HOIST_RUNTIME_BUFFER_H
@@ -19,23 +19,24 @@
  * Loads of the size that is wanted, wherever the frame lies in memory: hoist runs where the kernel
  * takes them (CONFIG_HAVE_EFFICIENT_UNALIGNED_ACCESS).
  */
-#define DESTINATION_LOW(frame) (*(__u32 *)(frame))
-#define DESTINATION_HIGH(frame) (*(__u16 *)((frame) + 4))
 #define PROTOCOL(frame) (*(__be16 *)((frame) + 12))
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+#define DESTINATION(frame) (*(__u64 *)(frame) << 16)
+#else
+#define DESTINATION(frame) (*(__u64 *)(frame) & ~0xffffULL)
+#endif
+/* The address in the upper 48 bits, the EtherType in the lower 16. */
+#define IDENTITY(frame) (DESTINATION(frame) | PROTOCOL(frame))
+#define KNOWN(skb) (*(__u64 *)(skb)->cb)
 
 static __inline int is_vlan(__u32 protocol)
 {
 	return protocol == be16(ETH_P_8021Q) || protocol == be16(ETH_P_8021AD);
 }
 
-static __inline __u32 known_protocol(const struct __sk_buff *skb)
-{
-	return skb->cb[1] >> 16;
-}
-
 static __inline void know_protocol(struct __sk_buff *skb, __u32 protocol)
 {
-	skb->cb[1] = (skb->cb[1] & 0xffff) | protocol << 16;
+	KNOWN(skb) = (KNOWN(skb) & ~0xffffULL) | (__be16)protocol;
 }
 
 static __inline long push_dummy(struct __sk_buff *skb)
@@ -49,13 +50,13 @@ static __inline long push_dummy(struct __sk_buff *skb)
  * dummy is put in and taken out. The second removal drops the dummy that is left, and takes out the
  * frame's own outer tag, if it has one.
  */
-static __noinline long refresh(struct __sk_buff *skb)
+static __inline long refresh_inline(struct __sk_buff *skb)
 {
 	void *header = frame(skb);
 
 	if (header + ETH_HLEN > frame_end(skb))
 		return -EINVAL;
-	if (PROTOCOL(header) == known_protocol(skb))
+	if (PROTOCOL(header) == (__be16)KNOWN(skb))
 		return skb->vlan_present ? bpf_skb_vlan_pop(skb) : 0;
 	if (!skb->vlan_present && push_dummy(skb))
 		return -EINVAL;
@@ -64,31 +65,51 @@ static __noinline long refresh(struct __sk_buff *skb)
 	return bpf_skb_vlan_pop(skb);
 }
 
-/* The packet type that eth_type_trans gives a frame for this address. */
-static __inline __u32 packet_type(__u32 low, __u32 high)
+static __noinline long refresh(struct __sk_buff *skb)
 {
-	const struct address *own;
+	return refresh_inline(skb);
+}
 
-	if (low & be16(0x0100))
-		return low == 0xffffffff && high == 0xffff ? PACKET_BROADCAST : PACKET_MULTICAST;
+/* Whether what the kernel knows of the frame still holds. */
+static __inline int is_settled(const struct __sk_buff *skb)
+{
+	void *header = frame(skb);
+
+	if (header + ETH_HLEN > frame_end(skb) || skb->vlan_present)
+		return 0;
+	return KNOWN(skb) == IDENTITY(header);
+}
+
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+#define GROUP (1ULL << 16)
+#else
+#define GROUP (1ULL << 56)
+#endif
+
+/* The packet type that eth_type_trans gives a frame for this address. */
+static __inline __u32 packet_type(__u64 destination)
+{
+	const __u64 *own;
+
+	if (destination & GROUP)
+		return destination == ~0xffffULL ? PACKET_BROADCAST : PACKET_MULTICAST;
 	own = at(&hoist_device, 0);
-	return own && own->low == low && own->high == high ? PACKET_HOST : PACKET_OTHERHOST;
+	return own && DESTINATION(own) == destination ? PACKET_HOST : PACKET_OTHERHOST;
 }
 
 /* Hands a frame that may have changed to the stack. */
 static __noinline int settle(struct __sk_buff *skb)
 {
 	void *header = frame(skb);
-	__u32 low, high;
+	__u64 destination;
 
 	if (header + ETH_HLEN > frame_end(skb))
 		return lose(EVENT_REFRESH_FAILED);
-	low = DESTINATION_LOW(header);
-	high = DESTINATION_HIGH(header);
-	if (refresh(skb))
+	destination = DESTINATION(header);
+	if (refresh_inline(skb))
 		return lose(EVENT_REFRESH_FAILED);
-	if (low != skb->cb[0] || high != (skb->cb[1] & 0xffff))
-		bpf_skb_change_type(skb, packet_type(low, high));
+	if ((KNOWN(skb) & ~0xffffULL) != destination)
+		bpf_skb_change_type(skb, packet_type(destination));
 	return TC_ACT_UNSPEC;
 }
 

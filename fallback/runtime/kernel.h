@@ -75,7 +75,8 @@ struct __sk_buff {
 	__u32 data_end;
 	__u32 unused[23];
 	__u32 gso_size;
-};
+	__u32 more;
+} __attribute__((aligned(8)));
 
 _Static_assert(__builtin_offsetof(struct __sk_buff, cb) == 48, "cb");
 _Static_assert(__builtin_offsetof(struct __sk_buff, data) == 76, "data");

@@ -74,36 +74,9 @@ static __inline int remember(struct __sk_buff *skb)
 
 	if (header + ETH_HLEN > frame_end(skb))
 		return -EINVAL;
-	skb->cb[0] = DESTINATION_LOW(header);
-	skb->cb[1] = DESTINATION_HIGH(header) | (__u32)PROTOCOL(header) << 16;
+	KNOWN(skb) = IDENTITY(header);
 	skb->cb[2] = 0;
 	return 0;
-}
-
-/* Whether what the kernel knows of the frame still holds. */
-static __inline int is_settled(const struct __sk_buff *skb)
-{
-	void *header = frame(skb);
-
-	if (header + ETH_HLEN > frame_end(skb) || skb->vlan_present)
-		return 0;
-	return skb->cb[0] == DESTINATION_LOW(header) &&
-	       skb->cb[1] == (DESTINATION_HIGH(header) | (__u32)PROTOCOL(header) << 16);
-}
-
-/* XDP_TX: out of the interface that the frame came in by. */
-static __noinline int send_back(struct __sk_buff *skb)
-{
-	if (untag(skb) != TC_ACT_UNSPEC)
-		return TC_ACT_SHOT;
-	return bpf_redirect(skb->ifindex, 0);
-}
-
-static __noinline int send_back_written(struct __sk_buff *skb)
-{
-	if (refresh(skb))
-		return lose(EVENT_REFRESH_FAILED);
-	return bpf_redirect(skb->ifindex, 0);
 }
 
 static __noinline int drop(__u32 verdict)
@@ -113,7 +86,8 @@ static __noinline int drop(__u32 verdict)
 
 static __inline int enter(struct __sk_buff *skb, int features)
 {
-	__u32 len, verdict;
+	__u32 len, verdict, settled;
+	struct state *to;
 
 	if (unlikely(skb->gso_size) && hoist_merged())
 		return TC_ACT_SHOT;
@@ -134,28 +108,38 @@ static __inline int enter(struct __sk_buff *skb, int features)
 	skb->cb[4] = verdict;
 	if (features & COUNTS)
 		count(verdict, len);
-	if (features & REDIRECTS && verdict != XDP_REDIRECT) {
-		struct state *to = state();
-
-		if (to)
-			to->target = TARGET_NONE;
+	if (features & REDIRECTS) {
+		to = state();
+		if (!to)
+			return TC_ACT_SHOT;
+		to->taken = to->target;
+		to->target = TARGET_NONE;
 	}
 	if (verdict < XDP_PASS)
 		return drop(verdict);
 	if (features & WRITES) {
 		if (unlikely(bpf_csum_update(skb, 0) >= 0))
 			forget_checksum(skb);
-		if (verdict == XDP_PASS)
-			return likely(is_settled(skb)) ? TC_ACT_UNSPEC : settle(skb);
-		if (verdict == XDP_TX)
-			return send_back_written(skb);
-		return features & REDIRECTS ? forward_written(skb) : lose(EVENT_REDIRECT_MISS);
+		settled = is_settled(skb);
+	} else {
+		settled = !skb->vlan_present;
 	}
-	if (verdict == XDP_PASS)
-		return likely(!skb->vlan_present) ? TC_ACT_UNSPEC : untag(skb);
+	if (verdict == XDP_REDIRECT) {
+		if (!(features & REDIRECTS) || to->taken == TARGET_NONE)
+			return lose(EVENT_REDIRECT_MISS);
+		if (to->taken == TARGET_CPU)
+			verdict = XDP_PASS;
+	}
+	if (verdict == XDP_PASS) {
+		if (likely(settled))
+			return TC_ACT_UNSPEC;
+		return features & WRITES ? settle(skb) : untag(skb);
+	}
+	if (unlikely(!settled) && (features & WRITES ? refresh(skb) : bpf_skb_vlan_pop(skb)))
+		return lose(EVENT_REFRESH_FAILED);
 	if (verdict == XDP_TX)
-		return send_back(skb);
-	return features & REDIRECTS ? forward_read(skb) : lose(EVENT_REDIRECT_MISS);
+		return bpf_redirect(skb->ifindex, 0);
+	return features & REDIRECTS ? forward(skb, to) : TC_ACT_SHOT;
 }
 
 #define MAIN(number)                                                                              \

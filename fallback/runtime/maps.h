@@ -38,17 +38,11 @@ struct {
 	__uint(max_entries, EVENTS);
 } hoist_events SEC(".maps");
 
-/* The interface's address; its owner writes it. */
-struct address {
-	__u32 low;
-	__u16 high;
-	__u16 unused;
-};
-
+/* The interface's address in the order of the wire, then two zeroes; its owner writes it. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__type(key, __u32);
-	__type(value, struct address);
+	__type(value, __u64);
 	__uint(max_entries, 1);
 } hoist_device SEC(".maps");
 
@@ -57,12 +51,13 @@ enum { TARGET_NONE, TARGET_DEVICE, TARGET_BROADCAST, TARGET_CPU };
 
 struct state {
 	__u32 target;
+	/* The target that the main program took out to send the frame there. */
+	__u32 taken;
 	/* Of a device its index; of a broadcast the number of the devmap. */
 	__u32 index;
 	__u32 flags;
 	__u32 key;
 	__u32 mtu;
-	__u32 unused;
 };
 
 struct {

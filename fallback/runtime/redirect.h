@@ -30,13 +30,13 @@ __noinline long hoist_redirect_devmap(void *map, __u32 key, __u64 flags, __u32 n
 
 	if (flags & ~(__u64)(MISS | BPF_F_BROADCAST | BPF_F_EXCLUDE_INGRESS) || !to)
 		return XDP_ABORTED;
+	to->key = key;
+	to->index = number;
 	if (flags & BPF_F_BROADCAST) {
 		to->target = TARGET_BROADCAST;
-		to->index = number;
 		to->flags = flags;
 		return XDP_REDIRECT;
 	}
-	to->key = key;
 	entry = bpf_map_lookup_elem(map, &to->key);
 	if (!entry) {
 		to->target = TARGET_NONE;
@@ -73,6 +73,9 @@ static __inline __s32 mtu_slack(const struct __sk_buff *skb)
 {
 	return skb->vlan_present ? 0 : -VLAN_HLEN;
 }
+
+/* No interface that carries IP takes less (IPV4_MIN_MTU), so shorter frames need no check. */
+#define LEAST_MTU 68
 
 struct broadcast {
 	struct __sk_buff *skb;
@@ -116,41 +119,24 @@ __noinline long hoist_broadcast(struct __sk_buff *skb, __u32 number, __u32 flags
 	return hoist_broadcast_devmap(skb, (void *)(long)number, 0, flags);
 }
 
-/* Sends the frame where the program wanted it to go. */
-static __inline int forward(struct __sk_buff *skb, int writes)
+/* Sends a copy to all that a devmap names, and drops the frame. */
+static __noinline int broadcast(struct __sk_buff *skb, struct state *to)
 {
-	struct state *to = state();
-	__u32 target, index;
+	hoist_broadcast(skb, to->index, to->flags);
+	return TC_ACT_SHOT;
+}
 
-	if (!to)
-		return TC_ACT_SHOT;
-	target = to->target;
-	to->target = TARGET_NONE;
-	if (target == TARGET_CPU)
-		return writes ? settle(skb) : untag(skb);
-	if (target == TARGET_NONE)
-		return lose(EVENT_REDIRECT_MISS);
-	if (writes ? refresh(skb) != 0 : untag(skb) != TC_ACT_UNSPEC)
-		return lose(EVENT_REFRESH_FAILED);
-	index = to->index;
-	if (target == TARGET_BROADCAST) {
-		hoist_broadcast(skb, index, to->flags);
-		return TC_ACT_SHOT;
-	}
+/* Sends a settled frame where the program wanted it to go. */
+static __inline int forward(struct __sk_buff *skb, struct state *to)
+{
+	__u32 index = to->index;
+
+	if (to->taken == TARGET_BROADCAST)
+		return broadcast(skb, to);
 	to->mtu = 0;
-	if (bpf_check_mtu(skb, index, &to->mtu, mtu_slack(skb), 0))
+	if (skb->len > ETH_HLEN + LEAST_MTU && bpf_check_mtu(skb, index, &to->mtu, mtu_slack(skb), 0))
 		return lose(EVENT_MTU_DROP);
 	return bpf_redirect(index, 0);
-}
-
-static __noinline int forward_read(struct __sk_buff *skb)
-{
-	return forward(skb, 0);
-}
-
-static __noinline int forward_written(struct __sk_buff *skb)
-{
-	return forward(skb, 1);
 }
 
 #endif

@@ -97,11 +97,11 @@ static __inline long cut(struct __sk_buff *skb, __u32 by, __u32 rest)
 		return cut_by_copy(skb, by, rest);
 	if (!is_ip(skb, rest) && make_ip(skb))
 		return -EINVAL;
-	return adjust_room(skb, -(__s32)by);
+	return adjust_room(skb, -(__s32)skb->cb[3]);
 }
 
 /* Moves the start up. The helpers cut behind the MAC header, so the new one is put in place. */
-static __noinline long shrink_head(struct __sk_buff *skb, __u32 by)
+static __inline long shrink_head(struct __sk_buff *skb, __u32 by)
 {
 	__u64 low, high;
 	void *from;
@@ -116,6 +116,7 @@ static __noinline long shrink_head(struct __sk_buff *skb, __u32 by)
 	IN_REGISTER(low);
 	IN_REGISTER(high);
 	skb->cb[2] -= by;
+	skb->cb[3] = by;
 	if (cut(skb, by, skb->len - by - ETH_HLEN))
 		return -EINVAL;
 	return put_header(skb, 0, low, high);
@@ -138,11 +139,11 @@ static __inline long insert(struct __sk_buff *skb, __u32 by)
 		return insert_tag(skb);
 	if (!is_ip(skb, IPV6_LEAST) && make_ip(skb))
 		return -EINVAL;
-	return adjust_room(skb, by);
+	return adjust_room(skb, skb->cb[3]);
 }
 
 /* Moves the start down. */
-static __noinline long grow_head(struct __sk_buff *skb, __u32 by)
+static __inline long grow_head(struct __sk_buff *skb, __u32 by)
 {
 	__u64 low, high;
 	void *from;

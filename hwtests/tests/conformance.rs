@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -21,7 +22,7 @@ fn on(engines: &[&str], sources: &[Source]) -> Report {
         evidence: vec![Evidence::RealTraffic, Evidence::TestRun],
         given: None,
     };
-    run(sources, &options, &mut |_| {}).unwrap()
+    run(sources, &options, &mut |_| ControlFlow::Continue(())).unwrap()
 }
 
 /// Results that nothing explains, in words.

@@ -30,6 +30,7 @@ mod schema;
 mod signal;
 mod status;
 mod unload;
+mod verify;
 
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -107,6 +108,7 @@ fn dispatch(cx: &mut Context<'_>, command: &Command) -> Result<(), Failure> {
         Command::Unload(args) => unload::run(cx, args),
         Command::Status(args) => status::run(cx, args),
         Command::Map(command) => map::run(cx, command),
+        Command::Verify(args) => verify::run(cx, args),
         Command::Demo(args) => demo::run(cx, args),
         Command::Completion(args) => manual::completion(cx.shell, args),
         Command::Man(args) => manual::man(cx.shell, args),

@@ -24,6 +24,7 @@ use hoist_offload::{Device, Error, Host, Registry};
 pub mod codec;
 pub mod contents;
 mod fit;
+pub mod inventory;
 pub mod variables;
 
 use contents::Contents;

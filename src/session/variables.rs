@@ -8,12 +8,12 @@ use super::codec::{FORMS, text_value};
 use crate::suggest;
 
 /// One variable of a data section.
-struct Variable {
-    name: String,
-    section: String,
-    type_id: u32,
-    offset: usize,
-    size: usize,
+pub(super) struct Variable {
+    pub(super) name: String,
+    pub(super) section: String,
+    pub(super) type_id: u32,
+    pub(super) offset: usize,
+    pub(super) size: usize,
 }
 
 /// Sets variables in `.rodata`, `.data` and `.bss`, by name and in text.
@@ -32,7 +32,7 @@ pub fn set(module: &mut Module, assignments: &[(String, String)]) -> Result<(), 
     }
     let btf = Btf::parse(&module.btf)
         .map_err(|error| Error::Input { what: format!("{}: {error}", module.name), hint: None })?;
-    let variables = variables(module, &btf);
+    let variables = all(module, &btf);
     for (name, text) in assignments {
         let variable = variables.iter().find(|v| v.name == *name).ok_or_else(|| {
             let names: Vec<&str> = variables.iter().map(|v| v.name.as_str()).collect();
@@ -55,7 +55,7 @@ pub fn set(module: &mut Module, assignments: &[(String, String)]) -> Result<(), 
 }
 
 /// The variables of all writable-before-load sections.
-fn variables(module: &Module, btf: &Btf) -> Vec<Variable> {
+pub(super) fn all(module: &Module, btf: &Btf) -> Vec<Variable> {
     let mut variables = Vec::new();
     let maps = module.maps.iter().filter(|m| {
         matches!(m.section, Some(DataSection::Rodata | DataSection::Data | DataSection::Bss))

@@ -6,3 +6,4 @@ mod live;
 mod maps;
 mod recorded;
 mod usage;
+mod verify;

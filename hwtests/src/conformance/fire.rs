@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use hoist_offload::Attachment;
 
-use super::case::{At, Expect};
+use super::case::{At, Expect, How};
 use super::compare;
 use super::expected::Expected;
 use super::judge;
@@ -113,6 +113,10 @@ impl<'a> Range<'a> {
         }
         if self.place.exit.is_none() && needs_third(shot) {
             let why = "there is no second port for redirects to leave by".to_owned();
+            return Ok(Outcome::NotRun { why });
+        }
+        if self.padded && (shot.expect.socket.is_some() || shot.how == How::Socket) {
+            let why = "real sockets need the laboratory's addresses".to_owned();
             return Ok(Outcome::NotRun { why });
         }
         let tables = self.tables;

@@ -1,6 +1,7 @@
 //! The runner: case files times engines, by real traffic and by test run.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::ControlFlow;
 
 use hoist_bpf::module::Module;
 use hoist_bpf::requirements::Feature;
@@ -32,7 +33,8 @@ pub struct Options {
 /// Everything that shots of one laboratory and one loaded program share.
 type Group = ((Setup, bool), String, Vec<Shot>);
 
-/// Runs every case of these files on every engine. Each result is shown to `on_result` as it comes.
+/// Runs every case of these files on every engine. Each result is shown to `on_result` as it comes,
+/// which says whether to go on: what is attached then is taken off, and what was found is returned.
 ///
 /// # Errors
 /// A case file is wrong, or the laboratory cannot be set up. What a program or an engine does wrong is a
@@ -40,7 +42,7 @@ type Group = ((Setup, bool), String, Vec<Shot>);
 pub fn run(
     sources: &[Source],
     options: &Options,
-    on_result: &mut dyn FnMut(&CaseResult),
+    on_result: &mut dyn FnMut(&CaseResult) -> ControlFlow<()>,
 ) -> Result<Report, Failure> {
     let given = options.given.as_ref().map(|(near, far)| Place::given(near, far)).transpose()?;
     let mut places: BTreeMap<(Setup, bool), Place> = BTreeMap::new();
@@ -57,9 +59,13 @@ pub fn run(
             report.environment = environment(place, given.is_some());
             let runner = Runner { source, place, options, padded: given.is_some() };
             for wanted in &options.engines {
+                let mut more = ControlFlow::Continue(());
                 for result in runner.engine(&shots, *wanted)? {
-                    on_result(&result);
+                    more = on_result(&result);
                     report.results.push(result);
+                }
+                if more.is_break() {
+                    return Ok(report);
                 }
             }
         }

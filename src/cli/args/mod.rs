@@ -10,10 +10,12 @@ use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 mod map;
 mod program;
 mod values;
+mod verify;
 
 pub(crate) use map::{MapCommand, MapList, MapSelector, MapWatch};
 pub(crate) use program::{Attach, Load, Plan, ProgramArgs, Run};
 pub(crate) use values::Interval;
+pub(crate) use verify::Verify;
 
 /// Shown by `--help` after the options of the whole command.
 const AFTER_LONG_HELP: &str = "\
@@ -24,6 +26,7 @@ Examples:
   sudo hoist load eth0 filter.o         run it and leave it there
   sudo hoist map set eth0/blocked 192.0.2.1 1
   sudo hoist unload eth0
+  sudo hoist verify                     prove on this kernel that the engines do the same
   sudo hoist demo                       see all of it on a veth pair made for the occasion
 
 Exit status:
@@ -149,6 +152,8 @@ pub(crate) enum Command {
     /// List, read and change maps, typed by their BTF
     #[command(subcommand, visible_alias = "maps")]
     Map(MapCommand),
+    /// Hold engines on an interface against conformance cases, the suite's or yours
+    Verify(Verify),
     /// See it work: probe, plan, run and measure on a veth pair made for the occasion
     Demo(Demo),
     /// Print a shell completion script

@@ -1,0 +1,254 @@
+//! `hoist verify`: conformance cases on an interface, and a certificate of what they prove.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use hoist_hwtests::conformance::report::{Evidence, Reason};
+
+use hoist_hwtests::conformance::{CaseError, Options, Outcome, Report, Source, run as run_cases};
+use hoist_hwtests::lab::{Namespace, Port};
+use hoist_offload::bpf::kernel::Capability;
+use hoist_offload::plan::{Choice, Wanted};
+use hoist_offload::{Capabilities, Device, Error, privilege};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+
+use super::args;
+use super::context::Context;
+use super::failure::{Exit, Failure};
+use super::render;
+use crate::file;
+use crate::semantics;
+use document::{Environment, RowResult, Summary, VerifyDocument};
+
+mod check;
+mod date;
+pub(crate) mod document;
+mod junit;
+mod progress;
+mod scaffold;
+mod select;
+pub(crate) mod tally;
+
+/// The namespace of the thread that asks.
+const HERE: &str = "/proc/thread-self/ns/net";
+
+/// What loading programs for an interface takes, from a thread that enters its namespace.
+const LOADING: [Capability; 3] =
+    [Capability::CapBpf, Capability::CapNetAdmin, Capability::CapSysAdmin];
+
+/// What sending frames and looking for them takes.
+const SENDING: [Capability; 4] =
+    [Capability::CapBpf, Capability::CapNetAdmin, Capability::CapNetRaw, Capability::CapSysAdmin];
+
+/// Runs the cases and prints what they prove.
+///
+/// # Errors
+/// A mistake in the arguments or a case file, a missing privilege, or a laboratory that cannot be
+/// set up; afterwards [`Failure::Told`] where a case failed.
+pub(super) fn run(cx: &mut Context<'_>, args: &args::Verify) -> Result<(), Failure> {
+    if args.new.is_some() {
+        return scaffold::run(cx, args);
+    }
+    let sources = select::sources(args)?;
+    if args.list {
+        return select::list(cx, &sources);
+    }
+    cx.kernel("verifying")?;
+    let target = target(cx, args)?;
+    let (what, needed) = match target.evidence.contains(&Evidence::RealTraffic) {
+        true => ("send frames to a program", SENDING.as_slice()),
+        false => ("load programs", LOADING.as_slice()),
+    };
+    privilege::require(what, needed)?;
+    let engines = engines(cx, args)?;
+    let stop = Arc::new(AtomicBool::new(false));
+    for signal in [SIGINT, SIGTERM, SIGHUP] {
+        signal_hook::flag::register(signal, stop.clone())?;
+    }
+    let date = date::now();
+    let Target { device, peer, given, evidence } = target;
+    let options = Options { engines, evidence, given };
+    let mut report = report(cx, &sources, &options, &stop)?;
+    let own = args.cases.is_some();
+    // What an engine refuses is its contract's business only on the veth that every case is written
+    // for, and a user's only where engines were named.
+    let strict = if own { args.engine.choice != Choice::Auto } else { device.is_none() };
+    if !strict {
+        accept_refusals(&mut report);
+    }
+    let stopped = stop.load(Ordering::Relaxed);
+    let mut rows = if own { Vec::new() } else { semantics::rows() };
+    if args.filter.is_some() {
+        let asked = sources.iter().flat_map(|source| &source.file.cases).flat_map(|c| &c.rows);
+        let asked: BTreeSet<&String> = asked.collect();
+        rows.retain(|row| asked.contains(&row.id));
+    }
+    let document = VerifyDocument {
+        schema: "hoist.verify.v1",
+        date,
+        hoist: env!("CARGO_PKG_VERSION"),
+        environment: Environment::new(&report, device.as_ref(), peer.as_deref()),
+        engines: tally::engines(&report.results),
+        holds: report.holds(),
+        stopped,
+        summary: Summary::of(&report),
+        rows: RowResult::all(rows, &report.results),
+        capabilities: capabilities(cx, device.as_ref())?,
+        results: &report.results,
+    };
+    if let Some(path) = &args.junit {
+        write_junit(path, &junit::document(&report, &document.date))?;
+    }
+    if cx.shell.json() {
+        cx.shell.document(&document)?;
+    } else {
+        let title = title(args, &sources);
+        let verbose = cx.shell.verbose();
+        cx.shell.print(render::certificate::certificate(&document, &title, verbose))?;
+    }
+    let nothing = document.summary.passed + document.summary.differs_known == 0;
+    match document.holds && (stopped || !nothing) {
+        true => Ok(()),
+        false => Err(Failure::Told(Exit::Refused)),
+    }
+}
+
+/// What is held against the cases, and how.
+struct Target {
+    /// The interface that was named.
+    device: Option<Device>,
+    /// The interface that frames are sent from.
+    peer: Option<String>,
+    /// The same, as ports.
+    given: Option<(Port, Port)>,
+    /// How things are seen.
+    evidence: Vec<Evidence>,
+}
+
+/// The interfaces that were named. Only between two of them is anything sent.
+fn target(cx: &Context<'_>, args: &args::Verify) -> Result<Target, Failure> {
+    let both = vec![Evidence::RealTraffic, Evidence::TestRun];
+    let Some(interface) = &args.interface else {
+        return Ok(Target { device: None, peer: None, given: None, evidence: both });
+    };
+    let device = cx.host.device(interface)?;
+    let here = Namespace::open(Path::new(HERE)).map_err(lab_error)?;
+    let port = |name: &str| Port::find(&here, name).map_err(lab_error);
+    let near = port(interface)?;
+    let (far, evidence) = match &args.peer {
+        None => (near.clone(), vec![Evidence::TestRun]),
+        Some(peer) => {
+            let far = cx.host.device(peer)?;
+            for end in [&device, &far] {
+                if !end.up {
+                    let next = format!("ip link set {} up", end.name);
+                    return Err(Failure::input(format!("{} is down", end.name), next));
+                }
+            }
+            if far.ifindex == device.ifindex {
+                return Err(Failure::input(
+                    format!("--peer {peer}: that is the interface itself"),
+                    "name the interface at the other end of its wire",
+                ));
+            }
+            (port(peer)?, both)
+        }
+    };
+    let peer = args.peer.clone();
+    Ok(Target { device: Some(device), peer, given: Some((near, far)), evidence })
+}
+
+/// Every engine that was asked for, each by itself; a kind with two hooks is two.
+fn engines(cx: &Context<'_>, args: &args::Verify) -> Result<Vec<Wanted>, Failure> {
+    let all = cx.registry.engines();
+    let engines: Vec<Wanted> = match &args.engine.choice {
+        Choice::Auto => all.map(|e| Wanted::at(e.kind(), e.hook())).collect(),
+        Choice::Listed(wanted) => all
+            .filter(|engine| wanted.iter().any(|wanted| wanted.means(*engine)))
+            .map(|engine| Wanted::at(engine.kind(), engine.hook()))
+            .collect(),
+    };
+    if engines.is_empty() {
+        let mut here: Vec<&str> = cx.registry.engines().map(|e| e.kind().name()).collect();
+        here.dedup();
+        let (asked, here) = (args.engine.words.join(", "), here.join(", "));
+        return Err(Failure::input(
+            format!("engine '{asked}' is not in this build, which has {here}"),
+            "name one of these, or leave --engine away",
+        ));
+    }
+    Ok(engines)
+}
+
+/// Runs the cases until the end or a signal.
+fn report(
+    cx: &mut Context<'_>,
+    sources: &[Source],
+    options: &Options,
+    stop: &AtomicBool,
+) -> Result<Report, Failure> {
+    let mut progress = progress::Progress::start(cx.shell);
+    let report = run_cases(sources, options, &mut |result| progress.result(result, stop));
+    progress.end();
+    report.map_err(|error| match error.downcast::<CaseError>() {
+        Ok(wrong) => {
+            Failure::input(wrong.to_string(), "'hoist verify --help'; docs/guide/verify.md")
+        }
+        Err(error) => match error.downcast::<Error>() {
+            Ok(error) => Failure::Error(*error),
+            Err(error) => Failure::Error(Error::Host {
+                operation: "run cases in",
+                object: "the laboratory".to_owned(),
+                source: std::io::Error::other(error.to_string()),
+            }),
+        },
+    })
+}
+
+/// Lets refusals stand as they are: the engine says itself why it does not run the program.
+fn accept_refusals(report: &mut Report) {
+    for result in &mut report.results {
+        if let Outcome::Refused { known: known @ None, gaps } = &mut result.outcome {
+            *known = gaps.first().map(|gap| Reason {
+                code: gap.code.clone(),
+                why: gap.message.clone(),
+                source: String::new(),
+            });
+        }
+    }
+}
+
+/// What each engine can do on an interface that was named.
+fn capabilities(cx: &Context<'_>, device: Option<&Device>) -> Result<Vec<Capabilities>, Error> {
+    let Some(device) = device else { return Ok(Vec::new()) };
+    let engines = cx.registry.engines();
+    engines.map(|e| cx.registry.capabilities(cx.host.as_ref(), device, e)).collect()
+}
+
+fn title(args: &args::Verify, sources: &[Source]) -> String {
+    let cases: usize = sources.iter().map(|source| source.file.cases.len()).sum();
+    match (&args.object, &args.cases) {
+        (Some(object), _) => format!("{}: {cases} cases", object.display()),
+        (None, Some(path)) => format!("{}: {cases} cases", path.display()),
+        (None, None) => format!("Certificate of hoist's conformance suite, {cases} cases"),
+    }
+}
+
+fn write_junit(path: &Path, text: &str) -> Result<(), Failure> {
+    std::fs::write(path, text).map_err(|error| {
+        Failure::input(
+            format!("cannot write {}: {}", path.display(), file::words(&error)),
+            "--junit takes a file in a directory that you may write to",
+        )
+    })
+}
+
+fn lab_error(error: hoist_hwtests::lab::LabError) -> Error {
+    Error::Host {
+        operation: "look at",
+        object: error.object.clone(),
+        source: std::io::Error::other(error.to_string()),
+    }
+}

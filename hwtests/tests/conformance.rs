@@ -48,7 +48,7 @@ fn every_case_comes_out_as_written() {
         return;
     }
     let filter = std::env::var("HOIST_CASES").unwrap_or_default();
-    let engines = std::env::var("HOIST_ENGINES").unwrap_or("native,generic".to_owned());
+    let engines = std::env::var("HOIST_ENGINES").unwrap_or("native,generic,tcx,clsact".to_owned());
     let engines: Vec<&str> = engines.split(',').collect();
     let mut sources = suite::builtin().unwrap();
     sources.retain(|s| s.name.contains(&filter));

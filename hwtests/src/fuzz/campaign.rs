@@ -5,19 +5,19 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
-use hoist_bpf::kernel::{Entries, Kernel};
+use hoist_bpf::kernel::{Entries, Kernel, KernelError};
 use hoist_bpf::module::{MapId, Module, ProgramId};
 use rustix::thread::CpuSet;
 
 use super::Random;
 use super::books::Books;
-use super::compare::{self, Applied, Difference};
+use super::compare::{self, Applied, Difference, Given};
 use super::coverage::Coverage;
 use super::frames::Pool;
 use super::generate::{self, Limits};
 use super::model::Model;
 use super::render;
-use super::run::{self, Form, Place, Side};
+use super::run::{self, Form, Observed, Place, Side};
 use super::shrink;
 
 /// Makes the other form of a program: the translator, or the translator with a fault put into what
@@ -198,11 +198,12 @@ impl Bench<'_> {
         };
         let mut books = Books::default();
         for (at, frame) in frames.iter().enumerate() {
-            let (a, b) = match (left.run(frame), right.run(frame)) {
-                (Ok(a), Ok(b)) => (a, b),
-                (Err(error), _) | (_, Err(error)) => return failed(at, &error),
+            let (a, b, forwards) = match pair(&left, &right, frame) {
+                Ok(observed) => observed,
+                Err(error) => return failed(at, &error),
             };
-            if let Err(found) = compare::runs(frame, &a, &b, other.hook, &mut tally.applied) {
+            let given = Given { sent: frame, hook: other.hook, forwards };
+            if let Err(found) = compare::runs(given, &a, &b, &mut tally.applied) {
                 return Trial::Differs(at, found);
             }
             tally.coverage.runs += 1;
@@ -229,6 +230,18 @@ impl Bench<'_> {
         tally.coverage.programs += 1;
         Trial::Same
     }
+}
+
+/// Runs both sides on one frame, and tells whether a redirected frame leaves where it is sent to.
+fn pair(
+    left: &Side<'_>,
+    right: &Side<'_>,
+    frame: &[u8],
+) -> Result<(Observed, Observed, bool), KernelError> {
+    let native = left.run(frame)?;
+    let other = right.run(frame)?;
+    let forwards = native.verdict == 4 && Place::forwards(left.target()?, native.frame.len());
+    Ok((native, other, forwards))
 }
 
 /// Adds what the program noted, and which of its maps hold something.

@@ -119,7 +119,7 @@ impl Maker<'_> {
     }
 
     fn via(&mut self) -> Via {
-        self.random.pick(&[Via::Register, Via::Register, Via::Spilled, Via::Copied])
+        self.random.pick(&[Via::Register, Via::Register, Via::Spilled, Via::Copied, Via::Either])
     }
 
     fn verdict(&mut self) -> Verdict {

@@ -28,6 +28,8 @@ pub enum Via {
     Spilled,
     /// A register it is first moved to.
     Copied,
+    /// The stack or r6, depending on a variable.
+    Either,
 }
 
 /// A place in the packet.
@@ -167,6 +169,8 @@ pub enum Step {
     Checksum { from: u8, to: u8, seed: Operand, dst: Var },
     /// `bpf_check_mtu`.
     Mtu { via: Via, interface: Operand, difference: i32, dst: Var },
+    /// `bpf_fib_lookup` of a host behind the second interface. Only in entry programs.
+    Fib { via: Via, length: u16, flags: i32, dst: Var },
     /// `bpf_redirect`.
     Redirect { interface: Operand, flags: i32, dst: Var },
     /// `bpf_redirect_map`.

@@ -53,8 +53,12 @@ pub enum Mark {
 /// How many kinds of [`Mark`] there are.
 pub const MARKS: usize = 8;
 
-/// Bytes of the trace: the flags and the counters.
-const TRACE_BYTES: u32 = 8 + 8 * MARKS as u32;
+/// Where in [`TRACE`] the interface is noted that the last redirect helper was given; 0 where that
+/// call named none.
+pub const TARGET: u32 = 8 + 8 * MARKS as u32;
+
+/// Bytes of the trace: the flags, the counters, the target.
+pub const TRACE_BYTES: u32 = TARGET + 8;
 
 /// The program array's type.
 const PROG_ARRAY: u32 = 3;
@@ -75,6 +79,8 @@ mod slot {
     pub(super) const BYTES: i16 = -80;
     /// What is handed to a subprogram by pointer: the context and two numbers.
     pub(super) const STRUCT: i16 = -104;
+    /// `struct bpf_fib_lookup`, 64 bytes, over the slots above and below.
+    pub(super) const FIB: i16 = -112;
     /// The pointer to the caller's structure.
     pub(super) const CALLER: i16 = -112;
 }
@@ -186,6 +192,7 @@ fn entry_program(model: &Model, index: usize, entry: &Entry) -> Function {
     if index == 0 {
         writer.global(1, TRACE, 0);
         writer.code.put(code::store_imm(8, 1, 0, 0));
+        writer.code.put(code::store_imm(8, 1, TARGET as i16, 0));
         writer.mark(Mark::Run);
     } else {
         writer.mark(Mark::Jumped);
@@ -333,6 +340,15 @@ impl<'a> Writer<'a> {
             Via::Register => return 6,
             Via::Spilled => self.code.put(code::load(8, want, 10, slot::CONTEXT)),
             Via::Copied => self.code.put(code::mov(want, 6)),
+            Via::Either => {
+                let (kept, joined) = (self.code.label(), self.code.label());
+                self.code.jump(code::jump_imm(jmp::JSET, 8, 1), kept);
+                self.code.put(code::load(8, want, 10, slot::CONTEXT));
+                self.code.jump(code::go(), joined);
+                self.code.place(kept);
+                self.code.put(code::mov(want, 6));
+                self.code.place(joined);
+            }
         }
         want
     }

@@ -10,7 +10,7 @@ use hoist_bpf::names;
 
 use super::generate::INTERFACES;
 use super::model::Model;
-use super::render::FIRST_MAP;
+use super::render::{self, FIRST_MAP};
 use crate::lab::{Lab, LabError};
 
 /// `BPF_PROG_TYPE_SCHED_CLS`.
@@ -19,6 +19,13 @@ const PROG_TYPE_SCHED_CLS: u32 = 3;
 const CB4: usize = 64;
 /// `sizeof(struct __sk_buff)`.
 const SK_BUFF_BYTES: usize = 192;
+
+/// MTU of the second interface, in bytes: some frames exceed it.
+const SMALL_MTU: u32 = 600;
+/// An Ethernet header and a VLAN tag, by which frames may exceed the MTU.
+const FRAMING: usize = 14 + 4;
+/// Lets `bpf_fib_lookup` find routes.
+const FORWARDING: &str = "/proc/sys/net/ipv4/ip_forward";
 
 /// Map types that a program cannot write to, and whose values differ between forms.
 const FIXED: [u32; 4] = [3, 14, 16, 25];
@@ -104,7 +111,22 @@ impl Place {
             let cause = format!("has index {index} where programs redirect to {}", INTERFACES[1]);
             return Err(LabError::new("RTM_NEWLINK", &lab.near().name, cause));
         }
+        lab.near().set_mtu(SMALL_MTU)?;
+        let forward = || std::fs::write(FORWARDING, "1");
+        let forward = lab.near().namespace.run(forward);
+        forward.map_err(|error| LabError::new("write", FORWARDING, error))?;
         Ok(Self { lab })
+    }
+
+    /// Whether a frame of this length that is redirected to an interface leaves there
+    /// (`xdp_ok_fwd_dev`).
+    #[must_use]
+    pub const fn forwards(interface: u64, length: usize) -> bool {
+        match interface {
+            1 => true,
+            2 => length <= SMALL_MTU as usize + FRAMING,
+            _ => false,
+        }
     }
 
     /// Does something inside.
@@ -216,6 +238,21 @@ impl<'a> Side<'a> {
             all.insert(id, entries);
         }
         Ok(all)
+    }
+
+    /// The interface that the last run's last redirect helper named; 0 for none.
+    ///
+    /// # Errors
+    /// The kernel's refusal.
+    pub fn target(&self) -> Result<u64, KernelError> {
+        let (key, bytes) = (0_u32.to_ne_bytes(), render::TRACE_BYTES as usize);
+        let trace = match self.loaded.maps.get(&render::TRACE) {
+            Some(map) => self.kernel.map_lookup(map.as_fd(), &key, bytes)?.unwrap_or_default(),
+            None => Vec::new(),
+        };
+        let at = render::TARGET as usize;
+        let word = trace.get(at..at + 8).and_then(|bytes| bytes.try_into().ok());
+        Ok(word.map_or(0, u64::from_ne_bytes))
     }
 
     /// A map's name.

@@ -82,6 +82,12 @@ impl Maker<'_> {
                 Step::Mtu { via, interface, difference, dst }
             }
             90..97 => return self.redirect(scope, dst),
+            97 if scope.entry => Step::Fib {
+                via,
+                length: self.random.pick(&[0, 0, 60, 600, 601, 1500]),
+                flags: self.random.pick(&[0, 0, 1, 2, 4]),
+                dst,
+            },
             _ => Step::Alu(self.arithmetic()),
         };
         vec![step]
@@ -209,9 +215,7 @@ impl Maker<'_> {
             if scope.repeated {
                 return vec![];
             }
-            // Not 0: the verifier then drops the callback and stumbles over the call (Linux 6.18).
-            let mask = self.random.pick(&[1, 3, 7]);
-            let (count, argument) = (Operand::Masked(self.var(), mask), self.operand());
+            let (count, argument) = (self.index(7), self.operand());
             return vec![Step::BpfLoop { sub, via, count, argument, dst }];
         }
         vec![Step::Call { sub, via, arguments: [self.operand(), self.operand()], dst }]

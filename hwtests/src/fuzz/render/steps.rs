@@ -40,6 +40,7 @@ impl Writer<'_> {
             | Step::TailCall { .. }
             | Step::Checksum { .. }
             | Step::Mtu { .. }
+            | Step::Fib { .. }
             | Step::Redirect { .. }
             | Step::RedirectMap { .. } => self.call_step(step),
         }

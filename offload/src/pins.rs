@@ -203,14 +203,6 @@ impl Kept {
             .collect()
     }
 
-    /// Whether hoist added the interface's clsact qdisc for it.
-    ///
-    /// # Errors
-    /// The pins could not be read.
-    pub(crate) fn made_qdisc(&self, kernel: &dyn Kernel) -> Result<bool, KernelError> {
-        Ok(kernel.list_directory(&self.path)?.iter().any(|name| name == QDISC))
-    }
-
     pub(crate) fn open_maps(&self, kernel: &dyn Kernel) -> Result<Vec<(String, OwnedFd)>, Error> {
         let directory = self.path.join("maps");
         let mut maps = Vec::new();
@@ -223,6 +215,11 @@ impl Kept {
         }
         Ok(maps)
     }
+}
+
+/// Whether the pins in a directory say that hoist added the interface's clsact qdisc.
+pub(crate) fn made_qdisc(kernel: &dyn Kernel, directory: &Path) -> Result<bool, KernelError> {
+    Ok(kernel.list_directory(directory)?.iter().any(|name| name == QDISC))
 }
 
 /// What is pinned of a program, its maps apart.

@@ -54,9 +54,13 @@ impl KernelAttachment {
 
     /// Pins everything, so that the program outlives this process.
     pub(super) fn keep(&mut self, root: &Path) -> Result<(), Error> {
+        let directory = pins::directory(root, self.namespace, self.device.ifindex, self.slot);
+        if let Some(Hold::Filter(filter)) = &mut self.hold {
+            // The program that is replaced leaves the qdisc that was added for it to this one.
+            filter.made_qdisc |= pins::made_qdisc(&*self.kernel, &directory)?;
+        }
         // Leftovers do no harm; should sweeping fail, pinning will say why.
         drop(pins::sweep(&*self.kernel, root));
-        let directory = pins::directory(root, self.namespace, self.device.ifindex, self.slot);
         self.pin(&directory)?;
         if let Some(hold) = &mut self.hold {
             // Should it fail, the program is taken off, and with it what the pins are about.
@@ -161,10 +165,18 @@ impl Attachment for KernelAttachment {
                 (self.device.ifindex, info.id, None)
             }
         };
-        if let Some(Hold::Filter(filter)) = &self.hold
-            && filter.runs(&*self.kernel, ifindex)? != Some(program_id)
-        {
-            return Err(self.gone("the interface has no filter any more that runs the program"));
+        if let Some(Hold::Filter(filter)) = &self.hold {
+            match filter.runs(&*self.kernel, ifindex) {
+                Ok(Some(there)) if there == program_id => {}
+                Ok(_) => {
+                    let why = "the interface has no filter any more that runs the program";
+                    return Err(self.gone(why));
+                }
+                Err(error) if error.errno == ENODEV => {
+                    return Err(self.gone("the interface is gone, and the program with it"));
+                }
+                Err(error) => return Err(error.into()),
+            }
         }
         let slot = self.slot_now(ifindex, program_id)?;
         Ok(Effective { engine: slot.engine(), hook: slot.hook(), program_id, link_id })
@@ -273,7 +285,7 @@ pub fn adopt(
     let hold = match (kernel.get_pinned(&kept.link())?, kept.slot) {
         (Some(link), _) => Hold::Adopted(link),
         (None, Slot::ClsactIngress) => {
-            let made_qdisc = kept.made_qdisc(&**kernel)?;
+            let made_qdisc = pins::made_qdisc(&**kernel, &kept.path)?;
             Hold::Filter(Filter::found(&**kernel, device.ifindex, info.id, made_qdisc)?)
         }
         (None, _) => Hold::Netlink,

@@ -126,7 +126,9 @@ impl Rung {
     pub(super) fn examined(mut self, job: &Job) -> Self {
         let gaps = self.engine.map(|engine| engine.examine(job)).unwrap_or_default();
         let told = |gap: &Gap, known: &[Gap]| {
-            known.iter().any(|k| k.code == gap.code && (gap.insn.is_none() || k.insn == gap.insn))
+            let place = |k: &Gap| gap.insn.is_none() || k.insn == gap.insn;
+            let map = |k: &Gap| gap.map.is_some() && k.map == gap.map;
+            known.iter().any(|k| k.code == gap.code && (place(k) || map(k)))
         };
         let new: Vec<Gap> = gaps.into_iter().filter(|gap| !told(gap, &self.gaps)).collect();
         self.gaps.extend(new);

@@ -22,8 +22,8 @@ const STEPS: u64 = 3_000_000;
 const STATE_BYTES: usize = 8 << 20;
 /// The same where the code cannot be used unless it is followed.
 const MOST_STATE_BYTES: usize = 32 << 20;
-/// Calls whose arguments are noted.
-const MOST_SITES: usize = 1 << 16;
+/// Calls whose arguments are noted, and uses of the context that are told.
+pub(super) const MOST_SITES: usize = 1 << 16;
 /// Rounds of a loop after which its state is widened.
 const ROUNDS: u8 = 3;
 /// The budget is used up: what was marked so far is not all there is.

@@ -133,7 +133,7 @@ bitflags! {
 /// The code is too large to be followed: nothing is known of its places.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "the program is too large to be followed (3 million steps, 32 MiB of states, 65,536 calls); \
+    "the program is too large to be followed (3 million steps, 32 MiB of states, 65,536 calls or uses of the context); \
      split it with tail calls, or make its subprograms global"
 )]
 pub struct TooLarge;

@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use super::closure;
-use super::interp::Interp;
+use super::interp::{Interp, MOST_SITES};
 use super::keeps;
 use super::marks::{FunctionMarks, Mark};
 use super::places::{Arg, At, CallSite, Callee, ContextUse, Kinds, Places, TooLarge};
@@ -41,6 +41,9 @@ pub(super) fn places(module: &Module, program: ProgramId) -> Result<Places, TooL
     for &id in &places.functions.clone() {
         Recorder { module, id, marks: &interp.marks[id.0 as usize], sites: &sites }
             .function(&mut places);
+        if places.context.len() > MOST_SITES {
+            return Err(TooLarge);
+        }
     }
     for closure in &closures {
         let depth = closure::depth(module, closure, &interp.marks);

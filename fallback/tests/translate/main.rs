@@ -8,3 +8,4 @@ mod invariants;
 mod properties;
 mod refusals;
 mod snapshots;
+mod uses;

@@ -6,7 +6,8 @@ use hoist_fallback::tc::translate::{Merged, Options, translate};
 
 use crate::corpus;
 use crate::damage::{Random, damage};
-use crate::invariants::{check, check_whole};
+use crate::invariants::check;
+use crate::uses::check_whole;
 
 const OPTIONS: [Options; 3] = [
     Options { count: false, merged: Merged::Run },

@@ -25,6 +25,13 @@ const BROADCAST: u64 = 1 << 3;
 /// Functions that may be live at once (`MAX_CALL_FRAMES`).
 const MAX_FRAMES: u64 = 8;
 
+/// Reasons that are listed for uses of the context, and again for calls: code that gives more is
+/// written to give many.
+const MOST_GAPS: usize = 100;
+
+/// Instructions that the kernel takes (`BPF_COMPLEXITY_LIMIT_INSNS`).
+const MOST_SLOTS: usize = 1_000_000;
+
 /// What is to be done to one instruction.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Edit {
@@ -38,6 +45,17 @@ pub(super) enum Edit {
     Length,
     /// `bpf_redirect_map` on one of these maps.
     RedirectDevmap(Vec<MapId>),
+}
+
+impl Edit {
+    /// Slots that it may add.
+    fn slots(&self) -> usize {
+        match self {
+            Self::Field(_) => 2,
+            Self::RedirectDevmap(maps) => 4 * maps.len(),
+            _ => 0,
+        }
+    }
 }
 
 /// What is to be done to a program.
@@ -68,10 +86,17 @@ impl Survey {
         survey.entry(module, program, places);
         for (&at, &context) in &places.context {
             survey.context(module, at, context);
+            if survey.gaps.len() >= MOST_GAPS {
+                break;
+            }
         }
         for (&at, call) in &places.calls {
             survey.call(module, at, call);
+            if survey.gaps.len() >= 2 * MOST_GAPS {
+                break;
+            }
         }
+        survey.length(module, places);
         if !places.packet_writes.is_empty() {
             survey.features |= feature::WRITES;
         }
@@ -103,6 +128,21 @@ impl Survey {
                     "{}: {} functions call each other, and translated they are {depth} where the \
                      kernel takes {MAX_FRAMES}",
                     program.name, places.call_depth
+                ),
+            ));
+        }
+    }
+
+    /// Code that grows beyond what the kernel takes would only cost memory.
+    fn length(&mut self, module: &Module, places: &Places) {
+        let code: usize = places.functions.iter().map(|f| module.function(*f).slots()).sum();
+        let slots = code + self.edits.values().map(Edit::slots).sum::<usize>();
+        if slots > MOST_SLOTS {
+            self.gaps.push(Gap::new(
+                "translation-too-large",
+                format!(
+                    "the translation has {slots} instructions, and the kernel takes {MOST_SLOTS}; \
+                     split the program with tail calls"
                 ),
             ));
         }

@@ -67,10 +67,13 @@ fn own_slot(slot: Slot, device: &Device) -> Condition {
 fn on(device: &Device, features: &[(&str, &str)]) -> (Vec<Adjustment>, String) {
     let on: Vec<_> =
         features.iter().filter(|(name, _)| device.feature(name) == Some(true)).collect();
-    let adjustments =
-        on.iter().map(|(name, _)| Adjustment { feature: (*name).to_owned(), on: false }).collect();
+    let adjustments = on.iter().map(|(name, _)| off(name)).collect();
     let words: Vec<String> = on.iter().map(|(_, word)| format!("{word} off")).collect();
     (adjustments, format!("ethtool -K {} {}", device.name, words.join(" ")))
+}
+
+fn off(feature: &str) -> Adjustment {
+    Adjustment { feature: feature.to_owned(), on: false }
 }
 
 /// Whether every feature that is to be turned off can be.
@@ -105,7 +108,9 @@ fn merged(device: &Device) -> Condition {
             condition.remedy(command).adjustments(adjustments)
         }
         Answer::No => condition.remedy(command),
-        _ => condition,
+        // Should these be off for another program's sake, they are to stay so for this one's.
+        Answer::Yes => condition.adjustments(MERGING.map(|(name, _)| off(name)).to_vec()),
+        Answer::Unknown => condition,
     }
 }
 

@@ -31,19 +31,34 @@ const SILENCE: Duration = Duration::from_millis(40);
 /// How long a real wire takes at most.
 const WIRE: Duration = Duration::from_millis(5);
 
+/// A place, with what fires and watches there.
+#[derive(Debug)]
+pub(super) struct Stand {
+    pub(super) place: Place,
+    observers: Observers,
+    gun: Gun,
+}
+
+impl Stand {
+    pub(super) fn at(place: Place) -> Result<Self, Failure> {
+        let (observers, gun) = (Observers::open(&place)?, Gun::open(&place)?);
+        Ok(Self { place, observers, gun })
+    }
+}
+
 /// A program that is attached, and everything that watches it.
 pub(super) struct Range<'a> {
     place: &'a Place,
     attached: &'a dyn Attachment,
     tables: &'a Tables,
-    observers: Observers,
-    gun: Gun,
+    observers: &'a mut Observers,
+    gun: &'a mut Gun,
     padded: bool,
 }
 
 impl<'a> Range<'a> {
     pub(super) fn open(
-        place: &'a Place,
+        stand: &'a mut Stand,
         attached: &'a dyn Attachment,
         tables: &'a Tables,
         shots: &[&Shot],
@@ -59,14 +74,13 @@ impl<'a> Range<'a> {
             .collect();
         let udp = sockets.iter().filter_map(|s| s.udp).collect();
         let tcp = sockets.iter().filter_map(|s| s.tcp).collect();
-        Ok(Self {
-            place,
-            attached,
-            tables,
-            observers: Observers::open(place, protocols, &udp, &tcp)?,
-            gun: Gun::open(place)?,
-            padded,
-        })
+        let Stand { place, observers, gun } = stand;
+        observers.watch(place, protocols.iter().copied())?;
+        observers.listen(place, &udp, &tcp)?;
+        // What is still under way belongs to another program's shots.
+        thread::sleep(WIRE);
+        observers.collect(&mut Seen::default())?;
+        Ok(Self { place, attached, tables, observers, gun, padded })
     }
 
     /// One outcome for each shot.

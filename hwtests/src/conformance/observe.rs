@@ -1,5 +1,6 @@
 //! What is seen of a shot.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read as _};
 use std::net::{Ipv6Addr, TcpListener, TcpStream, UdpSocket};
@@ -31,46 +32,71 @@ pub(super) struct Seen {
     pub(super) streams: BTreeMap<u16, Vec<u8>>,
 }
 
-/// Watches all places of a [`Place`].
+/// Watches all places of a [`Place`], for as long as the place is used: closing a packet socket takes
+/// the kernel a grace period.
 #[derive(Debug)]
 pub(super) struct Observers {
-    handlers: Vec<Capture>,
+    handlers: BTreeMap<u16, Capture>,
     peer: Capture,
     third: Option<Capture>,
+    listeners: Listeners,
+}
+
+/// Real sockets at the near end, for one program.
+#[derive(Debug, Default)]
+struct Listeners {
     udp: BTreeMap<u16, UdpSocket>,
     tcp: BTreeMap<u16, (TcpListener, Vec<TcpStream>)>,
 }
 
 impl Observers {
-    /// `protocols`: besides the usual ones; `udp` and `tcp`: ports of real sockets at the near end.
-    pub(super) fn open(
-        place: &Place,
-        protocols: &BTreeSet<u16>,
-        udp: &BTreeSet<u16>,
-        tcp: &BTreeSet<u16>,
-    ) -> Result<Self, Failure> {
-        let near = place.dut.port();
-        let all: BTreeSet<u16> = PROTOCOLS.iter().chain(protocols).copied().collect();
-        let handlers = all.into_iter().map(|p| Capture::of_protocol(near, p));
+    pub(super) fn open(place: &Place) -> Result<Self, Failure> {
         let third = place.exit.as_ref().map(|(_, third)| Capture::open(third)).transpose()?;
-        Ok(Self {
-            handlers: handlers.collect::<Result<_, _>>()?,
+        let mut observers = Self {
+            handlers: BTreeMap::new(),
             peer: Capture::open(&place.far)?,
             third,
-            udp: udp
-                .iter()
-                .map(|port| Ok((*port, udp_socket(&near.namespace, *port)?)))
-                .collect::<Result<_, LabError>>()?,
-            tcp: tcp
-                .iter()
-                .map(|port| Ok((*port, (listener(&near.namespace, *port)?, Vec::new()))))
-                .collect::<Result<_, LabError>>()?,
-        })
+            listeners: Listeners::default(),
+        };
+        observers.watch(place, PROTOCOLS)?;
+        Ok(observers)
+    }
+
+    /// Watches the handlers of these protocols too.
+    pub(super) fn watch(
+        &mut self,
+        place: &Place,
+        protocols: impl IntoIterator<Item = u16>,
+    ) -> Result<(), Failure> {
+        for protocol in protocols {
+            if let Entry::Vacant(free) = self.handlers.entry(protocol) {
+                free.insert(Capture::of_protocol(place.dut.port(), protocol)?);
+            }
+        }
+        Ok(())
+    }
+
+    /// Opens real sockets on these ports, and closes those there were.
+    pub(super) fn listen(
+        &mut self,
+        place: &Place,
+        udp: &BTreeSet<u16>,
+        tcp: &BTreeSet<u16>,
+    ) -> Result<(), Failure> {
+        let near = &place.dut.port().namespace;
+        self.listeners = Listeners::default();
+        for port in udp {
+            self.listeners.udp.insert(*port, udp_socket(near, *port)?);
+        }
+        for port in tcp {
+            self.listeners.tcp.insert(*port, (listener(near, *port)?, Vec::new()));
+        }
+        Ok(())
     }
 
     /// Adds what has come since the last time.
     pub(super) fn collect(&mut self, seen: &mut Seen) -> Result<(), Failure> {
-        for handler in &self.handlers {
+        for handler in self.handlers.values() {
             seen.stack.extend(handler.rest()?);
         }
         seen.peer.extend(self.peer.rest()?);
@@ -78,12 +104,12 @@ impl Observers {
             seen.third.extend(third.rest()?);
         }
         let mut bytes = vec![0; 1 << 16];
-        for (port, socket) in &self.udp {
+        for (port, socket) in &self.listeners.udp {
             while let Some(length) = available(socket.recv(&mut bytes))? {
                 seen.datagrams.entry(*port).or_default().push(bytes[..length].to_vec());
             }
         }
-        for (port, (listener, streams)) in &mut self.tcp {
+        for (port, (listener, streams)) in &mut self.listeners.tcp {
             while let Some((stream, _)) = available(listener.accept())? {
                 stream.set_nonblocking(true)?;
                 streams.push(stream);

@@ -1,5 +1,6 @@
 //! The runner: case files times engines, by real traffic and by test run.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 
@@ -10,13 +11,14 @@ use hoist_offload::{AttachPolicy, EngineKind, Gap, Hook, Job, Prepared, Wanted};
 
 use super::case::Setup;
 use super::expected::Expected;
-use super::fire::Range;
+use super::fire::{Range, Stand};
 use super::place::Place;
 use super::report::{CaseResult, Environment, Evidence, Outcome, Report};
 use super::shot::{self, Shot};
 use super::tables::{self, Tables};
 use super::{Source, compare, judge, normalise};
 use crate::dut::Failure;
+use crate::frame::notation::Names;
 use crate::lab::Port;
 
 /// What to run, and where.
@@ -44,20 +46,27 @@ pub fn run(
     options: &Options,
     on_result: &mut dyn FnMut(&CaseResult) -> ControlFlow<()>,
 ) -> Result<Report, Failure> {
-    let given = options.given.as_ref().map(|(near, far)| Place::given(near, far)).transpose()?;
-    let mut places: BTreeMap<(Setup, bool), Place> = BTreeMap::new();
+    let mut given = match &options.given {
+        Some((near, far)) => Some(Stand::at(Place::given(near, far)?)?),
+        None => None,
+    };
+    let mut stands: BTreeMap<(Setup, bool), Stand> = BTreeMap::new();
     let mut report = Report::default();
     for source in sources {
-        let names = given.as_ref().map_or_else(Default::default, |place| place.names.clone());
+        let names = given.as_ref().map_or_else(Names::lab, |stand| stand.place.names.clone());
         for (key, _, shots) in groups(shot::of(source, &names)?) {
-            let (setup, sockets) = &key;
-            let place = match &given {
-                Some(place) => place,
-                None if places.contains_key(&key) => &places[&key],
-                None => places.entry(key.clone()).or_insert(Place::create(setup, *sockets)?),
+            let padded = given.is_some();
+            let stand = match (&mut given, stands.entry(key)) {
+                (Some(stand), _) => stand,
+                (None, Entry::Occupied(there)) => there.into_mut(),
+                (None, Entry::Vacant(free)) => {
+                    let (setup, sockets) = free.key();
+                    let place = Place::create(setup, *sockets)?;
+                    free.insert(Stand::at(place)?)
+                }
             };
-            report.environment = environment(place, given.is_some());
-            let runner = Runner { source, place, options, padded: given.is_some() };
+            report.environment = environment(&stand.place, padded);
+            let mut runner = Runner { source, stand, options, padded };
             for wanted in &options.engines {
                 let mut more = ControlFlow::Continue(());
                 for result in runner.engine(&shots, *wanted)? {
@@ -100,13 +109,13 @@ fn environment(place: &Place, given: bool) -> Environment {
 
 struct Runner<'a> {
     source: &'a Source,
-    place: &'a Place,
+    stand: &'a mut Stand,
     options: &'a Options,
     padded: bool,
 }
 
 impl Runner<'_> {
-    fn engine(&self, shots: &[Shot], wanted: Wanted) -> Result<Vec<CaseResult>, Failure> {
+    fn engine(&mut self, shots: &[Shot], wanted: Wanted) -> Result<Vec<CaseResult>, Failure> {
         let engine = wanted.to_string();
         let asked = |s: &&Shot| s.only.is_empty() || shot::named(&s.only, &engine);
         let shots: Vec<&Shot> = shots.iter().filter(asked).collect();
@@ -117,23 +126,25 @@ impl Runner<'_> {
             EngineKind::Tc => Hook::Tcx,
             _ => Hook::Xdp,
         });
+        let device = self.stand.place.dut.port().name.clone();
+        let evidence = &self.options.evidence;
         let sheet = |shot: &Shot, evidence, outcome| CaseResult {
             case: shot.name.clone(),
             program: job.program_name().to_owned(),
             engine: wanted.kind,
             hook,
-            device: self.place.dut.port().name.clone(),
+            device: device.clone(),
             evidence,
             rows: shot.rows.clone(),
             outcome,
         };
         let everywhere = |outcome: &dyn Fn(&Shot, Evidence) -> Outcome| {
-            let each = shots.iter().flat_map(|shot| {
-                self.options.evidence.iter().map(|e| sheet(shot, *e, outcome(shot, *e)))
-            });
+            let each = shots
+                .iter()
+                .flat_map(|shot| evidence.iter().map(|e| sheet(shot, *e, outcome(shot, *e))));
             each.collect::<Vec<_>>()
         };
-        let prepared = match self.place.dut.prove(&job, Choice::only(wanted)) {
+        let prepared = match self.stand.place.dut.prove(&job, Choice::only(wanted)) {
             Ok((_, Some(prepared))) => prepared,
             Ok((plan, None)) => {
                 let gaps: Vec<Gap> = plan.refusals.into_iter().flat_map(|r| r.gaps).collect();
@@ -143,15 +154,15 @@ impl Runner<'_> {
             }
             Err(error) => return Ok(everywhere(&|_, _| unexplained(&error))),
         };
-        let tables = Tables::new(self.place, &job.module, prepared.maps())?;
-        if self.options.evidence.contains(&Evidence::TestRun) {
+        let tables = Tables::new(&self.stand.place, &job.module, prepared.maps())?;
+        if evidence.contains(&Evidence::TestRun) {
             for shot in &shots {
                 let outcome = self.test_run(shot, wanted, &job, &*prepared, &tables);
                 let outcome = outcome.unwrap_or_else(|error| unexplained(&error));
                 results.push(sheet(shot, Evidence::TestRun, outcome));
             }
         }
-        if self.options.evidence.contains(&Evidence::RealTraffic) {
+        if evidence.contains(&Evidence::RealTraffic) {
             let outcomes = self.traffic(&shots, &engine, prepared, &tables)?;
             let sheets = shots.iter().zip(outcomes);
             results
@@ -164,7 +175,7 @@ impl Runner<'_> {
         let object = self.source.object()?;
         let set = |module: &mut Module| tables::set_variables(module, &shot.variables);
         let entry = self.source.entry();
-        self.place.dut.job_with(&self.source.file.program, &object, entry.as_deref(), set)
+        self.stand.place.dut.job_with(&self.source.file.program, &object, entry.as_deref(), set)
     }
 
     fn test_run(
@@ -180,14 +191,14 @@ impl Runner<'_> {
         if let Some(why) = normalise::no_test_run(wanted.kind, shot, &frame) {
             return not_run(&why);
         }
-        self.place.dut.inside(|| tables.reset(&shot.maps))?;
+        self.stand.place.dut.inside(|| tables.reset(&shot.maps))?;
         let Some(dry) = prepared.dry_run() else {
             return not_run("the engine has no test run");
         };
         let got = dry.run(&frame)?;
         let metadata = job.requirements.uses(Feature::Metadata);
         judge::fired(shot, &wanted.to_string(), Evidence::TestRun, |expect| {
-            let expected = Expected::of(expect, &frame, &self.place.names)?;
+            let expected = Expected::of(expect, &frame, &self.stand.place.names)?;
             let mut found =
                 compare::test_run(wanted.kind, metadata, &expected, got.verdict, &got.frame);
             found.extend(tables.differences(&expect.variables_after, &expect.maps_after)?);
@@ -196,7 +207,7 @@ impl Runner<'_> {
     }
 
     fn traffic(
-        &self,
+        &mut self,
         shots: &[&Shot],
         engine: &str,
         prepared: Box<dyn Prepared>,
@@ -204,9 +215,9 @@ impl Runner<'_> {
     ) -> Result<Vec<Outcome>, Failure> {
         if let Some(shot) = shots.first() {
             // Before it sees a packet: entries may be what keeps it from doing harm.
-            self.place.dut.inside(|| tables.reset(&shot.maps))?;
+            self.stand.place.dut.inside(|| tables.reset(&shot.maps))?;
         }
-        let attached = match self.place.dut.attach(prepared, &AttachPolicy::default()) {
+        let attached = match self.stand.place.dut.attach(prepared, &AttachPolicy::default()) {
             Ok(attached) => attached,
             Err(hoist_offload::Error::Refused { refusals, .. }) => {
                 let gaps: Vec<Gap> = refusals.into_iter().flat_map(|r| r.gaps).collect();
@@ -216,9 +227,9 @@ impl Runner<'_> {
             }
             Err(error) => return Ok(shots.iter().map(|_| unexplained(&error)).collect()),
         };
-        let protocols = protocols(shots, self.place)?;
+        let protocols = protocols(shots, &self.stand.place)?;
         let mut range =
-            Range::open(self.place, &*attached, tables, shots, &protocols, self.padded)?;
+            Range::open(self.stand, &*attached, tables, shots, &protocols, self.padded)?;
         let outcomes = range.fire_all(shots, engine);
         drop(range);
         attached.detach()?;

@@ -50,7 +50,7 @@ impl Bench {
 
 /// Waits for what must come within a few seconds.
 #[track_caller]
-fn eventually(what: &str, mut is: impl FnMut() -> bool) {
+pub(crate) fn eventually(what: &str, mut is: impl FnMut() -> bool) {
     let start = Instant::now();
     while !is() {
         assert!(start.elapsed() < Duration::from_secs(5), "{what}");

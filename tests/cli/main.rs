@@ -1,6 +1,7 @@
 //! The command as its users see it: recorded hosts without privilege, veth pairs with it.
 #![expect(clippy::unwrap_used, reason = "a helper of a test may fail the test")]
 
+mod adjust;
 mod harness;
 mod live;
 mod maps;

@@ -16,10 +16,19 @@ use hoist_offload::attach::Effective;
 use hoist_offload::host::LinuxHost;
 use hoist_offload::plan::{Choice, Wanted, Wishes};
 use hoist_offload::{
-    AttachPolicy, Attachment, Device, Error, Host as _, Job, Plan, Prepared, Registry,
+    AttachPolicy, Attachment, Device, EngineKind, Error, Hook, Host as _, Job, Plan, Prepared,
+    Registry,
 };
 
 use crate::lab::Port;
+
+/// Every engine at every hook, best first.
+pub const ENGINES: [Wanted; 4] = [
+    Wanted { kind: EngineKind::Native, hook: None },
+    Wanted { kind: EngineKind::Generic, hook: None },
+    Wanted::at(EngineKind::Tc, Hook::Tcx),
+    Wanted::at(EngineKind::Tc, Hook::Clsact),
+];
 
 /// Why something could not be tried.
 pub type Failure = Box<dyn StdError + Send + Sync>;

@@ -6,11 +6,11 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use hoist_bpf::programs;
 use hoist_hwtests::capture::{Capture, Sender};
-use hoist_hwtests::dut::Dut;
+use hoist_hwtests::dut::{Dut, ENGINES};
 use hoist_hwtests::frame::{Frame, diff, dissect, mac, tcp};
 use hoist_hwtests::lab::{End, Lab, Namespace, Veth};
 use hoist_hwtests::{require, wait};
-use hoist_offload::plan::Choice;
+use hoist_offload::plan::{Choice, Wanted};
 use hoist_offload::{AttachPolicy, Attachment, EngineKind, MapHandle};
 use serial_test::file_serial;
 
@@ -256,10 +256,13 @@ fn cases() -> Vec<Case> {
 }
 
 /// Programs and engines that do not go together, with the code of the gap that says so.
-const REFUSED: [(&str, EngineKind, &[&str]); 3] = [
+const REFUSED: [(&str, EngineKind, &[&str]); 6] = [
     ("devmap_egress", EngineKind::Native, &["missing-feature", "missing-context-field"]),
     ("devmap_egress", EngineKind::Generic, &["missing-feature", "missing-context-field"]),
+    ("devmap_egress", EngineKind::Tc, &["missing-feature", "missing-context-field"]),
     ("rx_hash", EngineKind::Generic, &["missing-feature"]),
+    ("rx_hash", EngineKind::Tc, &["missing-feature"]),
+    ("meta", EngineKind::Tc, &["missing-feature"]),
 ];
 
 /// The device under test, and another interface beside it to redirect to. What XDP transmits arrives
@@ -295,8 +298,9 @@ fn every_program_does_what_it_says_on_every_engine() {
     for case in cases() {
         // Metadata and programs bound to a device came with Linux 6.3.
         let too_old = case.program == "rx_hash" && !require::kernel(6, 3);
-        for engine in [EngineKind::Native, EngineKind::Generic] {
-            if !too_old && !REFUSED.iter().any(|(p, e, _)| (*p, *e) == (case.program, engine)) {
+        for engine in ENGINES {
+            let refused = |(p, e, _): &(&str, _, _)| (*p, *e) == (case.program, engine.kind);
+            if !too_old && !REFUSED.iter().any(refused) {
                 play(&case, engine);
             }
         }
@@ -308,7 +312,18 @@ fn every_program_does_what_it_says_on_every_engine() {
     }
 }
 
-fn play(case: &Case, engine: EngineKind) {
+/// IPv4 and IPv6: what the cases let through to the stack.
+const PROTOCOLS: [u16; 2] = [0x0800, 0x86dd];
+
+/// What the handlers of a protocol get: the stack takes the tag off before.
+fn without_tag(mut frame: Vec<u8>) -> Vec<u8> {
+    if frame[12..14] == [0x81, 0x00] {
+        frame.drain(12..16);
+    }
+    frame
+}
+
+fn play(case: &Case, engine: Wanted) {
     let at = format!("{} on {engine}", case.program);
     let scene = Scene::build();
     let dut = Dut::new(scene.lab.near()).unwrap();
@@ -317,12 +332,15 @@ fn play(case: &Case, engine: EngineKind) {
     let maps = Maps(prepared.maps());
     dut.inside(|| (case.fill)(&maps, scene.other.near.ifindex));
     let mut attached = dut.attach(prepared, &AttachPolicy::default()).unwrap();
-    assert_eq!(dut.effective(&mut *attached).unwrap().engine, engine, "{at}");
+    assert_eq!(dut.effective(&mut *attached).unwrap().engine, engine.kind, "{at}");
 
-    let outs = [
-        (Out::Stack, Capture::open(scene.lab.near()).unwrap()),
-        (Out::Back, Capture::open(scene.lab.far()).unwrap()),
-        (Out::Other, Capture::open(&scene.other.far).unwrap()),
+    // A capture of everything sees frames before TC does; the handlers of protocols come after it.
+    let tc = engine.kind == EngineKind::Tc;
+    let handlers = || PROTOCOLS.map(|p| Capture::of_protocol(scene.lab.near(), p).unwrap()).into();
+    let outs: [(Out, Vec<Capture>); 3] = [
+        (Out::Stack, if tc { handlers() } else { vec![Capture::open(scene.lab.near()).unwrap()] }),
+        (Out::Back, vec![Capture::open(scene.lab.far()).unwrap()]),
+        (Out::Other, vec![Capture::open(&scene.other.far).unwrap()]),
     ];
     let sender = Sender::open(scene.lab.far()).unwrap();
     for (frame, _) in &case.frames {
@@ -330,13 +348,22 @@ fn play(case: &Case, engine: EngineKind) {
     }
     let expected = |out: Out| -> Vec<Vec<u8>> {
         let results = case.frames.iter().filter_map(|(_, result)| result.as_ref());
-        results.filter(|(at, _)| *at == out).map(|(_, frame)| frame.bytes()).collect()
+        let frames = results.filter(|(at, _)| *at == out).map(|(_, frame)| frame.bytes());
+        if !tc || out != Out::Stack {
+            return frames.collect();
+        }
+        let mut untagged: Vec<Vec<u8>> = frames.map(without_tag).collect();
+        untagged.sort_by_key(|frame| frame[12..14].to_vec());
+        untagged
     };
+    let due = |out, all: &[Capture]| if all.len() == 1 { expected(out).len() } else { 0 };
     let mut arrived =
-        outs.each_ref().map(|(out, capture)| capture.wait_for(expected(*out).len()).unwrap());
+        outs.each_ref().map(|(out, captures)| captures[0].wait_for(due(*out, captures)).unwrap());
     std::thread::sleep(wait::SILENCE);
-    for ((out, capture), got) in outs.iter().zip(&mut arrived) {
-        got.extend(capture.rest().unwrap());
+    for ((out, captures), got) in outs.iter().zip(&mut arrived) {
+        for capture in captures {
+            got.extend(capture.rest().unwrap());
+        }
         let shown: Vec<String> = got.iter().map(ToString::to_string).collect();
         let expected = expected(*out);
         assert_eq!(got.len(), expected.len(), "{at}: at {out:?} arrived {shown:#?}");
@@ -351,8 +378,7 @@ fn play(case: &Case, engine: EngineKind) {
     assert_eq!(stats.bytes.iter().sum::<u64>(), sent as u64, "{at}: bytes");
     (case.check)(&maps);
     dut.inside(|| attached.detach()).unwrap();
-    let slots = dut.inside(|| dut.kernel().query_xdp(dut.port().ifindex)).unwrap();
-    assert_eq!((slots.native, slots.generic), (None, None), "{at}: detached");
+    assert_eq!(dut.device().unwrap().attached, [], "{at}: detached");
 }
 
 #[test]

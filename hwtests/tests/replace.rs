@@ -9,15 +9,13 @@ use std::thread;
 use hoist_bpf::Insn;
 use hoist_bpf::kernel::{ObjectKind, ProgramSpec};
 use hoist_hwtests::capture::Sender;
-use hoist_hwtests::dut::Dut;
+use hoist_hwtests::dut::{Dut, ENGINES};
 use hoist_hwtests::frame::{Frame, mac};
 use hoist_hwtests::lab::Lab;
 use hoist_hwtests::{require, wait};
 use hoist_offload::plan::Choice;
-use hoist_offload::{AttachPolicy, EngineKind, Error, MapHandle};
+use hoist_offload::{AttachPolicy, EngineKind, Error, Hook, MapHandle};
 use serial_test::file_serial;
-
-const ENGINES: [EngineKind; 2] = [EngineKind::Native, EngineKind::Generic];
 
 // Keeps a processor busy: not at the same time as others that do.
 #[file_serial(busy)]
@@ -85,21 +83,32 @@ fn a_program_that_somebody_swapped_meanwhile_is_not_replaced() {
         let (_, mut running) = dut.run(&job, Choice::only(engine)).unwrap();
         let ours = dut.effective(&mut *running).unwrap();
 
-        // r0 = XDP_PASS; exit
-        let insns = [Insn::new(0xb7, 0, 0, 0, 2), Insn::new(0x95, 0, 0, 0, 0)];
+        // Passes: r0 = XDP_PASS or TC_ACT_OK; exit
+        let tc = engine.kind == EngineKind::Tc;
+        let pass = if tc { 0 } else { 2 };
+        let insns = [Insn::new(0xb7, 0, 0, 0, pass), Insn::new(0x95, 0, 0, 0, 0)];
         let spec = ProgramSpec {
             name: "theirs".to_owned(),
-            kind: 6,
-            expected_attach_type: 37,
+            kind: if tc { 3 } else { 6 },
+            expected_attach_type: if tc { 0 } else { 37 },
             insns: &insns,
             license: "GPL".to_owned(),
             ..ProgramSpec::default()
         };
         let kernel = dut.kernel();
         let theirs = kernel.load_program(&spec).unwrap();
-        let link = kernel.open(ObjectKind::Link, ours.link_id.unwrap()).unwrap().unwrap();
-        let old = kernel.open(ObjectKind::Program, ours.program_id).unwrap().unwrap();
-        kernel.link_update(link.as_fd(), theirs.as_fd(), old.as_fd()).unwrap();
+        let ifindex = lab.near().ifindex;
+        if let Some(id) = ours.link_id {
+            let link = kernel.open(ObjectKind::Link, id).unwrap().unwrap();
+            let old = kernel.open(ObjectKind::Program, ours.program_id).unwrap().unwrap();
+            kernel.link_update(link.as_fd(), theirs.as_fd(), old.as_fd()).unwrap();
+        } else {
+            dut.inside(|| {
+                let key = kernel.filters(ifindex).unwrap()[0].key;
+                kernel.replace_filter(ifindex, key, ours.program_id, theirs.as_fd(), "theirs")
+            })
+            .unwrap();
+        }
 
         let next = dut.prepare_replacement(&job, engine).unwrap();
         let error = dut.inside(|| running.replace(next)).unwrap_err();
@@ -107,8 +116,12 @@ fn a_program_that_somebody_swapped_meanwhile_is_not_replaced() {
         let codes: Vec<&str> =
             refusals.iter().flat_map(|r| &r.gaps).map(|g| g.code.as_str()).collect();
         assert_eq!(codes, ["replace-mismatch"], "{engine}");
-        let slots = dut.inside(|| kernel.query_xdp(lab.near().ifindex)).unwrap();
-        let there = slots.native.or(slots.generic);
-        assert_eq!(there, Some(kernel.program_info(theirs.as_fd()).unwrap().id), "{engine}");
+        let attached = dut.device().unwrap().attached;
+        let there: Vec<u32> = attached.iter().map(|program| program.id).collect();
+        assert_eq!(there, [kernel.program_info(theirs.as_fd()).unwrap().id], "{engine}");
+        // Whoever took it over keeps it.
+        dut.inside(|| running.detach()).unwrap();
+        let left = usize::from(engine.hook == Some(Hook::Clsact));
+        assert_eq!(dut.device().unwrap().attached.len(), left, "{engine}");
     }
 }

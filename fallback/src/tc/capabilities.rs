@@ -15,8 +15,10 @@ use super::conditions;
 const MAX_CALL_DEPTH: u64 = 7;
 
 /// Helpers of XDP that TC lacks, which the translation replaces by routines of its own.
-const TRANSLATED: [&str; 7] = [
+const TRANSLATED: [&str; 8] = [
     "bpf_xdp_adjust_head",
+    // Refused at run time, as by a driver without metadata.
+    "bpf_xdp_adjust_meta",
     "bpf_xdp_adjust_tail",
     "bpf_redirect",
     "bpf_redirect_map",

@@ -8,17 +8,18 @@
 
 use std::collections::BTreeMap;
 use std::error::Error;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
 
 use hoist_bpf::kernel::Linux;
-use hoist_hwtests::fuzz::campaign::{self, Bench, Outcome, Pass, Settings};
+use hoist_hwtests::fuzz::campaign::{self, Bench, Outcome, Pass, Settings, Tally, Trial};
 use hoist_hwtests::fuzz::{forms, render, run, save};
 
 const USAGE: &str = "\
 usage: differential [--seed N] [--first N] [--programs N] [--runs N] [--workers N]
-                    [--findings N] [--against tc|xdp] [--save FOLDER] [--show]";
+                    [--findings N] [--against tc|xdp] [--save FOLDER] [--show]
+       differential --replay FILE [--save FOLDER]";
 
 fn main() -> Result<ExitCode, Box<dyn Error>> {
     let mut settings = Settings { programs: 1000, runs: 1000, workers: 2, ..Settings::default() };
@@ -34,7 +35,7 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
             "--runs" => settings.runs = number()? as usize,
             "--workers" => settings.workers = number()? as usize,
             "--findings" => settings.findings = number()? as usize,
-            "--against" | "--save" | "--show" => drop(options.insert(name, value)),
+            "--against" | "--save" | "--show" | "--replay" => drop(options.insert(name, value)),
             _ => return Err(USAGE.into()),
         }
     }
@@ -44,6 +45,11 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
         Some("xdp") => &forms::same,
         Some(_) => return Err(USAGE.into()),
     };
+    let bench = Bench { kernel: &kernel, pass };
+    let folder = options.get("--save").map(PathBuf::from);
+    if let Some(file) = options.get("--replay") {
+        return replay(bench, Path::new(file), folder.as_deref());
+    }
     let start = Instant::now();
     let progress = |done: u64| {
         if done.is_multiple_of(500) {
@@ -54,23 +60,44 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
             );
         }
     };
-    let outcome = campaign::run(Bench { kernel: &kernel, pass }, &settings, &progress)?;
+    let outcome = campaign::run(bench, &settings, &progress)?;
     report(&settings, &outcome, start.elapsed().as_secs_f64());
     for finding in &outcome.findings {
         println!("\nprogram {}: {}", finding.number, finding.difference);
         if options.contains_key("--show") {
             println!("{:#?}\nframes: {:02x?}", finding.model, finding.frames);
         }
-        if let Some(folder) = options.get("--save") {
+        if let Some(folder) = &folder {
             let contents = run::contents(&kernel, &finding.model)?;
             let module = render::module(&finding.model);
             let words = finding.difference.to_string();
             let case = save::Saved::new(words, module, &contents, &finding.frames);
-            println!("saved as {}", case.write(&PathBuf::from(folder))?.display());
+            println!("saved as {}", case.write(folder)?.display());
+            case.write_case_file(folder, &finding.native)?;
         }
     }
     let good = outcome.findings.is_empty() && outcome.coverage.enough();
     Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Runs a saved case again, and writes its case file for the suite.
+fn replay(
+    bench: Bench<'_>,
+    file: &Path,
+    folder: Option<&Path>,
+) -> Result<ExitCode, Box<dyn Error>> {
+    let case = save::Saved::read(file)?;
+    let (contents, frames) = (case.contents()?, case.frames()?);
+    let place = run::Place::new()?;
+    let tally = &mut Tally::default();
+    let trial = place.run(|| bench.replay(case.module(), &contents, &frames, 1, tally));
+    println!("{}: {trial:?}", case.module.name);
+    if let Some(folder) = folder {
+        let native = place.run(|| bench.last_of_native(case.module(), &contents, &frames));
+        case.write(folder)?;
+        case.write_case_file(folder, &native.ok_or("native XDP does not run it")?)?;
+    }
+    Ok(if trial == Trial::Same { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 fn report(settings: &Settings, outcome: &Outcome, seconds: f64) {

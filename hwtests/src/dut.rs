@@ -20,6 +20,7 @@ use hoist_offload::{
     Registry,
 };
 
+use crate::fuzz;
 use crate::lab::Port;
 
 /// Every engine at every hook, best first.
@@ -95,7 +96,10 @@ impl Dut {
         program: Option<&str>,
         change: impl FnOnce(&mut Module) -> Result<(), Failure>,
     ) -> Result<Job, Failure> {
-        let mut module = Module::parse(name, object)?;
+        let mut module = match fuzz::save::module(object) {
+            Some(saved) => saved,
+            None => Module::parse(name, object)?,
+        };
         change(&mut module)?;
         let module = resolve(&module, &self.target)?;
         let selector = Selector { program: program.map(str::to_owned), section: None };

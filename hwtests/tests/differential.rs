@@ -1,9 +1,14 @@
 //! A small campaign with a fixed seed, and whether the fuzzer finds what is there to be found.
 #![expect(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
 
+use std::ops::ControlFlow;
+use std::path::Path;
+
 use hoist_bpf::kernel::Linux;
 use hoist_bpf::module::{Module, ProgramId};
 use hoist_bpf::opcode::{alu, class};
+use hoist_hwtests::conformance::report::Evidence;
+use hoist_hwtests::conformance::{self, suite};
 use hoist_hwtests::fuzz::campaign::{self, Bench, Outcome, Pass, Refusal, Settings, Tally, Trial};
 use hoist_hwtests::fuzz::run::{Form, Place};
 use hoist_hwtests::fuzz::save::Saved;
@@ -85,5 +90,44 @@ fn faults_are_found_shrunk_saved_and_found_again() {
         };
         assert!(matches!(replayed(&pass), Trial::Differs(..)), "{helper}");
         assert_eq!(replayed(&forms::same), Trial::Same, "{helper}");
+    }
+}
+
+/// Cases that once differed: by replay of all their frames, and as cases of the suite where they are
+/// of one frame.
+#[test]
+fn saved_cases_stay_mended() {
+    if !require::veth("saved_cases_stay_mended") {
+        return;
+    }
+    let folder = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/cases/regressions"));
+    let kernel = Linux::new().unwrap();
+    let place = Place::new().unwrap();
+    let mut replayed = 0;
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_none_or(|e| e != "json") {
+            continue;
+        }
+        let case = Saved::read(&path).unwrap();
+        let (contents, frames) = (case.contents().unwrap(), case.frames().unwrap());
+        let bench = Bench { kernel: &kernel, pass: &forms::translated };
+        let trial =
+            place.run(|| bench.replay(case.module(), &contents, &frames, 1, &mut Tally::default()));
+        assert_eq!(trial, Trial::Same, "{}", path.display());
+        replayed += 1;
+    }
+    assert!(replayed > 0);
+
+    let sources = suite::read(folder).unwrap();
+    let options = conformance::Options {
+        engines: ["native", "tc"].map(|engine| engine.parse().unwrap()).to_vec(),
+        evidence: vec![Evidence::TestRun],
+        given: None,
+    };
+    let report = conformance::run(&sources, &options, &mut |_| ControlFlow::Continue(())).unwrap();
+    assert_eq!(report.results.len(), 2 * sources.len());
+    for result in report.results {
+        assert_eq!(result.outcome, conformance::Outcome::Passed, "{result:?}");
     }
 }

@@ -17,7 +17,7 @@ use super::frames::Pool;
 use super::generate::{self, Limits};
 use super::model::Model;
 use super::render;
-use super::run::{self, Form, Observed, Place, Side};
+use super::run::{self, Form, Observed, Place, Side, Way};
 use super::shrink;
 
 /// Makes the other form of a program: the translator, or the translator with a fault put into what
@@ -78,6 +78,8 @@ pub struct Finding {
     pub model: Model,
     /// What is left of the frames, in their order.
     pub frames: Vec<Vec<u8>>,
+    /// What native XDP does with the last of them.
+    pub native: Observed,
     /// How the last of them differed.
     pub difference: Difference,
 }
@@ -179,6 +181,19 @@ impl Bench<'_> {
         }
     }
 
+    /// What native XDP does with the last of these frames; `None` when it cannot be run.
+    #[must_use]
+    pub fn last_of_native(
+        &self,
+        module: Module,
+        contents: &BTreeMap<MapId, Entries>,
+        frames: &[Vec<u8>],
+    ) -> Option<Observed> {
+        let native = Form::native(module, render::MAIN);
+        let side = Side::load(self.kernel, &native, contents).ok()?;
+        frames.iter().map(|frame| side.run(frame)).last()?.ok()
+    }
+
     fn both(
         &self,
         native: &Form,
@@ -198,11 +213,11 @@ impl Bench<'_> {
         };
         let mut books = Books::default();
         for (at, frame) in frames.iter().enumerate() {
-            let (a, b, forwards) = match pair(&left, &right, frame) {
+            let (a, b, way) = match pair(&left, &right, frame) {
                 Ok(observed) => observed,
                 Err(error) => return failed(at, &error),
             };
-            let given = Given { sent: frame, hook: other.hook, forwards };
+            let given = Given { sent: frame, hook: other.hook, way };
             if let Err(found) = compare::runs(given, &a, &b, &mut tally.applied) {
                 return Trial::Differs(at, found);
             }
@@ -232,16 +247,19 @@ impl Bench<'_> {
     }
 }
 
-/// Runs both sides on one frame, and tells whether a redirected frame leaves where it is sent to.
+/// Runs both sides on one frame, and tells what becomes of a redirected frame.
 fn pair(
     left: &Side<'_>,
     right: &Side<'_>,
     frame: &[u8],
-) -> Result<(Observed, Observed, bool), KernelError> {
+) -> Result<(Observed, Observed, Way), KernelError> {
     let native = left.run(frame)?;
     let other = right.run(frame)?;
-    let forwards = native.verdict == 4 && Place::forwards(left.target()?, native.frame.len());
-    Ok((native, other, forwards))
+    let way = match native.verdict {
+        4 => Place::way(left.target()?, native.frame.len()),
+        _ => Way::Nowhere,
+    };
+    Ok((native, other, way))
 }
 
 /// Adds what the program noted, and which of its maps hold something.
@@ -355,7 +373,10 @@ fn worker(
             Trial::Differs(at, difference) => {
                 let found = shrink::shrink(bench, &model, &sent[..=at], difference);
                 let (model, frames, difference) = found;
-                lock().findings.push(Finding { number, model, frames, difference });
+                let contents = run::contents(bench.kernel, &model).unwrap_or_default();
+                let native = bench.last_of_native(render::module(&model), &contents, &frames);
+                let native = native.unwrap_or_default();
+                lock().findings.push(Finding { number, model, frames, native, difference });
             }
             Trial::Rejected(log) => lock().rejected.push((number, log)),
             Trial::Refused(refusal) => {

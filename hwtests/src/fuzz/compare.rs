@@ -9,6 +9,7 @@
 //! | `outer-tag-in-metadata` | a VLAN tag at byte 12 on XDP, absent on TC | the epilogue moves the outermost tag out of the data, where the stack expects it; a test run hands out the data alone |
 //! | `redirect-decided-at-once` | `XDP_REDIRECT` on both, but TC returns `TC_ACT_SHOT`, exactly where the frame does not leave | no target, an absent one, or one with too small an MTU drops the frame: on TC before the program returns, on XDP after it; the copies of a broadcast have been sent by then |
 
+//! | `absent-target` | `XDP_REDIRECT` on both, and TC returns `TC_ACT_REDIRECT` though there is no such interface | the translation does not ask about short frames, which fit every MTU; the kernel drops them (`skb_do_redirect`) |
 //! | `cut-off-tag` | PASS, TX or REDIRECT on both of a frame that ends within its VLAN tag, but TC returns `TC_ACT_SHOT` | the kernel cannot take such a tag out of the data; after PASS it drops the frame on XDP too (`skb_vlan_untag`), and no wire carries frames of less than 60 bytes |
 
 use std::collections::BTreeMap;
@@ -17,7 +18,7 @@ use std::fmt;
 use hoist_bpf::kernel::Entries;
 use hoist_bpf::module::MapId;
 
-use super::run::{Hook, Observed};
+use super::run::{Hook, Observed, Way};
 
 /// TC return values.
 mod tc {
@@ -46,6 +47,8 @@ pub enum Normalisation {
     OuterTagInMetadata,
     /// `redirect-decided-at-once`.
     RedirectDecidedAtOnce,
+    /// `absent-target`.
+    AbsentTarget,
     /// `cut-off-tag`.
     CutOffTag,
 }
@@ -58,6 +61,7 @@ impl Normalisation {
             Self::UnknownVerdict => "unknown-verdict",
             Self::OuterTagInMetadata => "outer-tag-in-metadata",
             Self::RedirectDecidedAtOnce => "redirect-decided-at-once",
+            Self::AbsentTarget => "absent-target",
             Self::CutOffTag => "cut-off-tag",
         }
     }
@@ -168,8 +172,8 @@ pub struct Given<'a> {
     pub sent: &'a [u8],
     /// Where the other form runs.
     pub hook: Hook,
-    /// Whether the frame leaves where the program redirects it to.
-    pub forwards: bool,
+    /// What becomes of the frame where the program redirects it to.
+    pub way: Way,
 }
 
 /// Compares one run of both forms.
@@ -182,7 +186,7 @@ pub fn runs(
     other: &Observed,
     applied: &mut Applied,
 ) -> Result<(), Difference> {
-    let Given { sent, hook, forwards } = given;
+    let Given { sent, hook, way } = given;
     let mut verdict = native.verdict;
     if hook == Hook::Tc && verdict > REDIRECT {
         count(applied, Normalisation::UnknownVerdict);
@@ -192,7 +196,7 @@ pub fn runs(
         return Err(Difference::Verdict { native: native.verdict, other: other.verdict });
     }
     if hook == Hook::Tc {
-        action(verdict, forwards, other, &native.frame, applied)?;
+        action(verdict, way, other, &native.frame, applied)?;
     }
     if native.frame != other.frame {
         if hook == Hook::Tc && tag_moved(native, other, verdict) {
@@ -213,7 +217,7 @@ pub fn runs(
 /// Whether TC does with the frame what the verdict says.
 fn action(
     verdict: u32,
-    forwards: bool,
+    way: Way,
     other: &Observed,
     frame: &[u8],
     applied: &mut Applied,
@@ -222,11 +226,15 @@ fn action(
     let expected = match verdict {
         PASS => tc::NEXT,
         TX => tc::REDIRECT,
-        REDIRECT if forwards => tc::REDIRECT,
+        REDIRECT if way == Way::Open => tc::REDIRECT,
+        REDIRECT if way == Way::Absent && returned == tc::REDIRECT => {
+            count(applied, Normalisation::AbsentTarget);
+            return Ok(());
+        }
         _ => tc::SHOT,
     };
     if returned == expected {
-        if verdict == REDIRECT && !forwards {
+        if verdict == REDIRECT && way != Way::Open {
             count(applied, Normalisation::RedirectDecidedAtOnce);
         }
         return Ok(());
@@ -319,14 +327,18 @@ mod tests {
         let stripped = frame([8, 0], &[1, 2, 3, 4]);
         let same = |sent: &[u8], native: Observed, other: Observed| {
             let mut applied = Applied::new();
-            let forwards = native.returned == 4;
-            let given = Given { sent, hook: Hook::Tc, forwards };
+            let way = match native.returned {
+                4 => Way::Open,
+                5 => Way::Absent,
+                _ => Way::TooNarrow,
+            };
+            let given = Given { sent, hook: Hook::Tc, way };
             let outcome = runs(given, &native, &other, &mut applied);
             (outcome.map_err(|d| d.kind()), applied.into_keys().map(Normalisation::name).collect())
         };
         let short = frame([0x81, 0], &[0, 7]);
         type Expected = (Result<(), &'static str>, Vec<&'static str>);
-        let cases: [(Observed, Observed, Expected); 15] = [
+        let cases: [(Observed, Observed, Expected); 16] = [
             (seen(3, 3, &short), seen(3, 2, &short), (Ok(()), vec!["cut-off-tag"])),
             (seen(2, 2, &tagged), seen(2, 2, &tagged), (Err("action"), vec![])),
             (seen(2, 2, &plain), seen(2, tc::NEXT, &plain), (Ok(()), vec![])),
@@ -336,6 +348,7 @@ mod tests {
             (seen(4, 4, &plain), seen(4, 7, &plain), (Ok(()), vec![])),
             (seen(4, 4, &plain), seen(4, 2, &plain), (Err("action"), vec![])),
             (seen(4, 0, &plain), seen(4, 7, &plain), (Err("action"), vec![])),
+            (seen(4, 5, &plain), seen(4, 7, &plain), (Ok(()), vec!["absent-target"])),
             (seen(4, 0, &plain), seen(4, 2, &plain), (Ok(()), vec!["redirect-decided-at-once"])),
             (seen(3, 3, &plain), seen(3, 2, &plain), (Err("action"), vec![])),
             (

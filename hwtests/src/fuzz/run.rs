@@ -93,6 +93,19 @@ struct Shape {
     value: usize,
 }
 
+/// What becomes of a redirected frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// It leaves.
+    Open,
+    /// It is longer than the interface's MTU allows.
+    TooNarrow,
+    /// There is no such interface.
+    Absent,
+    /// The program named no interface, or all of a map.
+    Nowhere,
+}
+
 /// A network namespace in which the interfaces that programs redirect to are there.
 #[derive(Debug)]
 pub struct Place {
@@ -118,14 +131,16 @@ impl Place {
         Ok(Self { lab })
     }
 
-    /// Whether a frame of this length that is redirected to an interface leaves there
-    /// (`xdp_ok_fwd_dev`).
+    /// What becomes of a frame of this length that is redirected to an interface
+    /// (`xdp_ok_fwd_dev`); 0 stands for none.
     #[must_use]
-    pub const fn forwards(interface: u64, length: usize) -> bool {
+    pub const fn way(interface: u64, length: usize) -> Way {
         match interface {
-            1 => true,
-            2 => length <= SMALL_MTU as usize + FRAMING,
-            _ => false,
+            0 => Way::Nowhere,
+            1 => Way::Open,
+            2 if length <= SMALL_MTU as usize + FRAMING => Way::Open,
+            2 => Way::TooNarrow,
+            _ => Way::Absent,
         }
     }
 

@@ -5,7 +5,7 @@
 
 use hoist_bpf::requirements::{Feature, Need};
 use hoist_offload::capability::{Answer, Capabilities, Condition, Severity, When};
-use hoist_offload::{Device, Driver, EngineKind, Evidence};
+use hoist_offload::{Adjustment, Device, Driver, EngineKind, Evidence};
 
 /// A driver with native XDP.
 #[derive(Clone, Copy, Debug)]
@@ -66,6 +66,7 @@ impl Nic {
                 let on = device.feature(feature);
                 new("receive-merging-on", not(on), merging(device, feature, on))
                     .remedy(format!("ethtool -K {dev} {} off", short(feature)))
+                    .adjustments(vec![Adjustment { feature: feature.to_owned(), on: false }])
             }
             Rule::Releasable(feature) => {
                 let toggle = device.features.value().and_then(|f| f.get(feature));

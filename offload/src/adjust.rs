@@ -190,7 +190,7 @@ impl Grip {
             return Ok(None);
         }
         let (name, alive) = record::alive(&**kernel, &place)?;
-        let mut holders = vec![Holder::Process { lock: name }];
+        let mut holders = vec![Holder::Process { lock: name.clone() }];
         holders.extend(kept.map(|pins| Holder::Kept { pins }));
         record.holders.retain(|holder| !holders.contains(holder));
         record.holders.extend(holders.iter().cloned());
@@ -208,14 +208,18 @@ impl Grip {
         record.write(&**kernel, &place)?;
         for (done, wanted) in to_set.iter().enumerate() {
             if let Err(error) = kernel.set_feature(&device.name, &wanted.feature, wanted.set) {
-                // What led here is the error to report.
-                for undone in to_set[..done].iter().rev() {
-                    drop(kernel.set_feature(&device.name, &undone.feature, undone.before));
+                let undo = |change: &&Change| {
+                    kernel.set_feature(&device.name, &change.feature, change.before)
+                };
+                // What led here is the error to report. What cannot be undone stays noted, without
+                // anybody who lives: the next start tries again.
+                if to_set[..done].iter().rev().copied().map(|c| undo(&c)).all(|r| r.is_ok()) {
+                    drop(match found {
+                        Some(found) => found.write(&**kernel, &place),
+                        None => Record::remove(&**kernel, &place),
+                    });
                 }
-                drop(match found {
-                    Some(found) => found.write(&**kernel, &place),
-                    None => Record::remove(&**kernel, &place),
-                });
+                drop(kernel.remove_lock(&name));
                 return Err(error);
             }
         }
@@ -280,21 +284,26 @@ impl Drop for Grip {
     }
 }
 
-/// Takes holders out of a record, and puts the settings back with the last one.
+/// Lets go of what these hold on an interface of this network namespace.
 fn let_go(kernel: &dyn Kernel, place: &Place, gone: &[Holder]) -> Result<(), Error> {
     if Place::of(kernel, place.ifindex)? != *place {
         // Another namespace's interface has this index here; the next start there repairs.
         return Ok(());
     }
     let _turn = record::turn(kernel)?;
-    let Some(mut record) = Record::read(kernel, place)? else { return Ok(()) };
-    record.holders.retain(|holder| !gone.contains(holder));
-    settle(kernel, place, record).map(drop)
+    let Some(record) = Record::read(kernel, place)? else { return Ok(()) };
+    settle(kernel, place, record, gone).map(drop)
 }
 
-/// Puts a record's settings back if nobody who lives relies on them; whether it did.
-fn settle(kernel: &dyn Kernel, place: &Place, mut record: Record) -> Result<bool, Error> {
-    record.holders.retain(|holder| holder.lives(kernel));
+/// Takes holders who are gone out of a record, and puts the settings back with the last one; whether it
+/// did.
+fn settle(
+    kernel: &dyn Kernel,
+    place: &Place,
+    mut record: Record,
+    gone: &[Holder],
+) -> Result<bool, Error> {
+    record.holders = record::living(kernel, record.holders, gone);
     // Should a setting not go back, the note has no holders, and the next start tries again.
     record.write(kernel, place)?;
     if !record.holders.is_empty() {
@@ -351,7 +360,7 @@ pub fn repair(kernel: &dyn Kernel) -> Result<Vec<Repaired>, Error> {
         let changes = record.changes.clone();
         let found = kernel.interface_name(place.ifindex)?;
         let interface = found.unwrap_or_else(|| record.interface.clone());
-        if settle(kernel, &place, record)? {
+        if settle(kernel, &place, record, &[])? {
             repaired.push(Repaired { interface, changes });
         }
     }

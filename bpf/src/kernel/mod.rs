@@ -356,6 +356,13 @@ pub trait Kernel: Send + Sync + std::fmt::Debug {
     /// Why no lock could be had.
     fn try_lock(&self, name: &str) -> Result<Option<OwnedFd>, KernelError>;
 
+    /// Removes what a lock leaves in the file system, once nobody will take it or wait for it again.
+    /// Absent is success.
+    ///
+    /// # Errors
+    /// Why it could not be removed.
+    fn remove_lock(&self, name: &str) -> Result<(), KernelError>;
+
     /// A note that hoist left itself in a directory of `/run/hoist`; `None` when there is none of
     /// that name. Notes outlive processes, not the machine's next start.
     ///

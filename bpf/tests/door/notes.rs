@@ -26,6 +26,8 @@ fn noted(kernel: &dyn Kernel, directory: &str) -> Vec<String> {
     tell(format!("{} {}", held.is_some(), kernel.try_lock(directory).unwrap().is_none()));
     drop(held);
     tell(format!("{}", kernel.try_lock(directory).unwrap().is_some()));
+    tell(format!("{:?}", kernel.remove_lock(directory)));
+    tell(format!("{:?}", kernel.remove_lock(directory)));
     for ifindex in [A, 4711] {
         tell(format!("{:?}", kernel.interface_name(ifindex)));
     }
@@ -44,7 +46,7 @@ fn notes_locks_and_settings_are_read_back() {
     let directory = format!("test-notes-{}", std::process::id());
     let real = noted(&bench.kernel, &directory);
     drop(std::fs::remove_dir(format!("/run/hoist/{directory}")));
-    drop(std::fs::remove_file(format!("/run/hoist/lock/{directory}.lock")));
+    assert!(!std::fs::exists(format!("/run/hoist/lock/{directory}.lock")).unwrap());
     let fake = Fake::new();
     fake.add_interface(FakeInterface::new(A, "a"));
     assert_eq!(real, noted(&fake, &directory));

@@ -82,7 +82,7 @@ pub(super) enum Holder {
 
 impl Holder {
     /// Whether it still relies on them. Who cannot be asked about is taken to live.
-    pub(super) fn lives(&self, kernel: &dyn Kernel) -> bool {
+    fn lives(&self, kernel: &dyn Kernel) -> bool {
         match self {
             Self::Process { lock } => !matches!(kernel.try_lock(lock), Ok(Some(_))),
             Self::Kept { pins } => {
@@ -94,6 +94,20 @@ impl Holder {
             }
         }
     }
+}
+
+/// Leaves of the holders those who live. Must be called in [`turn`]: what dead processes and `gone`
+/// ones leave of their locks is removed, which nobody may be about to take.
+pub(super) fn living(kernel: &dyn Kernel, holders: Vec<Holder>, gone: &[Holder]) -> Vec<Holder> {
+    let (living, dead): (Vec<_>, Vec<_>) =
+        holders.into_iter().partition(|holder| !gone.contains(holder) && holder.lives(kernel));
+    for holder in dead {
+        if let Holder::Process { lock } = holder {
+            // A file that stays is found free and taken again.
+            drop(kernel.remove_lock(&lock));
+        }
+    }
+    living
 }
 
 /// The same pins by the bpffs that is in sight: it depends on how hoist was started. `None` where none

@@ -325,6 +325,10 @@ impl Kernel for Fake {
         tc::lock(&mut self.books(), name)
     }
 
+    fn remove_lock(&self, _name: &str) -> Result<(), KernelError> {
+        self.books().may("unlink")
+    }
+
     fn note(&self, directory: &str, name: &str) -> Result<Option<Vec<u8>>, KernelError> {
         let mut books = self.books();
         books.may("read")?;

@@ -6,6 +6,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use super::absent_is_success;
 use crate::kernel::KernelError;
 
 const DIRECTORY: &str = "/run/hoist/lock";
@@ -19,6 +20,12 @@ pub(super) fn named(name: &str) -> Result<OwnedFd, KernelError> {
 /// The lock of a name if nobody holds it.
 pub(super) fn free(name: &str) -> Result<Option<OwnedFd>, KernelError> {
     free_in(Path::new(DIRECTORY), name)
+}
+
+/// Removes the file of a lock.
+pub(super) fn remove(name: &str) -> Result<(), KernelError> {
+    let path = path(Path::new(DIRECTORY), name);
+    absent_is_success("unlink", &path, std::fs::remove_file(&path))
 }
 
 fn free_in(directory: &Path, name: &str) -> Result<Option<OwnedFd>, KernelError> {

@@ -251,6 +251,10 @@ impl Kernel for Linux {
         lock::free(name)
     }
 
+    fn remove_lock(&self, name: &str) -> Result<(), KernelError> {
+        lock::remove(name)
+    }
+
     fn note(&self, directory: &str, name: &str) -> Result<Option<Vec<u8>>, KernelError> {
         note::read(directory, name)
     }

@@ -133,7 +133,6 @@ fn main() -> Result<(), String> {
         Some(resolve(&module, &TargetBtf::none()).unwrap_or(module))
     };
     let whole: Vec<Module> = objects.iter().filter_map(fit).collect();
-    hostile()?;
     let before = peak_kib().ok_or("/proc/self/status does not say how much memory is used")?;
     let (started, mut runs, mut parsed) = (Instant::now(), 0, 0_u64);
     let (mut counts, mut slowest) = ([0_u64; 2], (Duration::ZERO, 0));
@@ -149,6 +148,7 @@ fn main() -> Result<(), String> {
         let outcome = outcome.map_err(|_| repeat("panic".to_owned()))?.map_err(repeat)?;
         counts = [counts[0] + outcome[0], counts[1] + outcome[1]];
     }
+    hostile()?;
     let grown = peak_kib().unwrap_or(u64::MAX).saturating_sub(before);
     println!("{runs} runs in {:.1?}, {grown} KiB of memory, {parsed} parsed", started.elapsed());
     println!("translated {}, refused {}", counts[0], counts[1]);

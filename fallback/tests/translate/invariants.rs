@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use hoist_bpf::analysis::{self, At, Callee, ContextUse, Places};
-use hoist_bpf::btf::Btf;
+use hoist_bpf::btf::{Btf, Kind};
 use hoist_bpf::image::{Image, ImageError};
 use hoist_bpf::module::{Function, FunctionId, Inst, Module, ProgramId, Target};
 use hoist_bpf::opcode::{access_bytes, class};
@@ -71,9 +71,9 @@ fn images(module: &Module, program: ProgramId, new: &Module) -> Result<(), Strin
             }
             for record in image.func_info.chunks(8) {
                 let id = u32::from_ne_bytes([record[4], record[5], record[6], record[7]]);
-                let linkage = btf.as_ref().ok().and_then(|b| b.type_by_id(id)?.linkage());
-                if linkage != Some(0) {
-                    return Err(format!("BTF type {id} is no static function: {linkage:?}"));
+                let found = btf.as_ref().ok().and_then(|b| b.type_by_id(id));
+                if found.is_some_and(|t| t.kind() == Kind::Func && t.linkage() == Some(1)) {
+                    return Err(format!("BTF type {id} is a global function"));
                 }
             }
             Ok(())

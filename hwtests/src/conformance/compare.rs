@@ -13,35 +13,37 @@ use super::shot::Shot;
 use crate::capture::{Captured, Destination};
 use crate::frame::{diff, dissect};
 
-/// Compares real traffic. `padded`: the wire is a real one.
+/// Compares real traffic. `foreign`: the interfaces are not the laboratory's own.
 pub(super) fn traffic(
     shot: &Shot,
     expect: &Expect,
     expected: &Expected,
     seen: &Seen,
-    padded: bool,
+    foreign: bool,
 ) -> Vec<String> {
     let mut found = Vec::new();
-    found.extend(verdicts(shot, expected.verdict, seen));
+    found.extend(verdicts(shot, expected.verdict, seen, foreign));
+    let sent = shot.frame.bytes();
     if normalise::counts_frames(shot.how) {
         let times = shot.times as usize;
         let at = |place: &[At]| if place.contains(&expected.at) { times } else { 0 };
         let stack = if expected.handed.is_some() { at(&[At::Stack]) } else { 0 };
         let handed = expected.handed.as_ref();
         let bytes = handed.map_or(&expected.frame, |h| &h.bytes);
-        found.extend(place("stack", stack, bytes, &seen.stack, padded));
+        found.extend(place("stack", stack, bytes, &sent, &seen.stack, foreign));
         if let (1.., Some(handed)) = (stack, handed) {
-            for frame in &seen.stack {
+            let ours = |f: &&Captured| !foreign || normalise::equal(bytes, &f.bytes);
+            for frame in seen.stack.iter().filter(ours) {
                 found.extend(for_whom(handed.packet_type, handed.protocol, frame));
             }
         }
         let peer = at(&[At::Peer, At::PeerAndThird]);
-        found.extend(place("peer", peer, &expected.frame, &seen.peer, padded));
+        found.extend(place("peer", peer, &expected.frame, &sent, &seen.peer, foreign));
         let third = at(&[At::Third, At::PeerAndThird]);
-        found.extend(place("third", third, &expected.frame, &seen.third, padded));
+        found.extend(place("third", third, &expected.frame, &sent, &seen.third, foreign));
     }
     if let Some(socket) = &expect.socket {
-        found.extend(sockets(socket, &shot.frame.bytes(), seen));
+        found.extend(sockets(socket, &sent, seen));
     }
     found.dedup();
     found
@@ -68,11 +70,12 @@ pub(super) fn test_run(
     found
 }
 
-fn verdicts(shot: &Shot, wanted: Option<Verdict>, seen: &Seen) -> Option<String> {
+fn verdicts(shot: &Shot, wanted: Option<Verdict>, seen: &Seen, foreign: bool) -> Option<String> {
     let (counts, wanted) = (seen.verdicts?, wanted?);
     let mine = counts[wanted as usize];
     let all: u64 = counts.iter().sum();
     let right = match normalise::counts_frames(shot.how) {
+        true if foreign => mine >= u64::from(shot.times),
         true => mine == u64::from(shot.times) && all == mine,
         false => mine > 0 && all == mine,
     };
@@ -92,10 +95,14 @@ fn place(
     name: &str,
     wanted: usize,
     expected: &[u8],
+    sent: &[u8],
     got: &[Captured],
-    padded: bool,
+    foreign: bool,
 ) -> Vec<String> {
     let mut found = Vec::new();
+    if foreign {
+        return among_others(name, wanted, expected, sent, got);
+    }
     if wanted == 0 {
         found.extend(
             got.iter().map(|frame| format!("at the {name} arrived, unexpected: {frame}")).take(1),
@@ -107,11 +114,38 @@ fn place(
     }
     for frame in got {
         let bytes = normalise::arrived(frame);
-        if !normalise::equal(expected, &bytes, padded) {
+        if expected != bytes {
             found.push(format!("at the {name}: {}", changes(expected, &bytes)));
         }
     }
     found
+}
+
+/// Rule 4: looks for what is as expected, or as it was sent, among frames of others.
+fn among_others(
+    name: &str,
+    wanted: usize,
+    expected: &[u8],
+    sent: &[u8],
+    got: &[Captured],
+) -> Vec<String> {
+    let count =
+        |what: &[u8]| got.iter().filter(|f| normalise::equal(what, &normalise::arrived(f))).count();
+    let right = count(expected);
+    if wanted == 0 {
+        let leaked = if expected == sent { right } else { right + count(sent) };
+        return (leaked > 0)
+            .then(|| format!("at the {name} arrived {leaked} frames, unexpected"))
+            .into_iter()
+            .collect();
+    }
+    if right == wanted {
+        return Vec::new();
+    }
+    let others = got.iter().map(normalise::arrived).find(|b| !normalise::equal(expected, b));
+    let other = others.map(|bytes| format!(", but {}", changes(expected, &bytes)));
+    let other = other.unwrap_or_default();
+    vec![format!("at the {name} arrived {right} frames as expected, not {wanted}{other}")]
 }
 
 fn changes(expected: &[u8], got: &[u8]) -> String {

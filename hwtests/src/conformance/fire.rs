@@ -125,10 +125,6 @@ impl<'a> Range<'a> {
             let why = "only a test run shows it".to_owned();
             return Ok(Outcome::NotRun { why });
         }
-        if self.place.exit.is_none() && needs_third(shot) {
-            let why = "there is no second port for redirects to leave by".to_owned();
-            return Ok(Outcome::NotRun { why });
-        }
         if self.padded && (shot.expect.socket.is_some() || shot.how == How::Socket) {
             let why = "real sockets need the laboratory's addresses".to_owned();
             return Ok(Outcome::NotRun { why });
@@ -222,7 +218,8 @@ impl<'a> Range<'a> {
     }
 }
 
-fn needs_third(shot: &Shot) -> bool {
+/// Whether a shot is about the port that redirects leave by.
+pub(super) fn needs_third(shot: &Shot) -> bool {
     let mentions = |value: &serde_json::Value| value.to_string().contains("\"@exit\"");
     shot.expect.at == Some(At::Third)
         || shot.maps.values().flatten().any(|e| mentions(&e.value) || mentions(&e.key))

@@ -11,7 +11,7 @@ use hoist_offload::{AttachPolicy, EngineKind, Gap, Hook, Job, Prepared, Wanted};
 
 use super::case::Setup;
 use super::expected::Expected;
-use super::fire::{Range, Stand};
+use super::fire::{self, Range, Stand};
 use super::place::Place;
 use super::report::{CaseResult, Environment, Evidence, Outcome, Report};
 use super::shot::{self, Shot};
@@ -138,12 +138,21 @@ impl Runner<'_> {
             rows: shot.rows.clone(),
             outcome,
         };
+        let (shots, unfit): (Vec<&Shot>, Vec<&Shot>) =
+            (shots.iter()).partition(|s| self.stand.place.exit.is_some() || !fire::needs_third(s));
         let everywhere = |outcome: &dyn Fn(&Shot, Evidence) -> Outcome| {
             let each = shots
                 .iter()
                 .flat_map(|shot| evidence.iter().map(|e| sheet(shot, *e, outcome(shot, *e))));
             each.collect::<Vec<_>>()
         };
+        for (shot, evidence) in unfit.iter().flat_map(|s| evidence.iter().map(move |e| (s, e))) {
+            let why = "there is no second port for redirects to leave by".to_owned();
+            results.push(sheet(shot, *evidence, Outcome::NotRun { why }));
+        }
+        if shots.is_empty() {
+            return Ok(results);
+        }
         let prepared = match self.stand.place.dut.prove(&job, Choice::only(wanted)) {
             Ok((_, Some(prepared))) => prepared,
             Ok((plan, None)) => {
@@ -231,7 +240,6 @@ impl Runner<'_> {
         let mut range =
             Range::open(self.stand, &*attached, tables, shots, &protocols, self.padded)?;
         let outcomes = range.fire_all(shots, engine);
-        drop(range);
         attached.detach()?;
         Ok(outcomes)
     }

@@ -70,7 +70,17 @@ static __noinline long refresh(struct __sk_buff *skb)
 	return refresh_inline(skb);
 }
 
-/* Whether what the kernel knows of the frame still holds. */
+/* Whether the protocol and the tag that the kernel knows still hold. */
+static __inline int is_known(const struct __sk_buff *skb)
+{
+	void *header = frame(skb);
+
+	if (header + ETH_HLEN > frame_end(skb) || skb->vlan_present)
+		return 0;
+	return (__be16)KNOWN(skb) == PROTOCOL(header);
+}
+
+/* Whether all that the kernel knows of the frame still holds. */
 static __inline int is_settled(const struct __sk_buff *skb)
 {
 	void *header = frame(skb);

@@ -23,6 +23,9 @@ typedef __u16 __be16;
 #define likely(x) __builtin_expect(!!(x), 1)
 #define unlikely(x) __builtin_expect(!!(x), 0)
 
+/* Keeps the compiler from taking a value apart again. */
+#define IN_REGISTER(value) asm volatile("" : "+r"(value))
+
 #if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
 #define be16(x) ((__be16)__builtin_bswap16(x))
 #else

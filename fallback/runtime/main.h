@@ -79,14 +79,9 @@ static __inline int remember(struct __sk_buff *skb)
 	return 0;
 }
 
-static __noinline int drop(__u32 verdict)
-{
-	return verdict == XDP_ABORTED ? lose(EVENT_ABORTED) : TC_ACT_SHOT;
-}
-
 static __inline int enter(struct __sk_buff *skb, int features)
 {
-	__u32 len, verdict, settled;
+	__u32 len, verdict;
 	struct state *to;
 
 	if (unlikely(skb->gso_size) && hoist_merged())
@@ -115,28 +110,28 @@ static __inline int enter(struct __sk_buff *skb, int features)
 		to->taken = to->target;
 		to->target = TARGET_NONE;
 	}
-	if (verdict < XDP_PASS)
-		return drop(verdict);
-	if (features & WRITES) {
-		if (unlikely(bpf_csum_update(skb, 0) >= 0))
-			forget_checksum(skb);
-		settled = is_settled(skb);
-	} else {
-		settled = !skb->vlan_present;
-	}
-	if (verdict == XDP_REDIRECT) {
-		if (!(features & REDIRECTS) || to->taken == TARGET_NONE)
-			return lose(EVENT_REDIRECT_MISS);
-		if (to->taken == TARGET_CPU)
-			verdict = XDP_PASS;
-	}
+	if (verdict == XDP_DROP)
+		return TC_ACT_SHOT;
+	if (unlikely(verdict == XDP_ABORTED))
+		return lose(EVENT_ABORTED);
+	if (features & WRITES && unlikely(bpf_csum_update(skb, 0) >= 0))
+		forget_checksum(skb);
+	if (features & REDIRECTS && verdict == XDP_REDIRECT && to->taken == TARGET_CPU)
+		verdict = XDP_PASS;
 	if (verdict == XDP_PASS) {
-		if (likely(settled))
-			return TC_ACT_UNSPEC;
-		return features & WRITES ? settle(skb) : untag(skb);
+		if (features & WRITES)
+			return likely(is_settled(skb)) ? TC_ACT_UNSPEC : settle(skb);
+		return likely(!skb->vlan_present) ? TC_ACT_UNSPEC : untag(skb);
 	}
-	if (unlikely(!settled) && (features & WRITES ? refresh(skb) : bpf_skb_vlan_pop(skb)))
+	if (verdict == XDP_REDIRECT && (!(features & REDIRECTS) || to->taken == TARGET_NONE))
+		return lose(EVENT_REDIRECT_MISS);
+	/* On the way out the address does not matter. */
+	if (features & WRITES) {
+		if (unlikely(!is_known(skb)) && refresh(skb))
+			return lose(EVENT_REFRESH_FAILED);
+	} else if (unlikely(skb->vlan_present) && bpf_skb_vlan_pop(skb)) {
 		return lose(EVENT_REFRESH_FAILED);
+	}
 	if (verdict == XDP_TX)
 		return bpf_redirect(skb->ifindex, 0);
 	return features & REDIRECTS ? forward(skb, to) : TC_ACT_SHOT;

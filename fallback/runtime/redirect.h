@@ -25,13 +25,17 @@ __noinline long hoist_redirect(__u32 ifindex, __u64 flags)
 /* `number` is what the main program knows the devmap by. */
 __noinline long hoist_redirect_devmap(void *map, __u32 key, __u64 flags, __u32 number)
 {
-	struct state *to = state();
+	/* One register: with two the map would need the stack. */
+	__u64 both = (__u64)number << 32 | key;
 	const struct devmap_value *entry;
+	struct state *to;
 
+	IN_REGISTER(both);
+	to = state();
 	if (flags & ~(__u64)(MISS | BPF_F_BROADCAST | BPF_F_EXCLUDE_INGRESS) || !to)
 		return XDP_ABORTED;
-	to->key = key;
-	to->index = number;
+	to->key = both;
+	to->index = both >> 32;
 	if (flags & BPF_F_BROADCAST) {
 		to->target = TARGET_BROADCAST;
 		to->flags = flags;

@@ -19,9 +19,6 @@
 #define HEADER_LOW(frame) (*(__u64 *)(frame))
 #define HEADER_HIGH(frame) (*(__u32 *)((frame) + 8) | (__u64)PROTOCOL(frame) << 32)
 
-/* Keeps the compiler from taking a value apart again. */
-#define IN_REGISTER(value) asm volatile("" : "+r"(value))
-
 static __inline long put_header(struct __sk_buff *skb, __u32 offset, __u64 low, __u64 high)
 {
 	void *to = frame(skb) + offset;

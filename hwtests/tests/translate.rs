@@ -5,14 +5,16 @@
 use std::collections::BTreeMap;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use hoist_bpf::kernel::loader::{self, ATTACH_TYPE_XDP, LoadSpec, Loaded, PROG_TYPE_XDP};
 use hoist_bpf::kernel::{Kernel, Linux, TestRunSpec};
-use hoist_bpf::module::{MapId, Module, ProgramId};
+use hoist_bpf::module::{Function, Linkage, MapId, Module, ProgramId, Target};
 use hoist_bpf::parse::Selector;
+use hoist_bpf::passes::asm;
 use hoist_bpf::programs;
 use hoist_bpf::resolve::{Needs, TargetBtf, resolve};
-use hoist_fallback::tc::translate::{Options, Translated, translate};
+use hoist_fallback::tc::translate::{Event, Merged, Options, Translated, translate};
 use hoist_hwtests::require;
 
 const SCHED_CLS: u32 = 3;
@@ -223,6 +225,46 @@ fn programs_do_the_same_translated() {
     }
 }
 
+/// Compilers with the versions of the instruction set that they write.
+const COMPILERS: [(&str, &str, &[u8]); 2] =
+    [("clang-14", "llvm-strip-14", &[1, 2, 3]), ("clang-19", "llvm-strip-19", &[4])];
+
+#[test]
+fn every_instruction_set_is_translated() {
+    let commands = COMPILERS.iter().flat_map(|(clang, strip, _)| [clang, strip]);
+    for command in commands {
+        if !require::veth_and_command("every_instruction_set_is_translated", command) {
+            return;
+        }
+    }
+    let build = Path::new(env!("CARGO_MANIFEST_DIR")).join("../bpf/programs/build.sh");
+    let mut bench = Bench::new();
+    for (clang, strip, versions) in COMPILERS {
+        for version in versions {
+            let directory = tempfile::tempdir().unwrap();
+            let status = Command::new(&build)
+                .arg("--into")
+                .arg(directory.path())
+                .env("CLANG", clang)
+                .env("LLVM_STRIP", strip)
+                .env("CPU", format!("v{version}"))
+                .status()
+                .unwrap();
+            assert!(status.success(), "{clang} v{version}");
+            for prebuilt in programs::LIST.iter().filter(|p| !NOT_COMPARED.contains(&p.name)) {
+                let object = directory.path().join(format!("{}.bpf.o", prebuilt.name));
+                let name = format!("{} v{version}", prebuilt.name);
+                let module = bench.module(&name, &std::fs::read(object).unwrap());
+                let selector = Selector { program: Some(prebuilt.program()), section: None };
+                let program = module.select(&selector).unwrap();
+                let translated = translate(&module, program, &Options::default())
+                    .unwrap_or_else(|gaps| panic!("{name}: {gaps:#?}"));
+                bench.compare(&module, program, &translated);
+            }
+        }
+    }
+}
+
 /// Objects made for this test, in `fallback/tests/objects`.
 const RESIZE: &[u8] = include_bytes!("../../fallback/tests/objects/resize.bpf.o");
 const REDIRECT: &[u8] = include_bytes!("../../fallback/tests/objects/redirect.bpf.o");
@@ -320,6 +362,125 @@ fn frames_are_resized_alike() {
         }
     }
     assert!(runs > 5000, "{runs} frames were resized");
+}
+
+/// `struct __sk_buff` with these words set.
+fn context(words: &[(usize, u32)]) -> Vec<u8> {
+    let mut context = vec![0; CONTEXT];
+    for (offset, word) in words {
+        context[*offset..offset + 4].copy_from_slice(&word.to_ne_bytes());
+    }
+    context
+}
+
+/// How often each event was counted.
+fn events(bench: &Bench, translated: &Translated, loaded: &Loaded) -> Vec<u64> {
+    let counted = bench.contents(&translated.module, loaded, translated.events);
+    let of = |event: &Event| counted[&(*event as u32).to_ne_bytes().to_vec()][0];
+    Event::ALL.iter().map(of).collect()
+}
+
+#[test]
+fn merged_frames_run_or_are_dropped_and_are_counted() {
+    /// Offsets of `gso_segs` and `gso_size`.
+    const SEGMENTS: usize = 164;
+    const SIZE: usize = 176;
+    if !require::veth("merged_frames_run_or_are_dropped_and_are_counted") {
+        return;
+    }
+    let mut bench = Bench::new();
+    let module = bench.module("pass", programs::get("pass").unwrap().object);
+    for (merged, verdict) in [(Merged::Run, u32::MAX), (Merged::Drop, 2)] {
+        let options = Options { merged, ..Options::default() };
+        let translated = translate(&module, ProgramId(0), &options).unwrap();
+        let loaded = bench.load(&translated.module, translated.program, SCHED_CLS);
+        let (_, frame) = &frames()[2];
+        for (words, wanted) in [(&[][..], u32::MAX), (&[(SEGMENTS, 2), (SIZE, 30)], verdict)] {
+            let context = context(words);
+            let spec =
+                TestRunSpec { data: frame, context: &context, repeat: 1, ..TestRunSpec::default() };
+            let run = bench.kernel.test_run(loaded.program.as_fd(), &spec).unwrap();
+            assert_eq!(run.verdict, wanted, "{merged:?} {words:?}");
+        }
+        assert_eq!(events(&bench, &translated, &loaded), [1, 0, 0, 0, 0, 0, 0, 0]);
+    }
+}
+
+#[test]
+fn codes_and_redirects_that_drop_are_counted() {
+    if !require::veth("codes_and_redirects_that_drop_are_counted") {
+        return;
+    }
+    let mut bench = Bench::new();
+    for (object, name, expected) in [
+        // 1 - 1 in the last byte of the source address: aborted.
+        (CONTEXT_WAYS, "xdp_code", [0, 0, 0, 0, 1, 0, 0, 0]),
+        (REDIRECT, "xdp_nowhere", [0, 0, 0, 0, 0, 0, 0, 1]),
+        // Interface 1 is the loopback interface, which takes everything.
+        (REDIRECT, "xdp_ifindex", [0; 8]),
+    ] {
+        let module = bench.module(name, object);
+        let selector = Selector { program: Some(name.to_owned()), section: None };
+        let program = module.select(&selector).unwrap();
+        let translated = translate(&module, program, &Options::default()).unwrap();
+        let loaded = bench.load(&translated.module, translated.program, SCHED_CLS);
+        let (_, frame) = &frames()[0];
+        let spec = TestRunSpec { data: frame, repeat: 1, ..TestRunSpec::default() };
+        bench.kernel.test_run(loaded.program.as_fd(), &spec).unwrap();
+        assert_eq!(events(&bench, &translated, &loaded), expected, "{name}");
+    }
+}
+
+/// Lets a program return what `bpf_csum_update` says after it: an error where the buffer holds no
+/// sum that a NIC computed (any more).
+fn returning_the_sum(translated: &Translated) -> Module {
+    const CSUM_UPDATE: i32 = 40;
+    let mut module = translated.module.clone();
+    let main = module.program(translated.program).function;
+    let mut f = Function::empty("main", Linkage::Static);
+    for (insn, target) in [
+        (asm::mov(6, 1), Target::None),
+        (asm::call(), Target::Call(main)),
+        (asm::mov(1, 6), Target::None),
+        (asm::mov_imm(2, 0), Target::None),
+        (asm::helper(CSUM_UPDATE), Target::None),
+        (asm::exit(), Target::None),
+    ] {
+        let inst = f.new_inst(insn, target);
+        f.append([inst]);
+    }
+    let main = module.add_function(f);
+    module.programs[translated.program.0 as usize].function = main;
+    module
+}
+
+/// The sum over a frame that the NIC computed is dropped when the program may have changed the
+/// frame, and kept when it cannot have.
+#[test]
+fn sums_of_frames_that_may_have_changed_are_forgotten() {
+    const ENOTSUPP: i32 = -524;
+    if !require::veth("sums_of_frames_that_may_have_changed_are_forgotten")
+        || !require::kernel(6, 17)
+    {
+        return;
+    }
+    let mut bench = Bench::new();
+    for (name, forgotten) in [("pass", false), ("acl", false), ("swap_tx", true), ("meta", false)] {
+        let module = bench.module(name, programs::get(name).unwrap().object);
+        let translated = translate(&module, ProgramId(0), &Options::default()).unwrap();
+        let asking = returning_the_sum(&translated);
+        let loaded = bench.load(&asking, translated.program, SCHED_CLS);
+        for (what, frame) in frames().into_iter().take(6) {
+            let spec = TestRunSpec {
+                data: &frame,
+                repeat: 1,
+                checksum_complete: true,
+                ..TestRunSpec::default()
+            };
+            let run = bench.kernel.test_run(loaded.program.as_fd(), &spec).unwrap();
+            assert_eq!(run.verdict.cast_signed() == ENOTSUPP, forgotten, "{name} on {what}");
+        }
+    }
 }
 
 fn directory() -> PathBuf {

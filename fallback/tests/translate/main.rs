@@ -7,5 +7,6 @@ mod damage;
 mod invariants;
 mod properties;
 mod refusals;
+mod runtime;
 mod snapshots;
 mod uses;

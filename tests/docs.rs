@@ -143,7 +143,15 @@ fn codes() -> BTreeSet<String> {
         }
     }
     codes.extend(differences());
+    codes.extend(known());
     codes
+}
+
+/// Codes of the differences that conformance cases name.
+fn known() -> BTreeSet<String> {
+    let cases: String = files("hwtests/cases", ".toml").iter().map(|file| read(file)).collect();
+    let codes = cases.split("code = \"").skip(1).filter_map(|rest| rest.split_once('"'));
+    codes.map(|(code, _)| code.to_owned()).collect()
 }
 
 /// Codes of the differences that docs/semantics.md tells; not every one is a refusal or a warning.

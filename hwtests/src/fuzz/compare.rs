@@ -10,6 +10,7 @@
 //! | `redirect-decided-at-once` | `XDP_REDIRECT` on both, but TC returns `TC_ACT_SHOT`, exactly where the frame does not leave | no target, an absent one, or one with too small an MTU drops the frame: on TC before the program returns, on XDP after it; the copies of a broadcast have been sent by then |
 
 //! | `absent-target` | `XDP_REDIRECT` on both, and TC returns `TC_ACT_REDIRECT` though there is no such interface | the translation does not ask about short frames, which fit every MTU; the kernel drops them (`skb_do_redirect`) |
+//! | `stray-transport-header` | any difference in a run that cuts the frame after moving its start up by more than a test run's headroom; the program is not run further | a test run leaves the transport header unset, which becomes a number when the kernel makes room (`skb_headers_offset_update`), and then a floor for `bpf_skb_change_tail` (`__bpf_skb_min_len`). Frames that arrive have it set (`__netif_receive_skb_core`) |
 //! | `cut-off-tag` | PASS, TX or REDIRECT on both of a frame that ends within its VLAN tag, but TC returns `TC_ACT_SHOT` | the kernel cannot take such a tag out of the data; after PASS it drops the frame on XDP too (`skb_vlan_untag`), and no wire carries frames of less than 60 bytes |
 
 use std::collections::BTreeMap;
@@ -49,6 +50,8 @@ pub enum Normalisation {
     RedirectDecidedAtOnce,
     /// `absent-target`.
     AbsentTarget,
+    /// `stray-transport-header`.
+    StrayTransportHeader,
     /// `cut-off-tag`.
     CutOffTag,
 }
@@ -62,6 +65,7 @@ impl Normalisation {
             Self::OuterTagInMetadata => "outer-tag-in-metadata",
             Self::RedirectDecidedAtOnce => "redirect-decided-at-once",
             Self::AbsentTarget => "absent-target",
+            Self::StrayTransportHeader => "stray-transport-header",
             Self::CutOffTag => "cut-off-tag",
         }
     }
@@ -301,7 +305,8 @@ fn only(these: &[(Vec<u8>, Vec<u8>)], those: &[(Vec<u8>, Vec<u8>)]) -> Entries {
     these.iter().filter(|&entry| !those.contains(entry)).cloned().collect()
 }
 
-fn count(applied: &mut Applied, what: Normalisation) {
+/// Notes that a rule was applied.
+pub(super) fn count(applied: &mut Applied, what: Normalisation) {
     *applied.entry(what).or_default() += 1;
 }
 

@@ -57,8 +57,21 @@ pub const MARKS: usize = 8;
 /// call named none.
 pub const TARGET: u32 = 8 + 8 * MARKS as u32;
 
-/// Bytes of the trace: the flags, the counters, the target.
-pub const TRACE_BYTES: u32 = TARGET + 8;
+/// Where in [`TRACE`] the sum of the amounts is kept by which the frame's start was moved up.
+const MOVED: i16 = TARGET as i16 + 8;
+
+/// Where in [`TRACE`] it is noted that the start was moved up by more than [`ROOM`] bytes.
+const FAR: i16 = MOVED + 8;
+
+/// Where in [`TRACE`] it is noted that the frame was cut, at either end, after that.
+pub const CUT: u32 = FAR as u32 + 8;
+
+/// The headroom of a SCHED_CLS test run is 66 bytes (`bpf_prog_test_run_skb`), of which the runtime
+/// needs up to 16 to change a frame's protocol. What is moved by more makes the kernel allocate anew.
+const ROOM: i32 = 48;
+
+/// Bytes of the trace: all of the above.
+pub const TRACE_BYTES: u32 = CUT + 8;
 
 /// The program array's type.
 const PROG_ARRAY: u32 = 3;
@@ -192,7 +205,9 @@ fn entry_program(model: &Model, index: usize, entry: &Entry) -> Function {
     if index == 0 {
         writer.global(1, TRACE, 0);
         writer.code.put(code::store_imm(8, 1, 0, 0));
-        writer.code.put(code::store_imm(8, 1, TARGET as i16, 0));
+        for word in [TARGET as i16, MOVED, FAR, CUT as i16] {
+            writer.code.put(code::store_imm(8, 1, word, 0));
+        }
         writer.mark(Mark::Run);
     } else {
         writer.mark(Mark::Jumped);

@@ -255,17 +255,17 @@ impl<'a> Side<'a> {
         Ok(all)
     }
 
-    /// The interface that the last run's last redirect helper named; 0 for none.
+    /// A word that the last run left in the trace.
     ///
     /// # Errors
     /// The kernel's refusal.
-    pub fn target(&self) -> Result<u64, KernelError> {
+    pub fn noted(&self, offset: u32) -> Result<u64, KernelError> {
         let (key, bytes) = (0_u32.to_ne_bytes(), render::TRACE_BYTES as usize);
         let trace = match self.loaded.maps.get(&render::TRACE) {
             Some(map) => self.kernel.map_lookup(map.as_fd(), &key, bytes)?.unwrap_or_default(),
             None => Vec::new(),
         };
-        let at = render::TARGET as usize;
+        let at = offset as usize;
         let word = trace.get(at..at + 8).and_then(|bytes| bytes.try_into().ok());
         Ok(word.map_or(0, u64::from_ne_bytes))
     }

@@ -41,6 +41,8 @@ impl Writer<'_> {
             Step::Head { via, delta, fill, result } => {
                 self.resize(*via, *delta, ADJUST_HEAD);
                 let failed = self.resized(register(*result));
+                self.moved();
+                self.cut(jmp::JSLE);
                 self.fill(*via, *delta, *fill);
                 self.code.place(failed);
                 self.code.put(code::mov_imm(0, 0));
@@ -48,6 +50,7 @@ impl Writer<'_> {
             Step::Tail { via, delta, result } => {
                 self.resize(*via, *delta, ADJUST_TAIL);
                 let failed = self.resized(register(*result));
+                self.cut(jmp::JSGE);
                 self.code.place(failed);
                 self.code.put(code::mov_imm(0, 0));
             }
@@ -146,8 +149,39 @@ impl Writer<'_> {
                 code::imm(alu::SUB, 2, bias),
             ]),
         }
+        self.code.put(code::store(8, 10, slot::VALUE, 2));
         self.context_argument(via);
         self.code.put(code::helper(helper));
+    }
+
+    /// Notes by how much the start was moved up, and whether that is far. Movements down do not make
+    /// up for it: on TC a short rest is moved, and the buffer's start stays.
+    fn moved(&mut self) {
+        let near = self.code.label();
+        self.code.put(code::load(8, 3, 10, slot::VALUE));
+        self.code.jump(code::jump_imm(jmp::JSGE, 3, 0), near);
+        self.global(1, super::TRACE, 0);
+        self.code.puts([
+            code::load(8, 2, 1, super::MOVED),
+            code::reg(alu::ADD, 2, 3),
+            code::store(8, 1, super::MOVED, 2),
+        ]);
+        self.code.jump(code::jump_imm(jmp::JSGE, 2, -super::ROOM), near);
+        self.code.put(code::store_imm(8, 1, super::FAR, 1));
+        self.code.place(near);
+        self.code.put(code::mov_imm(0, 0));
+    }
+
+    /// Notes that the frame was cut after its start had moved far; `unless` tells an amount that cuts
+    /// nothing.
+    fn cut(&mut self, unless: u8) {
+        let none = self.code.label();
+        self.code.put(code::load(8, 3, 10, slot::VALUE));
+        self.code.jump(code::jump_imm(unless, 3, 0), none);
+        self.global(1, super::TRACE, 0);
+        self.code.puts([code::load(8, 2, 1, super::FAR), code::store(8, 1, super::CUT as i16, 2)]);
+        self.code.place(none);
+        self.code.put(code::mov_imm(0, 0));
     }
 
     /// Keeps the helper's answer; what follows is jumped over when it failed.

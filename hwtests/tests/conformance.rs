@@ -42,6 +42,18 @@ fn unexplained(report: &Report) -> Vec<String> {
         .collect()
 }
 
+/// How many results were not run, by reason.
+fn not_run(report: &Report) -> Vec<String> {
+    let mut reasons: BTreeMap<(&str, &str), usize> = BTreeMap::new();
+    for result in &report.results {
+        if let Outcome::NotRun { why } = &result.outcome {
+            *reasons.entry((result.engine_name(), why)).or_default() += 1;
+        }
+    }
+    let lines = reasons.into_iter();
+    lines.map(|((engine, why), count)| format!("{count} not run on {engine}: {why}")).collect()
+}
+
 #[test]
 fn every_case_comes_out_as_written() {
     if !require::veth("every_case_comes_out_as_written") {
@@ -59,6 +71,9 @@ fn every_case_comes_out_as_written() {
         *tally.entry(result.outcome.tally()).or_default() += 1;
     }
     println!("{} results in {:?}: {tally:?}", report.results.len(), start.elapsed());
+    for why in not_run(&report) {
+        println!("{why}");
+    }
     let wrong = unexplained(&report);
     assert!(wrong.is_empty(), "{} unexplained:\n{}", wrong.len(), wrong.join("\n"));
 }
@@ -80,6 +95,9 @@ fn case_files_follow_their_schema() {
     let validator = jsonschema::validator_for(&schema).unwrap();
     for entry in std::fs::read_dir(directory("cases")).unwrap() {
         let path = entry.unwrap().path();
+        if path.extension().is_none_or(|ending| ending != "toml") {
+            continue;
+        }
         let value: toml::Value = toml::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
         let value = serde_json::to_value(value).unwrap();
         let errors: Vec<String> =

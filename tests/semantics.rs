@@ -94,6 +94,16 @@ fn every_difference_has_its_section() {
 }
 
 #[test]
+fn every_row_has_a_case() {
+    let rows = rows();
+    let sources = sources();
+    let proven = proven(&sources);
+    let without: Vec<&str> =
+        rows.iter().map(|row| row.id.as_str()).filter(|id| !proven.contains_key(id)).collect();
+    assert!(without.is_empty(), "no case in hwtests/cases names these rows: {without:#?}");
+}
+
+#[test]
 fn every_case_names_rows_that_there_are() {
     let rows = rows();
     let known: BTreeSet<&str> = rows.iter().map(|row| row.id.as_str()).collect();

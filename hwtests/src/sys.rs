@@ -16,7 +16,8 @@ pub(crate) fn unshare_network() -> io::Result<()> {
 }
 
 /// Ties an open `/dev/net/tun` to a new tap interface in the thread's namespace (`TUNSETIFF`).
-pub(crate) fn make_tap(device: BorrowedFd<'_>, name: &str) -> io::Result<()> {
+pub(crate) fn make_tap(device: BorrowedFd<'_>, name: &str, ethernet: bool) -> io::Result<()> {
+    const IFF_TUN: i16 = 1;
     const IFF_TAP: i16 = 2;
     const IFF_NO_PI: i16 = 0x1000;
     if name.len() >= libc::IFNAMSIZ {
@@ -27,7 +28,7 @@ pub(crate) fn make_tap(device: BorrowedFd<'_>, name: &str) -> io::Result<()> {
     for (slot, byte) in request.ifr_name.iter_mut().zip(name.bytes()) {
         *slot = byte.cast_signed();
     }
-    request.ifr_ifru.ifru_flags = IFF_TAP | IFF_NO_PI;
+    request.ifr_ifru.ifru_flags = if ethernet { IFF_TAP } else { IFF_TUN } | IFF_NO_PI;
     // SAFETY: TUNSETIFF reads and writes one `ifreq`, which lives until the call returns.
     check(unsafe { libc::ioctl(device.as_raw_fd(), libc::TUNSETIFF, &raw mut request) })?;
     Ok(())

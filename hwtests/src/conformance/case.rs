@@ -70,6 +70,12 @@ pub struct Setup {
     pub sender_offloads: bool,
     /// The receiver merges frames (GRO).
     pub gro: bool,
+    /// The sender's end does not receive by XDP: neither a program there nor GRO.
+    pub far_deaf: bool,
+    /// The same of the port behind the one that redirects go out of.
+    pub third_deaf: bool,
+    /// The device under test is a tun, whose packets have no Ethernet header.
+    pub no_ethernet: bool,
 }
 
 impl Setup {
@@ -109,6 +115,9 @@ pub struct Case {
     /// Rows of docs/semantics.md that the case proves.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub rows: Vec<String>,
+    /// What this needs that no laboratory has, in words: the case is written down, and not run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub needs: Option<String>,
     /// Only these engines (`native`, `tc`, `clsact` ...) are asked; all when empty.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub only: Vec<String>,
@@ -163,6 +172,9 @@ pub enum How {
     Merged,
     /// Its payload by an ordinary UDP or TCP socket at the far end, to a real socket at the near end.
     Socket,
+    /// By a raw socket behind the port that redirects go out of; a TC program there puts it onto the
+    /// ingress of the device under test.
+    Requeued,
 }
 
 impl How {
@@ -206,9 +218,30 @@ pub struct Expect {
     /// others; maps not named may hold anything.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub maps_after: BTreeMap<String, Vec<Entry>>,
+    /// What others see who look on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub onlookers: Option<Onlookers>,
     /// The engine refuses the program with this code.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub refused: Option<String>,
+}
+
+/// What others see who look on at the device. Each is asked only if it is named.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct Onlookers {
+    /// Every frame that a packet capture on the device shows: `"in same"`, `"out eth ..."`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tap: Option<Vec<String>>,
+    /// Packets by which the device's statistics grow.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub received: Option<u32>,
+    /// Frames that reach a TC program behind ours.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub later: Option<u32>,
+    /// Events of the tracepoint `xdp:xdp_exception`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub traced: Option<u32>,
 }
 
 /// Where a frame arrives.

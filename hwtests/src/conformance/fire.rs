@@ -17,6 +17,7 @@ use super::expected::Expected;
 use super::judge;
 use super::normalise;
 use super::observe::{Observers, Seen};
+use super::onlook::{self, Watch};
 use super::place::Place;
 use super::report::{Evidence, Outcome};
 use super::send::Gun;
@@ -129,6 +130,13 @@ impl<'a> Range<'a> {
             let why = "real sockets need the laboratory's addresses".to_owned();
             return Ok(Outcome::NotRun { why });
         }
+        let watch = match &shot.expect.onlookers {
+            None => None,
+            Some(asked) => match Watch::open(self.place, asked)? {
+                Ok(watch) => Some(watch),
+                Err(why) => return Ok(Outcome::NotRun { why }),
+            },
+        };
         let tables = self.tables;
         self.place.dut.inside(|| tables.reset(&shot.maps))?;
         thread::sleep(silence);
@@ -142,11 +150,14 @@ impl<'a> Range<'a> {
             self.gun.fire(self.place, shot, &frame)?;
         }
         let seen = self.watch(shot, before, silence)?;
+        let looked = watch.map(Watch::finish).transpose()?.unwrap_or_default();
         judge::fired(shot, engine, Evidence::RealTraffic, |expect| {
-            let expected = Expected::of(expect, &frame, &self.place.names)?;
+            let names = &self.place.names;
+            let expected = Expected::of(expect, &frame, names)?;
             let mut found = compare::traffic(shot, expect, &expected, &seen, self.padded);
             let (variables, maps) = (&expect.variables_after, &expect.maps_after);
             found.extend(self.tables.differences(variables, maps)?);
+            found.extend(onlook::differences(expect.onlookers.as_ref(), &looked, &frame, names)?);
             Ok(found)
         })
     }
@@ -222,5 +233,6 @@ impl<'a> Range<'a> {
 pub(super) fn needs_third(shot: &Shot) -> bool {
     let mentions = |value: &serde_json::Value| value.to_string().contains("\"@exit\"");
     shot.expect.at == Some(At::Third)
+        || shot.how == How::Requeued
         || shot.maps.values().flatten().any(|e| mentions(&e.value) || mentions(&e.key))
 }

@@ -89,6 +89,7 @@ pub(super) fn overlay(expect: &Expect, instead: &Expect) -> Expect {
             .chain(instead.variables_after.clone())
             .collect(),
         maps_after: with.maps_after.into_iter().chain(instead.maps_after.clone()).collect(),
+        onlookers: instead.onlookers.clone().or(with.onlookers),
         refused: instead.refused.clone(),
     }
 }

@@ -14,6 +14,7 @@
 //! | [`report`] | results as data |
 //! | [`place`] | the laboratory: three namespaces |
 //! | `fire`, `observe`, `compare`, `judge` | one shot: fired, seen, compared, explained |
+//! | `onlook` | captures, statistics, later programs, the tracepoint |
 //! | `normalise` | everything that is made equal before it is compared |
 //! | [`suite`] | case files from where they lie |
 
@@ -24,6 +25,7 @@ mod fire;
 mod judge;
 mod normalise;
 mod observe;
+mod onlook;
 pub mod place;
 pub mod report;
 mod run;

@@ -62,7 +62,7 @@ pub(super) fn equal(expected: &[u8], got: &[u8]) -> bool {
 
 /// Rule 5.
 pub(super) const fn counts_frames(how: How) -> bool {
-    matches!(how, How::Raw | How::PartialChecksum)
+    matches!(how, How::Raw | How::PartialChecksum | How::Requeued)
 }
 
 /// Rules 7 and 9; `metadata` says whether the program moves `data_meta`.
@@ -84,6 +84,9 @@ pub(super) fn equal_in_test_run(
 
 /// Rules 8 and 10: why a shot cannot be fired as a test run.
 pub(super) fn no_test_run(engine: EngineKind, shot: &Shot, frame: &[u8]) -> Option<String> {
+    if shot.expect.onlookers.is_some() {
+        return Some("nobody looks on at a test run".to_owned());
+    }
     if shot.by == Some(Evidence::RealTraffic) {
         return Some("only real traffic shows it".to_owned());
     }

@@ -20,7 +20,7 @@ use hoist_offload::{Attachment, EngineKind};
 use super::case::Setup;
 use crate::dut::{Dut, Failure};
 use crate::frame::notation::Names;
-use crate::lab::{End, LabError, Namespace, Port, Veth};
+use crate::lab::{End, LabError, Namespace, Port, Tap, Veth};
 
 /// The ports that shots use, and what is around them.
 #[derive(Debug)]
@@ -36,6 +36,7 @@ pub struct Place {
     /// What must live as long; the programs before the wires they are on.
     _programs: Vec<Box<dyn Attachment>>,
     _wires: Vec<Veth>,
+    _tun: Option<Tap>,
 }
 
 /// Answers nothing that it is not asked over an established socket.
@@ -86,15 +87,19 @@ impl Place {
         out.near.address(address("exit"), 24)?;
         out.near.neighbour(address("third"), out.far.mac)?;
         configure(&near, &[("ipv4/conf/v0/forwarding", "1")])?;
-        let programs =
-            [&wire.far, &out.far].into_iter().map(receiving).collect::<Result<_, _>>()?;
+        let ends = [(&wire.far, setup.far_deaf), (&out.far, setup.third_deaf)];
+        let ends = ends.into_iter().filter(|(_, deaf)| !deaf);
+        let programs = ends.map(|(port, _)| receiving(port)).collect::<Result<_, _>>()?;
+        let tun = setup.no_ethernet.then(|| Tap::without_ethernet(&near, "tun0")).transpose()?;
+        let device = tun.as_ref().map_or(&wire.near, |tun| &tun.port);
         Ok(Self {
-            dut: Dut::new(&wire.near)?,
+            dut: Dut::new(device)?,
             far: wire.far.clone(),
             exit: Some((out.near.clone(), out.far.clone())),
             names,
             _programs: programs,
             _wires: vec![wire, out],
+            _tun: tun,
         })
     }
 
@@ -119,6 +124,7 @@ impl Place {
             names,
             _programs: Vec::new(),
             _wires: Vec::new(),
+            _tun: None,
         })
     }
 

@@ -136,7 +136,10 @@ impl Runner<'_> {
             device: device.clone(),
             evidence,
             rows: shot.rows.clone(),
-            outcome,
+            outcome: match &shot.needs {
+                Some(needs) => Outcome::NotRun { why: format!("needs {needs}") },
+                None => outcome,
+            },
         };
         let (shots, unfit): (Vec<&Shot>, Vec<&Shot>) =
             (shots.iter()).partition(|s| self.stand.place.exit.is_some() || !fire::needs_third(s));

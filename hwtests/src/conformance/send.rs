@@ -2,9 +2,13 @@
 
 use std::io::{self, Write as _};
 use std::net::{SocketAddr, TcpStream, UdpSocket};
+use std::os::fd::AsFd as _;
 use std::time::Duration;
 
+use hoist_bpf::Insn;
+
 use super::case::How;
+use super::onlook;
 use super::place::Place;
 use super::shot::Shot;
 use crate::capture::Sender;
@@ -30,6 +34,29 @@ pub(super) struct Gun {
     streams: Vec<TcpStream>,
 }
 
+/// Sends to the other port, where a TC program says: ingress of the device under test.
+fn requeue(place: &Place, frame: &[u8]) -> Result<(), Failure> {
+    const BPF_F_INGRESS: i32 = 1;
+    const REDIRECT: i32 = 23;
+    /// A veth without NAPI hands frames on by the backlog, soon after they were sent.
+    const SOON: Duration = Duration::from_millis(10);
+    let (exit, third) = place.exit.as_ref().ok_or("there is no second port")?;
+    let near = i32::try_from(place.dut.port().ifindex)?;
+    let insns = [
+        Insn::new(0xb4, 1, 0, 0, near),
+        Insn::new(0xb4, 2, 0, 0, BPF_F_INGRESS),
+        Insn::new(0x85, 0, 0, 0, REDIRECT),
+        Insn::new(0x95, 0, 0, 0, 0),
+    ];
+    let kernel = place.dut.kernel();
+    let program = onlook::load(&**kernel, &insns)?;
+    let link = place.dut.inside(|| kernel.link_tcx(program.as_fd(), exit.ifindex))?;
+    Sender::open(third)?.send(frame)?;
+    std::thread::sleep(SOON);
+    drop(link);
+    Ok(())
+}
+
 impl Gun {
     pub(super) fn open(place: &Place) -> Result<Self, Failure> {
         let (raw, offloading) = (Sender::open(&place.far)?, Sender::offloading(&place.far)?);
@@ -45,6 +72,7 @@ impl Gun {
                 Ok(self.offloading.send(&transport.offloaded(shot.how, frame))?)
             }
             How::Socket => self.speak(place, frame),
+            How::Requeued => requeue(place, frame),
         }
     }
 

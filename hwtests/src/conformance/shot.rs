@@ -38,6 +38,8 @@ pub struct Shot {
     pub only: Vec<String>,
     /// The only kind of evidence that shows it.
     pub by: Option<Evidence>,
+    /// What it needs that is not here.
+    pub needs: Option<String>,
     /// The laboratory.
     pub setup: Setup,
 }
@@ -114,6 +116,7 @@ pub fn of(source: &Source, names: &Names) -> Result<Vec<Shot>, CaseError> {
                 known: known.clone(),
                 rows: case.rows.clone(),
                 only: case.only.clone(),
+                needs: case.needs.clone(),
                 by: case.by,
                 setup: file.lab.clone(),
             });

@@ -89,6 +89,7 @@ impl Saved {
                 ..Expect::default()
             },
             rows: Vec::new(),
+            needs: None,
             only: Vec::new(),
             by: Some(Evidence::TestRun),
             known: Vec::new(),

@@ -26,10 +26,22 @@ impl Tap {
     /// # Errors
     /// The kernel has no tap driver, or refused.
     pub fn create(namespace: &Namespace, name: &str) -> Result<Self, LabError> {
+        Self::make(namespace, name, true)
+    }
+
+    /// Makes a tun, whose packets have no Ethernet header, and sets it up.
+    ///
+    /// # Errors
+    /// The kernel has no tun driver, or refused.
+    pub fn without_ethernet(namespace: &Namespace, name: &str) -> Result<Self, LabError> {
+        Self::make(namespace, name, false)
+    }
+
+    fn make(namespace: &Namespace, name: &str, ethernet: bool) -> Result<Self, LabError> {
         let wire = namespace.run(|| -> io::Result<File> {
             let flags = libc::O_NONBLOCK;
             let wire = OpenOptions::new().read(true).write(true).custom_flags(flags).open(NODE)?;
-            crate::sys::make_tap(wire.as_fd(), name)?;
+            crate::sys::make_tap(wire.as_fd(), name, ethernet)?;
             Ok(wire)
         });
         let wire = wire.map_err(|e| LabError::io("TUNSETIFF", name, &e))?;

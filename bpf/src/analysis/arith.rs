@@ -2,7 +2,7 @@
 
 use super::interp::{reg, set};
 use super::state::State;
-use super::value::{NO_OFFSET, UNKNOWN, Value};
+use super::value::{NO_OFFSET, UNKNOWN, Value, kind};
 use crate::insn::Insn;
 use crate::opcode::{X, alu, class};
 
@@ -49,7 +49,7 @@ fn moved(op: u8, pointer: Value, by: Value) -> Value {
             // The verifier adds no pointer to a pointer: the other one is a number.
             (true, false) => moved(op, pointer, Value::ANY),
             (false, true) => moved(op, by, Value::ANY),
-            _ => Value::Mixed(pointer.kinds() | by.kinds()),
+            _ => unmoved(Value::Mixed(pointer.kinds() | by.kinds())),
         };
     }
     let delta = match by {
@@ -72,8 +72,20 @@ fn moved(op: u8, pointer: Value, by: Value) -> Value {
             };
             Value::MapValue { map, offset }
         }
+        Value::Mixed(_) if delta != Some(0) => unmoved(pointer),
         v => v,
     }
+}
+
+/// Kinds that the verifier dereferences only as they were given ("dereference of modified ctx ptr",
+/// "pointer arithmetic on map_ptr prohibited").
+const FIXED: u16 = kind::CTX | kind::MAP | kind::FUNC | kind::PACKET_END;
+
+/// What was moved and may be a number is one, if the alternative could not be used any more: an
+/// element of a table on the stack, beside which pointers are kept.
+fn unmoved(value: Value) -> Value {
+    let kinds = value.kinds();
+    if kinds & kind::SCALAR == 0 { value } else { Value::number_or(kinds & !FIXED) }
 }
 
 /// What is left of a pointer from which something was taken that may be a pointer too.

@@ -71,7 +71,11 @@ impl State {
             } else {
                 self.filled(frame, offset)
             };
-            return if self.loose == 0 { placed } else { placed.join(scalar_or(self.loose)) };
+            return if self.loose == 0 {
+                placed
+            } else {
+                placed.join(Value::number_or(self.loose))
+            };
         }
         match self.slot(frame, offset) {
             Value::Const(c) => {
@@ -92,7 +96,7 @@ impl State {
     /// Reads eight bytes at a pointer to the stack of which the frame is not known.
     pub(super) fn load_anywhere(&self) -> Value {
         let placed = self.any_of(self.frames.iter());
-        if self.loose == 0 { placed } else { placed.join(scalar_or(self.loose)) }
+        if self.loose == 0 { placed } else { placed.join(Value::number_or(self.loose)) }
     }
 
     fn filled(&self, frame: u8, offset: i32) -> Value {
@@ -101,13 +105,13 @@ impl State {
             (scalar, Value::Const(0)) if scalar.scalar().is_some() => scalar,
             (pointer, Value::Upper) if pointer.scalar().is_none() => pointer,
             // On some way only, or half of it.
-            (other, _) => scalar_or(other.kinds()),
+            (other, _) => Value::number_or(other.kinds()),
         }
     }
 
     /// What lies in one of the slots of some frames.
     fn any_of<'a>(&self, frames: impl Iterator<Item = &'a Vec<Value>>) -> Value {
-        scalar_or(frames.flatten().fold(0, |kinds, slot| kinds | slot.kinds()))
+        Value::number_or(frames.flatten().fold(0, |kinds, slot| kinds | slot.kinds()))
     }
 
     /// Writes `bytes` at an offset of a frame; at an unknown offset, anywhere in it.
@@ -208,11 +212,6 @@ impl State {
         self.loose |= other.loose;
         changed
     }
-}
-
-/// A scalar or a pointer of one of these kinds.
-fn scalar_or(kinds: u16) -> Value {
-    if kinds & !kind::SCALAR == 0 { Value::ANY } else { Value::Mixed(kinds | kind::SCALAR) }
 }
 
 /// Stores to one of these slots, it is not known which; the kinds of pointers that may now lie in

@@ -85,6 +85,11 @@ impl Value {
         }
     }
 
+    /// A number or a pointer of one of these kinds.
+    pub(super) const fn number_or(kinds: u16) -> Self {
+        if kinds & !kind::SCALAR == 0 { Self::ANY } else { Self::Mixed(kinds | kind::SCALAR) }
+    }
+
     /// Whether it is a pointer or map and cannot be a number.
     pub(super) const fn is_pointer(self) -> bool {
         let kinds = self.kinds();

@@ -100,6 +100,37 @@ fn a_context_that_was_out_of_sight_is_never_taken_for_something_else() {
             Some(ContextUse::Ambiguous),
         ),
         (
+            "beside a table whose elements grow",
+            {
+                let mut code = vec![store(size::DW, 10, -8, 1)];
+                somewhere(&mut code);
+                code.extend([
+                    load(size::DW, 5, 2, 0),
+                    add(5, 1),
+                    store(size::DW, 2, 0, 5),
+                    load(size::DW, 4, 10, -8),
+                    read,
+                ]);
+                code
+            },
+            Some(FIELD),
+        ),
+        (
+            "moved along a table",
+            {
+                let mut code = vec![store(size::DW, 10, -8, 1)];
+                somewhere(&mut code);
+                code.extend([
+                    load(size::DW, 5, 2, 0),
+                    store(size::DW, 2, 0, 5),
+                    load(size::DW, 4, 10, -8),
+                    read,
+                ]);
+                code
+            },
+            Some(ContextUse::Ambiguous),
+        ),
+        (
             "loaded atomically",
             vec![store(size::DW, 10, -8, 1), atomically(4, 10, atomic::LOAD_ACQUIRE), read],
             Some(FIELD),

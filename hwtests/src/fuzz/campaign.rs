@@ -50,6 +50,8 @@ pub struct Settings {
     pub workers: usize,
     /// Differences after which to stop.
     pub findings: usize,
+    /// Whether differences are shrunk; where it is enough to know that there is one, they need not be.
+    pub shrink: bool,
     /// What programs may do.
     pub limits: Limits,
 }
@@ -64,6 +66,7 @@ impl Default for Settings {
             batch: 250,
             workers: 1,
             findings: 10,
+            shrink: true,
             limits: Limits::default(),
         }
     }
@@ -379,8 +382,11 @@ fn worker(
         match bench.attempt(&model, &sent, settings.batch, &mut tally) {
             Trial::Same => {}
             Trial::Differs(at, difference) => {
-                let found = shrink::shrink(bench, &model, &sent[..=at], difference);
-                let (model, frames, difference) = found;
+                let (model, frames, difference) = if settings.shrink {
+                    shrink::shrink(bench, &model, &sent[..=at], difference)
+                } else {
+                    (model, sent[..=at].to_vec(), difference)
+                };
                 let contents = run::contents(bench.kernel, &model).unwrap_or_default();
                 let native = bench.last_of_native(render::module(&model), &contents, &frames);
                 let native = native.unwrap_or_default();

@@ -74,7 +74,8 @@ impl Pool {
             // Padded as by a card, or longer.
             0..2 => frame.resize(frame.len().max(60), 0),
             2..4 => {
-                let length = random.pick(&[64, 128, 200, 300, 500, 1000, LONGEST]);
+                let length =
+                    random.pick(&[64, 83, 128, 200, 300, 500, 614, 618, 619, 1000, LONGEST]);
                 let from = frame.len();
                 for at in from..length.max(from) {
                     frame.push(at as u8);

@@ -71,7 +71,20 @@ pub fn model(random: &mut Random, limits: Limits, name: &str) -> Model {
     let entries: Vec<Entry> = (0..entries).map(|index| maker.entry(index)).collect();
     let mut bytes = || (0..GLOBAL_BYTES).map(|_| maker.random.word() as u8).collect();
     let (constants, variables) = (bytes(), bytes());
-    Model { name: name.to_owned(), maps: maker.maps, constants, variables, entries, subs }
+    let deep = subs.is_empty() && entries.len() == 1 && maker.random.chance(30);
+    let mut model = Model {
+        name: name.to_owned(),
+        maps: maker.maps,
+        constants,
+        variables,
+        entries,
+        subs,
+        frags: maker.random.chance(15),
+        gpl: true,
+        stack: if deep { maker.random.pick(&[256, 480, 504, 512]) } else { 0 },
+    };
+    model.gpl = model.needs_gpl() || maker.random.chance(50);
+    model
 }
 
 impl Maker<'_> {
@@ -155,9 +168,9 @@ impl Maker<'_> {
             let bias = self.random.pick(&[0, 2, 4, 8, 14]);
             return Delta::Computed(var, self.random.pick(&[1, 3, 4, 7, 12, 15]), bias);
         }
-        if self.random.chance(6) {
+        if self.random.chance(10) {
             let extremes: &[i32] = if head {
-                &[-300, -217, -216, -215, -120, 0, 60, 200, 1000, 1500, 70_000]
+                &[-300, -217, -216, -216, -215, -120, 0, 60, 200, 1000, 1500, 70_000]
             } else {
                 &[-2000, -1500, -100, 0, 5000, 70_000]
             };

@@ -240,6 +240,12 @@ pub struct Model {
     pub entries: Vec<Entry>,
     /// Subprograms; each calls only later ones.
     pub subs: Vec<Sub>,
+    /// Whether the programs say that they take frames in several parts (`xdp.frags`); these are in one.
+    pub frags: bool,
+    /// Whether the licence is one that the kernel counts as GPL-compatible.
+    pub gpl: bool,
+    /// Bytes of stack that the main program uses at least, a multiple of 8.
+    pub stack: i16,
 }
 
 /// Bytes of constants and of variables.
@@ -274,6 +280,25 @@ impl Model {
     pub fn bodies_mut(&mut self) -> impl Iterator<Item = &mut Block> {
         let entries = self.entries.iter_mut().map(|e| &mut e.body);
         entries.chain(self.subs.iter_mut().map(|s| &mut s.body))
+    }
+
+    /// Whether a step calls a helper that only GPL-compatible programs may call, or that becomes one on
+    /// TC.
+    #[must_use]
+    pub fn needs_gpl(&self) -> bool {
+        fn any(block: &Block) -> bool {
+            block.iter().any(|step| {
+                let helper = matches!(
+                    step,
+                    Step::Redirect { .. }
+                        | Step::RedirectMap { .. }
+                        | Step::Fib { .. }
+                        | Step::Mtu { .. }
+                );
+                helper || step.blocks().into_iter().any(any)
+            })
+        }
+        self.entries.iter().any(|e| any(&e.body)) || self.subs.iter().any(|s| any(&s.body))
     }
 
     /// Steps in all blocks, nested ones included.

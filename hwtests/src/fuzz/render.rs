@@ -119,14 +119,14 @@ pub fn module(model: &Model) -> Module {
     functions.extend(model.subs.iter().enumerate().map(|(i, sub)| subprogram(model, i, sub)));
     let programs = (0..entries).map(|index| Program {
         name: entry_name(index as usize),
-        section: "xdp".to_owned(),
+        section: if model.frags { "xdp.frags" } else { "xdp" }.to_owned(),
         function: FunctionId(index),
         hint: ProgramHint::Xdp,
-        frags: false,
+        frags: model.frags,
     });
     let mut module = Module {
         name: model.name.clone(),
-        license: "GPL".to_owned(),
+        license: if model.gpl { "GPL" } else { "BSD" }.to_owned(),
         programs: programs.collect(),
         functions,
         maps: maps(model),
@@ -209,6 +209,9 @@ fn entry_program(model: &Model, index: usize, entry: &Entry) -> Function {
             writer.code.put(code::store_imm(8, 1, word, 0));
         }
         writer.mark(Mark::Run);
+        if model.stack > 0 {
+            writer.code.put(code::store_imm(8, 10, -model.stack, 1));
+        }
     } else {
         writer.mark(Mark::Jumped);
         writer.mark(Mark::Half);

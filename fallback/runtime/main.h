@@ -17,7 +17,13 @@ enum {
 	WRITES = 1 << 1,
 	/* The program calls redirect helpers. */
 	REDIRECTS = 1 << 2,
+	/* Frames merged from several are dropped, however short. Otherwise only long ones are looked at:
+	 * to count them. */
+	DROPS_MERGED = 1 << 3,
 };
+
+/* The longest frame of an interface whose MTU is 1500. */
+#define FRAME_LEN 1514
 
 /* The old main takes its place. */
 __noinline int hoist_program(struct __sk_buff *skb)
@@ -25,26 +31,10 @@ __noinline int hoist_program(struct __sk_buff *skb)
 	return skb->len;
 }
 
-/* What becomes of frames merged from several; the translator chooses. True drops the frame. */
-__noinline int hoist_merged_run(void)
+static __noinline void note_merged(const struct __sk_buff *skb)
 {
-	note(EVENT_MERGED);
-	return 0;
-}
-
-__noinline int hoist_merged_drop(void)
-{
-	note(EVENT_MERGED);
-	return 1;
-}
-
-__noinline int hoist_merged(void)
-{
-	int drops = hoist_merged_run();
-
-	/* The compiler must not know. */
-	asm volatile("" : "+r"(drops));
-	return drops;
+	if (skb->gso_size)
+		note(EVENT_MERGED);
 }
 
 static __noinline long make_linear(struct __sk_buff *skb)
@@ -84,11 +74,13 @@ static __inline int enter(struct __sk_buff *skb, int features)
 	__u32 len, verdict;
 	struct state *to;
 
-	if (unlikely(skb->gso_size) && hoist_merged())
-		return TC_ACT_SHOT;
+	if (features & DROPS_MERGED && unlikely(skb->gso_size))
+		return lose(EVENT_MERGED);
 	if (unlikely(skb->vlan_present) && push_dummy(skb))
 		return lose(EVENT_VLAN_PUSH_FAILED);
 	len = skb->len;
+	if (!(features & DROPS_MERGED) && unlikely(len > FRAME_LEN))
+		note_merged(skb);
 	if (unlikely(!is_linear(skb, len)) && make_linear(skb))
 		return lose(EVENT_PULL_FAILED);
 	if (features & WRITES && remember(skb))
@@ -107,8 +99,8 @@ static __inline int enter(struct __sk_buff *skb, int features)
 		to = state();
 		if (!to)
 			return TC_ACT_SHOT;
-		to->taken = to->target;
-		to->target = TARGET_NONE;
+		if (verdict != XDP_REDIRECT)
+			to->target = TARGET_NONE;
 	}
 	if (verdict == XDP_DROP)
 		return TC_ACT_SHOT;
@@ -116,25 +108,24 @@ static __inline int enter(struct __sk_buff *skb, int features)
 		return lose(EVENT_ABORTED);
 	if (features & WRITES && unlikely(bpf_csum_update(skb, 0) >= 0))
 		forget_checksum(skb);
-	if (features & REDIRECTS && verdict == XDP_REDIRECT && to->taken == TARGET_CPU)
-		verdict = XDP_PASS;
 	if (verdict == XDP_PASS) {
 		if (features & WRITES)
 			return likely(is_settled(skb)) ? TC_ACT_UNSPEC : settle(skb);
 		return likely(!skb->vlan_present) ? TC_ACT_UNSPEC : untag(skb);
 	}
-	if (verdict == XDP_REDIRECT && (!(features & REDIRECTS) || to->taken == TARGET_NONE))
-		return lose(EVENT_REDIRECT_MISS);
-	/* On the way out the address does not matter. */
-	if (features & WRITES) {
-		if (unlikely(!is_known(skb)) && refresh(skb))
-			return lose(EVENT_REFRESH_FAILED);
-	} else if (unlikely(skb->vlan_present) && bpf_skb_vlan_pop(skb)) {
-		return lose(EVENT_REFRESH_FAILED);
+	if (verdict == XDP_REDIRECT) {
+		if (!(features & REDIRECTS))
+			return lose(EVENT_REDIRECT_MISS);
+		if (unlikely(to->target != TARGET_DEVICE))
+			return features & WRITES ? divert_written(skb, to) : divert_read(skb, to);
+		to->target = TARGET_NONE;
 	}
-	if (verdict == XDP_TX)
+	if (unlikely(!(features & WRITES ? is_known(skb) : !skb->vlan_present)) &&
+	    (features & WRITES ? refresh(skb) : bpf_skb_vlan_pop(skb)))
+		return lose(EVENT_REFRESH_FAILED);
+	if (verdict == XDP_TX || !(features & REDIRECTS))
 		return bpf_redirect(skb->ifindex, 0);
-	return features & REDIRECTS ? forward(skb, to) : TC_ACT_SHOT;
+	return forward(skb, to);
 }
 
 #define MAIN(number)                                                                              \
@@ -151,5 +142,13 @@ MAIN(4)
 MAIN(5)
 MAIN(6)
 MAIN(7)
+MAIN(8)
+MAIN(9)
+MAIN(10)
+MAIN(11)
+MAIN(12)
+MAIN(13)
+MAIN(14)
+MAIN(15)
 
 #endif

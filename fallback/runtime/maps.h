@@ -51,8 +51,6 @@ enum { TARGET_NONE, TARGET_DEVICE, TARGET_BROADCAST, TARGET_CPU };
 
 struct state {
 	__u32 target;
-	/* The target that the main program took out to send the frame there. */
-	__u32 taken;
 	/* Of a device its index; of a broadcast the number of the devmap. */
 	__u32 index;
 	__u32 flags;

@@ -123,20 +123,37 @@ __noinline long hoist_broadcast(struct __sk_buff *skb, __u32 number, __u32 flags
 	return hoist_broadcast_devmap(skb, (void *)(long)number, 0, flags);
 }
 
-/* Sends a copy to all that a devmap names, and drops the frame. */
-static __noinline int broadcast(struct __sk_buff *skb, struct state *to)
+/* Carries out what is no redirect to one interface. */
+static __inline int divert(struct __sk_buff *skb, struct state *to, int writes)
 {
+	__u32 target = to->target;
+
+	to->target = TARGET_NONE;
+	if (target == TARGET_NONE)
+		return lose(EVENT_REDIRECT_MISS);
+	if (target == TARGET_CPU)
+		return writes ? settle(skb) : untag(skb);
+	if (writes ? refresh(skb) != 0 : untag(skb) != TC_ACT_UNSPEC)
+		return lose(EVENT_REFRESH_FAILED);
 	hoist_broadcast(skb, to->index, to->flags);
 	return TC_ACT_SHOT;
 }
 
-/* Sends a settled frame where the program wanted it to go. */
+static __noinline int divert_read(struct __sk_buff *skb, struct state *to)
+{
+	return divert(skb, to, 0);
+}
+
+static __noinline int divert_written(struct __sk_buff *skb, struct state *to)
+{
+	return divert(skb, to, 1);
+}
+
+/* Sends a settled frame to the interface that the program wants. */
 static __inline int forward(struct __sk_buff *skb, struct state *to)
 {
 	__u32 index = to->index;
 
-	if (to->taken == TARGET_BROADCAST)
-		return broadcast(skb, to);
 	to->mtu = 0;
 	if (skb->len > ETH_HLEN + LEAST_MTU && bpf_check_mtu(skb, index, &to->mtu, mtu_slack(skb), 0))
 		return lose(EVENT_MTU_DROP);

@@ -394,8 +394,8 @@ fn merged_frames_run_or_are_dropped_and_are_counted() {
         let options = Options { merged, ..Options::default() };
         let translated = translate(&module, ProgramId(0), &options).unwrap();
         let loaded = bench.load(&translated.module, translated.program, SCHED_CLS);
-        let (_, frame) = &frames()[2];
-        for (words, wanted) in [(&[][..], u32::MAX), (&[(SEGMENTS, 2), (SIZE, 30)], verdict)] {
+        let frame = &ethernet(0x0800, &ipv4(17, &[0x5a; 1600]));
+        for (words, wanted) in [(&[][..], u32::MAX), (&[(SEGMENTS, 2), (SIZE, 800)], verdict)] {
             let context = context(words);
             let spec =
                 TestRunSpec { data: frame, context: &context, repeat: 1, ..TestRunSpec::default() };

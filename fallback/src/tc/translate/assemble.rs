@@ -26,11 +26,13 @@ pub(super) fn assemble(
 ) -> Result<Translated, Gap> {
     let library = runtime::library()
         .map_err(|e| Gap::new("not-loadable", format!("the runtime cannot be read: {e}")))?;
-    let features = survey.features | if options.count { runtime::feature::COUNTS } else { 0 };
-    let merged = match options.merged {
-        Merged::Run => runtime::name::MERGED_RUN,
-        Merged::Drop => runtime::name::MERGED_DROP,
-    };
+    let mut features = survey.features;
+    if options.count {
+        features |= runtime::feature::COUNTS;
+    }
+    if options.merged == Merged::Drop {
+        features |= runtime::feature::DROPS_MERGED;
+    }
     let find = |name: &str| {
         library
             .function_named(name)
@@ -38,7 +40,7 @@ pub(super) fn assemble(
     };
     let main = find(&runtime::main(features))?;
     let used: BTreeSet<&'static str> = survey.edits.values().filter_map(routine).collect();
-    let mut wanted = vec![main, find(merged)?];
+    let mut wanted = vec![main];
     for name in &used {
         wanted.push(find(name)?);
     }
@@ -54,7 +56,6 @@ pub(super) fn assemble(
 
     let old_main = module.program(program).function;
     let mut calls = vec![(runtime::name::PROGRAM, Some(old_main))];
-    calls.push((runtime::name::MERGED, there(merged)?));
     if let Some(placeholder) = there(runtime::name::BROADCAST)? {
         let send = there(runtime::name::BROADCAST_DEVMAP)?;
         let by_number = dispatcher(&translated, placeholder, send, &survey.broadcasts);

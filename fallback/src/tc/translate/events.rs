@@ -8,7 +8,8 @@ pub const MAP_NAME: &str = "hoist_events";
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u32)]
 pub enum Event {
-    /// A frame merged from several came in.
+    /// A frame merged from several came in. Where such frames run, those of more than 1514 bytes
+    /// are counted.
     Merged = 0,
     /// A frame could not be made linear, and was dropped.
     PullFailed = 1,

@@ -19,14 +19,13 @@ pub(super) mod feature {
     pub(in super::super) const WRITES: u32 = 2;
     /// The program calls redirect helpers.
     pub(in super::super) const REDIRECTS: u32 = 4;
+    /// Frames merged from several are dropped.
+    pub(in super::super) const DROPS_MERGED: u32 = 8;
 }
 
 /// Functions of the runtime that the translator knows by name.
 pub(super) mod name {
     pub(in super::super) const PROGRAM: &str = "hoist_program";
-    pub(in super::super) const MERGED: &str = "hoist_merged";
-    pub(in super::super) const MERGED_RUN: &str = "hoist_merged_run";
-    pub(in super::super) const MERGED_DROP: &str = "hoist_merged_drop";
     pub(in super::super) const BROADCAST: &str = "hoist_broadcast";
     pub(in super::super) const BROADCAST_DEVMAP: &str = "hoist_broadcast_devmap";
 }

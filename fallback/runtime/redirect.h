@@ -154,9 +154,11 @@ static __inline int forward(struct __sk_buff *skb, struct state *to)
 {
 	__u32 index = to->index;
 
-	to->mtu = 0;
-	if (skb->len > ETH_HLEN + LEAST_MTU && bpf_check_mtu(skb, index, &to->mtu, mtu_slack(skb), 0))
-		return lose(EVENT_MTU_DROP);
+	if (skb->len > ETH_HLEN + LEAST_MTU) {
+		to->mtu = 0;
+		if (bpf_check_mtu(skb, index, &to->mtu, mtu_slack(skb), 0))
+			return lose(EVENT_MTU_DROP);
+	}
 	return bpf_redirect(index, 0);
 }
 

@@ -24,6 +24,11 @@ pub(super) fn traffic(
     let mut found = Vec::new();
     found.extend(verdicts(shot, expected.verdict, seen, foreign));
     let sent = shot.frame.bytes();
+    let length = u64::from(shot.times) * sent.len() as u64;
+    let counted = seen.verdicts.is_some() && expected.verdict.is_some() && !foreign;
+    if normalise::counts_frames(shot.how) && counted && seen.bytes != length {
+        found.push(format!("{} bytes were counted, expected {length}", seen.bytes));
+    }
     if normalise::counts_frames(shot.how) {
         let times = shot.times as usize;
         let at = |place: &[At]| if place.contains(&expected.at) { times } else { 0 };

@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use hoist_offload::Attachment;
+use hoist_offload::{Attachment, Stats};
 
 use super::case::{At, Expect, How};
 use super::compare;
@@ -19,6 +19,7 @@ use super::normalise;
 use super::observe::{Observers, Seen};
 use super::onlook::{self, Watch};
 use super::place::Place;
+use super::reference::Reference;
 use super::report::{Evidence, Outcome};
 use super::send::Gun;
 use super::shot::Shot;
@@ -54,6 +55,7 @@ pub(super) struct Range<'a> {
     tables: &'a Tables,
     observers: &'a mut Observers,
     gun: &'a mut Gun,
+    reference: &'a mut Reference,
     padded: bool,
 }
 
@@ -64,6 +66,7 @@ impl<'a> Range<'a> {
         tables: &'a Tables,
         shots: &[&Shot],
         protocols: &BTreeSet<u16>,
+        reference: &'a mut Reference,
         padded: bool,
     ) -> Result<Self, Failure> {
         let instead =
@@ -81,7 +84,7 @@ impl<'a> Range<'a> {
         // What is still under way belongs to another program's shots.
         thread::sleep(WIRE);
         observers.collect(&mut Seen::default())?;
-        Ok(Self { place, attached, tables, observers, gun, padded })
+        Ok(Self { place, attached, tables, observers, gun, reference, padded })
     }
 
     /// One outcome for each shot.
@@ -151,32 +154,40 @@ impl<'a> Range<'a> {
         }
         let seen = self.watch(shot, before, silence)?;
         let looked = watch.map(Watch::finish).transpose()?.unwrap_or_default();
-        judge::fired(shot, engine, Evidence::RealTraffic, |expect| {
-            let names = &self.place.names;
-            let expected = Expected::of(expect, &frame, names)?;
-            let mut found = compare::traffic(shot, expect, &expected, &seen, self.padded);
-            let (variables, maps) = (&expect.variables_after, &expect.maps_after);
-            found.extend(self.tables.differences(variables, maps)?);
-            found.extend(onlook::differences(expect.onlookers.as_ref(), &looked, &frame, names)?);
-            Ok(found)
-        })
+        let outcome: Result<_, Failure> =
+            judge::fired(shot, engine, Evidence::RealTraffic, |expect| {
+                let names = &self.place.names;
+                let expected = Expected::of(expect, &frame, names)?;
+                let mut found = compare::traffic(shot, expect, &expected, &seen, self.padded);
+                let (variables, maps) = (&expect.variables_after, &expect.maps_after);
+                found.extend(self.tables.differences(variables, maps)?);
+                found.extend(onlook::differences(
+                    expect.onlookers.as_ref(),
+                    &looked,
+                    &frame,
+                    names,
+                )?);
+                Ok(found)
+            });
+        let outcome = outcome?;
+        if outcome != Outcome::Passed || shot.maps_vary {
+            return Ok(outcome);
+        }
+        Ok(self.reference.hold(shot, engine, Evidence::RealTraffic, self.tables.dump()?))
     }
 
     /// Collects until everything expected is there.
     fn watch(
         &mut self,
         shot: &Shot,
-        before: Option<[u64; 5]>,
+        before: Option<Stats>,
         silence: Duration,
     ) -> Result<Seen, Failure> {
         let end = Instant::now() + PATIENCE;
         let mut seen = Seen::default();
         let wanted = u64::from(if normalise::counts_frames(shot.how) { shot.times } else { 1 });
         loop {
-            seen.verdicts = match (before, self.counted()?) {
-                (Some(before), Some(now)) => Some(std::array::from_fn(|i| now[i] - before[i])),
-                _ => None,
-            };
+            seen.count(before, self.counted()?);
             let counted = seen.verdicts.is_none_or(|v| v.iter().sum::<u64>() >= wanted);
             self.observers.collect(&mut seen)?;
             if (counted && self.complete(shot, &seen)) || Instant::now() >= end {
@@ -189,9 +200,7 @@ impl<'a> Range<'a> {
             thread::sleep(longer.max(WIRE));
         }
         self.observers.collect(&mut seen)?;
-        if let (Some(before), Some(now)) = (before, self.counted()?) {
-            seen.verdicts = Some(std::array::from_fn(|i| now[i] - before[i]));
-        }
+        seen.count(before, self.counted()?);
         Ok(seen)
     }
 
@@ -224,8 +233,8 @@ impl<'a> Range<'a> {
         enough(&shot.expect) || shot.known.iter().any(overlaid)
     }
 
-    fn counted(&self) -> Result<Option<[u64; 5]>, Failure> {
-        Ok(self.attached.stats()?.map(|stats| stats.packets))
+    fn counted(&self) -> Result<Option<Stats>, Failure> {
+        Ok(self.attached.stats()?)
     }
 }
 

@@ -15,6 +15,7 @@
 //! | [`place`] | the laboratory: three namespaces |
 //! | `fire`, `observe`, `compare`, `judge` | one shot: fired, seen, compared, explained |
 //! | `onlook` | captures, statistics, later programs, the tracepoint |
+//! | `reference` | every map as on the first engine, whatever a case names |
 //! | `normalise` | everything that is made equal before it is compared |
 //! | [`suite`] | case files from where they lie |
 
@@ -27,6 +28,7 @@ mod normalise;
 mod observe;
 mod onlook;
 pub mod place;
+mod reference;
 pub mod report;
 mod run;
 mod send;

@@ -5,6 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read as _};
 use std::net::{Ipv6Addr, TcpListener, TcpStream, UdpSocket};
 
+use hoist_offload::Stats;
+
 use super::place::Place;
 use crate::capture::{Capture, Captured};
 use crate::dut::Failure;
@@ -20,6 +22,8 @@ const PROTOCOLS: [u16; 11] =
 pub(super) struct Seen {
     /// By verdict; `None` where they are not counted.
     pub(super) verdicts: Option<[u64; 5]>,
+    /// Bytes of the frames that the program saw, where they are counted.
+    pub(super) bytes: u64,
     /// At protocol handlers of the near end.
     pub(super) stack: Vec<Captured>,
     /// At the far end.
@@ -125,6 +129,13 @@ impl Observers {
 }
 
 impl Seen {
+    /// What was counted between two readings.
+    pub(super) fn count(&mut self, before: Option<Stats>, now: Option<Stats>) {
+        let (Some(before), Some(now)) = (before, now) else { return };
+        self.verdicts = Some(std::array::from_fn(|i| now.packets[i] - before.packets[i]));
+        self.bytes = now.bytes.iter().sum::<u64>() - before.bytes.iter().sum::<u64>();
+    }
+
     /// Frames seen anywhere.
     pub(super) fn frames(&self) -> usize {
         self.stack.len() + self.peer.len() + self.third.len()

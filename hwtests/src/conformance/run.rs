@@ -13,6 +13,7 @@ use super::case::Setup;
 use super::expected::Expected;
 use super::fire::{self, Range, Stand};
 use super::place::Place;
+use super::reference::Reference;
 use super::report::{CaseResult, Environment, Evidence, Outcome, Report};
 use super::shot::{self, Shot};
 use super::tables::{self, Tables};
@@ -66,7 +67,8 @@ pub fn run(
                 }
             };
             report.environment = environment(&stand.place, padded);
-            let mut runner = Runner { source, stand, options, padded };
+            let mut runner =
+                Runner { source, stand, options, padded, reference: Reference::default() };
             for wanted in &options.engines {
                 let mut more = ControlFlow::Continue(());
                 for result in runner.engine(&shots, *wanted)? {
@@ -112,6 +114,7 @@ struct Runner<'a> {
     stand: &'a mut Stand,
     options: &'a Options,
     padded: bool,
+    reference: Reference,
 }
 
 impl Runner<'_> {
@@ -191,7 +194,7 @@ impl Runner<'_> {
     }
 
     fn test_run(
-        &self,
+        &mut self,
         shot: &Shot,
         wanted: Wanted,
         job: &Job,
@@ -209,13 +212,20 @@ impl Runner<'_> {
         };
         let got = dry.run(&frame)?;
         let metadata = job.requirements.uses(Feature::Metadata);
-        judge::fired(shot, &wanted.to_string(), Evidence::TestRun, |expect| {
-            let expected = Expected::of(expect, &frame, &self.stand.place.names)?;
-            let mut found =
-                compare::test_run(wanted.kind, metadata, &expected, got.verdict, &got.frame);
-            found.extend(tables.differences(&expect.variables_after, &expect.maps_after)?);
-            Ok(found)
-        })
+        let engine = wanted.to_string();
+        let outcome: Result<_, Failure> =
+            judge::fired(shot, &engine, Evidence::TestRun, |expect| {
+                let expected = Expected::of(expect, &frame, &self.stand.place.names)?;
+                let mut found =
+                    compare::test_run(wanted.kind, metadata, &expected, got.verdict, &got.frame);
+                found.extend(tables.differences(&expect.variables_after, &expect.maps_after)?);
+                Ok(found)
+            });
+        let outcome = outcome?;
+        if outcome != Outcome::Passed || shot.maps_vary {
+            return Ok(outcome);
+        }
+        Ok(self.reference.hold(shot, &engine, Evidence::TestRun, tables.dump()?))
     }
 
     fn traffic(
@@ -240,8 +250,15 @@ impl Runner<'_> {
             Err(error) => return Ok(shots.iter().map(|_| unexplained(&error)).collect()),
         };
         let protocols = protocols(shots, &self.stand.place)?;
-        let mut range =
-            Range::open(self.stand, &*attached, tables, shots, &protocols, self.padded)?;
+        let mut range = Range::open(
+            self.stand,
+            &*attached,
+            tables,
+            shots,
+            &protocols,
+            &mut self.reference,
+            self.padded,
+        )?;
         let outcomes = range.fire_all(shots, engine);
         attached.detach()?;
         Ok(outcomes)

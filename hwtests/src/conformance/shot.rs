@@ -32,6 +32,8 @@ pub struct Shot {
     pub expect: Expect,
     /// Where engines are known to do otherwise: the case's, then the file's.
     pub known: Vec<Known>,
+    /// What maps hold is the driver's choice.
+    pub maps_vary: bool,
     /// Rows of docs/semantics.md.
     pub rows: Vec<String>,
     /// Engines that are asked; all when empty.
@@ -114,6 +116,7 @@ pub fn of(source: &Source, names: &Names) -> Result<Vec<Shot>, CaseError> {
                 maps: over(&file.maps, &case.maps),
                 expect: expect.clone(),
                 known: known.clone(),
+                maps_vary: case.maps_vary,
                 rows: case.rows.clone(),
                 only: case.only.clone(),
                 needs: case.needs.clone(),

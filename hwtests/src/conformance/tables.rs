@@ -19,6 +19,9 @@ const PLAIN: [u32; 10] = [1, 2, 5, 6, 9, 10, 11, 14, 16, 25];
 /// Those whose keys are always there.
 const ARRAYS: [u32; 2] = [2, 6];
 
+/// Contents of maps by name and kind.
+pub(super) type Dump = BTreeMap<(String, u32), BTreeMap<Vec<u8>, Vec<u8>>>;
+
 /// The maps of one loaded program.
 #[derive(Debug)]
 pub(super) struct Tables {
@@ -138,6 +141,17 @@ impl Tables {
             }
         }
         Ok(found)
+    }
+
+    /// Everything that the maps hold, as sums over the CPUs: what engines are compared by beyond what a
+    /// case expects. Maps that an engine substitutes are left out by their kind.
+    pub(super) fn dump(&self) -> Result<Dump, Failure> {
+        let mut dump = Dump::new();
+        for map in &self.maps {
+            let entries = map.entries()?.into_iter().map(|(key, v)| (key, self.sum(map, &v)));
+            dump.insert((map.def().name.clone(), map.def().kind), entries.collect());
+        }
+        Ok(dump)
     }
 
     fn variable(&self, name: &str, expected: &Value) -> Result<Option<String>, Failure> {

@@ -90,6 +90,7 @@ impl Saved {
             },
             rows: Vec::new(),
             needs: None,
+            maps_vary: false,
             only: Vec::new(),
             by: Some(Evidence::TestRun),
             known: Vec::new(),

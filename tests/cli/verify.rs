@@ -160,7 +160,7 @@ fn what_was_written_holds() {
     for program in ["lpm_block", "drop", "vlan_pop", "swap_tx"] {
         let project = Project::new(program, CASES);
         project.verify(&["--object", "filter.o", "--new", "mine/first.toml"]).code(0);
-        let args = ["--object", "filter.o", "--cases", "mine", "-m", "native,generic"];
+        let args = ["--object", "filter.o", "--cases", "mine"];
         project.verify(&args).code(0);
     }
 }
@@ -182,19 +182,19 @@ fn own_cases_for_an_own_program_hold_on_the_chosen_engines() {
         return;
     }
     let project = Project::new("lpm_block", CASES);
-    let own = ["--object", "filter.o", "--cases", "cases", "-m", "native,generic"];
+    let own = ["--object", "filter.o", "--cases", "cases"];
     let ran = project.verify(&[&own[..], &["--junit", "report.xml"]].concat()).code(0);
     screen("verify-own", &scrubbed(&ran.out));
     let document = project.verify(&[&own[..], &["-j"]].concat()).code(0).document();
     assert_eq!(document["holds"], true);
-    // Two cases on two engines, by real traffic and by test run.
-    assert_eq!(document["summary"]["passed"], 8, "{document:#}");
+    // Two cases on four hooks, by real traffic and by test run.
+    assert_eq!(document["summary"]["passed"], 16, "{document:#}");
     assert!(document.get("rows").is_none(), "rows are for the suite");
     let text = std::fs::read_to_string(project.path("report.xml")).unwrap();
     let xml = roxmltree::Document::parse(&text).unwrap();
-    assert_eq!(xml.root_element().attribute("tests"), Some("8"));
+    assert_eq!(xml.root_element().attribute("tests"), Some("16"));
     let count = |name: &str| xml.descendants().filter(|n| n.has_tag_name(name)).count();
-    assert_eq!((count("testsuite"), count("testcase"), count("failure")), (2, 8, 0));
+    assert_eq!((count("testsuite"), count("testcase"), count("failure")), (4, 16, 0));
 }
 
 #[test]
@@ -202,13 +202,13 @@ fn a_case_that_fails_says_how() {
     if !require::veth("a_case_that_fails_says_how") {
         return;
     }
-    let own = ["--object", "filter.o", "--cases", "cases", "-m", "native,generic"];
+    let own = ["--object", "filter.o", "--cases", "cases"];
     let project = Project::new("lpm_block", &CASES.replace("198.51.100.0", "203.0.113.0"));
     let ran = project.verify(&[&own[..], &["--junit", "report.xml"]].concat()).code(1);
     screen("verify-failed", &scrubbed(&ran.out));
     let text = std::fs::read_to_string(project.path("report.xml")).unwrap();
     let xml = roxmltree::Document::parse(&text).unwrap();
-    assert_eq!(xml.root_element().attribute("failures"), Some("4"));
+    assert_eq!(xml.root_element().attribute("failures"), Some("8"));
     let failure = xml.descendants().find(|n| n.has_tag_name("failure")).unwrap();
     let message = failure.attribute("message").unwrap();
     assert!(message.contains("pass") && message.contains("drop"), "{message}");
@@ -246,7 +246,7 @@ fn nothing_is_sent_on_an_interface_without_a_peer() {
     let bench = Bench::new();
     let (near, far) = (bench.lab.near(), bench.lab.far());
     let wires = [Capture::both_ways(near).unwrap(), Capture::both_ways(far).unwrap()];
-    let args = ["verify", "v0", "-m", "native,generic", "--filter", "vlan_pop/", "-j"];
+    let args = ["verify", "v0", "--filter", "vlan_pop/", "-j"];
     let document = bench.hoist(&args).code(0).document();
     let environment = &document["environment"];
     assert_eq!((&environment["device"], &environment["driver"]), (&"v0".into(), &"veth".into()));
@@ -290,11 +290,8 @@ fn a_signal_ends_it_and_what_was_found_is_told() {
     if !require::veth("a_signal_ends_it_and_what_was_found_is_told") {
         return;
     }
-    let mut child = command(&["verify", "-m", "native,generic", "-j"])
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let mut child =
+        command(&["verify", "-j"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     std::thread::sleep(Duration::from_millis(1500));
     let kill = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status();
     assert!(kill.unwrap().success());

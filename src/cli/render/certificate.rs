@@ -170,15 +170,15 @@ fn refused(results: &[CaseResult]) -> Option<String> {
     listed("Refused, as known", &reasons(results, reason))
 }
 
-/// Reasons by code, with the engines they hold for and how many results have them.
-type Reasons = BTreeMap<String, (Reason, BTreeSet<&'static str>, usize)>;
+/// Reasons by code and words, with the engines they hold for and how many results have them.
+type Reasons = BTreeMap<(String, String), (Reason, BTreeSet<&'static str>, usize)>;
 
 fn reasons(results: &[CaseResult], of: impl Fn(&CaseResult) -> Option<Reason>) -> Reasons {
     let mut all = Reasons::new();
     for result in results {
         if let Some(reason) = of(result) {
-            let code = reason.code.clone();
-            let entry = all.entry(code).or_insert_with(|| (reason, BTreeSet::new(), 0));
+            let key = (reason.code.clone(), reason.why.clone());
+            let entry = all.entry(key).or_insert_with(|| (reason, BTreeSet::new(), 0));
             entry.1.insert(result.engine_name());
             entry.2 += 1;
         }
@@ -191,7 +191,7 @@ fn listed(title: &str, reasons: &Reasons) -> Option<String> {
         return None;
     }
     let mut text = paint(HEAD, title);
-    for (code, (reason, engines, count)) in reasons {
+    for ((code, _), (reason, engines, count)) in reasons {
         let engines: Vec<&str> = engines.iter().copied().collect();
         let times = if *count == 1 { String::new() } else { format!(", {count} times") };
         let line = format!("{} ({}{times}): {}", paint(WARN, code), engines.join(", "), reason.why);
@@ -227,16 +227,10 @@ fn not_run(results: &[CaseResult]) -> Option<String> {
     Some(text)
 }
 
-/// What nobody explained.
+/// What nobody explained; what several engines do alike stands once.
 fn failures(results: &[CaseResult]) -> Option<String> {
-    let mut text = paint(HEAD, "Failed");
-    let mut any = false;
+    let mut failures: Vec<(&str, Evidence, Vec<String>, Vec<&str>)> = Vec::new();
     for result in results.iter().filter(|result| !result.outcome.is_explained()) {
-        any = true;
-        let (engine, evidence) = (result.engine_name(), result.evidence);
-        let line = format!("{} on {engine}, {evidence}", paint(BAD, &result.case));
-        text.push('\n');
-        text.push_str(&paragraph(2, &line));
         let reasons: Vec<String> = match &result.outcome {
             Outcome::Differs { differences, .. } => differences.clone(),
             Outcome::Refused { gaps, .. } => {
@@ -244,12 +238,31 @@ fn failures(results: &[CaseResult]) -> Option<String> {
             }
             Outcome::Passed | Outcome::NotRun { .. } => Vec::new(),
         };
+        let alike = failures.iter_mut().find(|(case, evidence, others, _)| {
+            *case == result.case && *evidence == result.evidence && *others == reasons
+        });
+        match alike {
+            Some((.., engines)) => engines.push(result.engine_name()),
+            None => {
+                let engines = vec![result.engine_name()];
+                failures.push((&result.case, result.evidence, reasons, engines));
+            }
+        }
+    }
+    if failures.is_empty() {
+        return None;
+    }
+    let mut text = paint(HEAD, "Failed");
+    for (case, evidence, reasons, engines) in failures {
+        let line = format!("{} on {}, {evidence}", paint(BAD, case), engines.join(", "));
+        text.push('\n');
+        text.push_str(&paragraph(2, &line));
         for reason in reasons {
             text.push('\n');
             text.push_str(&paragraph(4, &reason));
         }
     }
-    any.then_some(text)
+    Some(text)
 }
 
 fn last_line(document: &VerifyDocument<'_>) -> String {

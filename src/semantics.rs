@@ -17,6 +17,8 @@ pub struct Row {
     pub engines: [String; 3],
     /// Whether it is the same everywhere.
     pub class: Class,
+    /// A test run cannot show it: only frames that come from somewhere and go somewhere do.
+    pub only_traffic: bool,
 }
 
 /// How equal the engines are in one respect.
@@ -44,19 +46,47 @@ pub fn rows() -> Vec<Row> {
 /// # Errors
 /// In the place of a row: what is wrong with that line.
 pub fn parse(page: &str) -> Vec<Result<Row, String>> {
-    let mut section = String::new();
     let mut rows = Vec::new();
-    for line in page.lines() {
-        if let Some(heading) = line.strip_prefix("## ") {
-            heading.trim().clone_into(&mut section);
-        } else if line.starts_with("| `") {
-            rows.push(row(line, &section).ok_or_else(|| format!("not a row: {line}")));
+    for section in page.split("\n## ").skip(1) {
+        let (heading, text) = section.split_once('\n').unwrap_or((section, ""));
+        let unseen = Unseen::of(text);
+        for line in text.lines().filter(|line| line.starts_with("| `")) {
+            let row = row(line, heading.trim(), &unseen);
+            rows.push(row.ok_or_else(|| format!("not a row: {line}")));
         }
     }
     rows
 }
 
-fn row(line: &str, section: &str) -> Option<Row> {
+/// What a section says that test runs cannot show: these words, or these followed by ids.
+#[derive(Debug, PartialEq, Eq)]
+enum Unseen {
+    All,
+    Some(Vec<String>),
+}
+
+impl Unseen {
+    const ALL: &'static str = "\nOnly real traffic shows these rows.";
+    const SOME: &'static str = "\nOf these rows only real traffic shows ";
+
+    fn of(text: &str) -> Self {
+        if text.contains(Self::ALL) {
+            return Self::All;
+        }
+        let list = text.split_once(Self::SOME).map(|(_, rest)| rest);
+        let list = list.and_then(|rest| rest.split_once(".\n")).map_or("", |(list, _)| list);
+        Self::Some(list.split('`').skip(1).step_by(2).map(str::to_owned).collect())
+    }
+
+    fn has(&self, id: &str) -> bool {
+        match self {
+            Self::All => true,
+            Self::Some(ids) => ids.iter().any(|unseen| unseen == id),
+        }
+    }
+}
+
+fn row(line: &str, section: &str, unseen: &Unseen) -> Option<Row> {
     let cells: Vec<&str> = line.strip_prefix('|')?.strip_suffix('|')?.split('|').collect();
     let [id, observable, native, generic, tc, class] = cells.as_slice() else { return None };
     let id = id.trim().strip_prefix('`')?.strip_suffix('`')?;
@@ -67,6 +97,7 @@ fn row(line: &str, section: &str) -> Option<Row> {
         observable: text(observable),
         engines: [native, generic, tc].map(text),
         class: class_of(class.trim())?,
+        only_traffic: unseen.has(id),
     })
 }
 
@@ -97,9 +128,24 @@ mod tests {
     }
 
     #[test]
+    fn what_a_test_run_cannot_show_is_said_by_rows_that_there_are() {
+        let rows = rows();
+        let unseen = |id: &str| rows.iter().find(|row| row.id == id).map(|row| row.only_traffic);
+        assert_eq!(unseen("taps"), Some(true));
+        assert_eq!(unseen("tx-path"), Some(true));
+        assert_eq!(unseen("packet-writes"), Some(false));
+        for section in PAGE.split("\n## ").skip(1) {
+            if let Unseen::Some(ids) = Unseen::of(section) {
+                let absent: Vec<_> = ids.iter().filter(|id| unseen(id) != Some(true)).collect();
+                assert!(absent.is_empty(), "{absent:?}");
+            }
+        }
+    }
+
+    #[test]
     fn a_row_has_six_cells_and_a_class() {
         let class = |cell: &str| {
-            let line = format!("| `a-b` | x | n | g | t | {cell} |");
+            let line = format!("\n## s\n| `a-b` | x | n | g | t | {cell} |");
             parse(&line).remove(0).map(|row| row.class)
         };
         assert_eq!(class("same"), Ok(Class::Same));
@@ -108,6 +154,6 @@ mod tests {
         for wrong in ["", "equal", "differs", "differs (a)", "differs ([a](refusals.md#b))"] {
             assert!(class(wrong).is_err(), "{wrong}");
         }
-        assert!(parse("| `a` | five | cells | here | same |").remove(0).is_err());
+        assert!(parse("\n## s\n| `a` | five | cells | here | same |").remove(0).is_err());
     }
 }

@@ -149,7 +149,7 @@ fn codes() -> BTreeSet<String> {
 
 /// Codes of the differences that conformance cases name.
 fn known() -> BTreeSet<String> {
-    let cases: String = files("hwtests/cases", ".toml").iter().map(|file| read(file)).collect();
+    let cases: String = files("hwtests/cases", ".toml").iter().map(read).collect();
     let codes = cases.split("code = \"").skip(1).filter_map(|rest| rest.split_once('"'));
     codes.map(|(code, _)| code.to_owned()).collect()
 }

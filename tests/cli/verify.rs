@@ -256,6 +256,13 @@ fn nothing_is_sent_on_an_interface_without_a_peer() {
         assert_eq!(result["evidence"], "test run", "{result:#}");
     }
     assert!(document["summary"]["passed"].as_u64() > Some(0), "{document:#}");
+    // What arrives where is not seen without sending.
+    let rows = document["rows"].as_array().unwrap();
+    let outcome = |id: &str| {
+        let row = rows.iter().find(|row| row["id"] == id).unwrap();
+        row["engines"]["native"]["outcome"].as_str().unwrap().to_owned()
+    };
+    assert_eq!((outcome("pass-vlan"), outcome("adjust-head")), ("not-run".into(), "passed".into()));
     for wire in wires {
         assert_eq!(wire.rest().unwrap(), [], "a frame was sent");
     }

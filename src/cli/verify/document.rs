@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use hoist_hwtests::conformance::report::Tally;
-use hoist_hwtests::conformance::{CaseResult, Report};
+use hoist_hwtests::conformance::report::{Evidence, Tally};
+use hoist_hwtests::conformance::{CaseResult, Outcome, Report};
 use hoist_offload::{Capabilities, Device};
 use serde::Serialize;
 
@@ -141,20 +141,25 @@ impl RowResult {
     /// The contract, with what the results say of each row on each engine.
     pub(crate) fn all(rows: Vec<Row>, results: &[CaseResult]) -> Vec<Self> {
         let engines = tally::engines(results);
-        let of = |id: &str, engine: &str| {
+        let of = |row: &Row, engine: &str| {
+            let shows = |result: &CaseResult| {
+                !row.only_traffic
+                    || result.evidence == Evidence::RealTraffic
+                    || matches!(result.outcome, Outcome::Refused { .. })
+            };
             let proves = |result: &&CaseResult| {
-                result.engine_name() == engine && result.rows.iter().any(|row| row == id)
+                result.engine_name() == engine && result.rows.contains(&row.id) && shows(result)
             };
             tally::sum(results.iter().filter(proves))
         };
         rows.into_iter()
             .map(|row| {
+                let engines = engines.iter().map(|engine| (*engine, of(&row, engine))).collect();
                 let (class, code) = match row.class {
                     Class::Same => ("same", None),
                     Class::MadeSame => ("made-same", None),
                     Class::Differs(code) => ("differs", Some(code)),
                 };
-                let engines = engines.iter().map(|engine| (*engine, of(&row.id, engine))).collect();
                 let Row { id, section, observable, .. } = row;
                 Self { id, section, observable, class, code, engines }
             })

@@ -92,6 +92,14 @@ impl<'a> Cursor<'a> {
         value.ok_or_else(|| wrong(word, format!("{what}, a number of {} bits", 8 * size_of::<N>())))
     }
 
+    pub(super) fn at_most(&mut self, most: usize, what: &str) -> Result<usize, NotationError> {
+        let word = self.peek();
+        match self.number::<u32>(what)? as usize {
+            value if value <= most => Ok(value),
+            _ => Err(wrong(word, format!("{what} of at most {most}"))),
+        }
+    }
+
     pub(super) fn bytes(&mut self) -> Result<Vec<u8>, NotationError> {
         let word = self.next();
         from_hex(word.text).ok_or_else(|| wrong(word, "pairs of hex digits"))

@@ -4,6 +4,9 @@ use super::cursor::{Cursor, wrong};
 use super::{Names, NotationError};
 use crate::frame::{Frame, counting, protocol, tcp};
 
+/// More bytes than any frame has, merged ones included.
+const LONGEST: usize = 1 << 18;
+
 /// The first words of layers.
 const LAYERS: &str = "a layer: eth, vlan, service-vlan, mpls, llc, arp, ipv4, ipv6, hop-by-hop, routing, \
                       fragment, destination, udp, tcp, icmp, 'text', bytes, hex, pad, cut, patch, insert or remove";
@@ -41,7 +44,7 @@ fn layer(frame: Frame, words: &mut Cursor<'_>) -> Result<Frame, NotationError> {
         "vlan" => tag(words, |tci| frame.vlan(tci))?,
         "service-vlan" => tag(words, |tci| frame.service_vlan(tci))?,
         "mpls" => {
-            let label: u32 = words.number("a label")?;
+            let label = words.at_most(0xf_ffff, "a label")? as u32;
             let frame = frame.mpls(label);
             if words.take("ttl") { frame.ttl(words.number("a TTL")?) } else { frame }
         }
@@ -89,21 +92,21 @@ fn layer(frame: Frame, words: &mut Cursor<'_>) -> Result<Frame, NotationError> {
                 frame.echo(words.number("an identifier")?, words.number("a sequence number")?);
             if words.take("checksum") { frame.checksum(words.number("a checksum")?) } else { frame }
         }
-        "bytes" => frame.payload(&counting(words.number::<u32>("a count")? as usize)),
+        "bytes" => frame.payload(&counting(words.at_most(LONGEST, "a count")?)),
         "hex" => frame.payload(&words.bytes()?),
-        "pad" => frame.pad_to(words.number::<u32>("a length")? as usize),
-        "cut" => frame.cut_to(words.number::<u32>("a length")? as usize),
+        "pad" => frame.pad_to(words.at_most(LONGEST, "a length")?),
+        "cut" => frame.cut_to(words.at_most(LONGEST, "a length")?),
         "patch" => {
-            let offset: u32 = words.number("an offset")?;
-            frame.patch(offset as usize, &words.bytes()?)
+            let offset = words.at_most(LONGEST, "an offset")?;
+            frame.patch(offset, &words.bytes()?)
         }
         "insert" => {
-            let offset: u32 = words.number("an offset")?;
-            frame.insert(offset as usize, &words.bytes()?)
+            let offset = words.at_most(LONGEST, "an offset")?;
+            frame.insert(offset, &words.bytes()?)
         }
         "remove" => {
-            let offset: u32 = words.number("an offset")?;
-            frame.remove(offset as usize, words.number::<u32>("a count")? as usize)
+            let offset = words.at_most(LONGEST, "an offset")?;
+            frame.remove(offset, words.at_most(LONGEST, "a count")?)
         }
         text if text.len() >= 2 && text.starts_with(['\'', '"']) => {
             frame.payload(&text.as_bytes()[1..text.len() - 1])
@@ -113,22 +116,12 @@ fn layer(frame: Frame, words: &mut Cursor<'_>) -> Result<Frame, NotationError> {
 }
 
 fn tag(words: &mut Cursor<'_>, push: impl FnOnce(u16) -> Frame) -> Result<Frame, NotationError> {
-    let id = words.peek();
-    let mut tci: u16 = words.number("a VLAN id")?;
-    if tci > 4095 {
-        return Err(wrong(id, "a VLAN id of at most 4095"));
-    }
+    let mut tci = words.at_most(4095, "a VLAN id")? as u16;
     let mut next = None;
     while !words.ends() {
         let option = words.next();
         match option.text {
-            "priority" => {
-                let priority = words.peek();
-                match words.number::<u16>("a priority")? {
-                    value @ ..8 => tci |= value << 13,
-                    _ => return Err(wrong(priority, "a priority of at most 7")),
-                }
-            }
+            "priority" => tci |= (words.at_most(7, "a priority")? as u16) << 13,
             "drop" => tci |= 1 << 12,
             "type" => next = Some(words.number("an ethertype")?),
             _ => return Err(wrong(option, "'priority', 'drop', 'type' or '/'")),

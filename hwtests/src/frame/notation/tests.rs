@@ -83,11 +83,15 @@ fn what_is_wrong_is_pointed_at() {
         ),
         (
             "eth far > near / vlan x",
-            "column 23: expected a VLAN id, a number of 16 bits, found 'x'",
+            "column 23: expected a VLAN id, a number of 32 bits, found 'x'",
         ),
         (
             "eth far > near / vlan 1 priority 8",
             "column 34: expected a priority of at most 7, found '8'",
+        ),
+        (
+            "eth far > near / pad 4294967295",
+            "column 22: expected a length of at most 262144, found ",
         ),
         ("eth far > near / raw 01", "column 18: expected a layer: eth, "),
         ("eth far > near / hex 012", "column 22: expected pairs of hex digits, found '012'"),
@@ -126,3 +130,43 @@ fn a_name_can_stand_for_other_addresses() {
     assert_eq!(frame, Frame::eth(mac(2), [0xaa; 6]).ipv4([10, 0, 0, 2], [192, 0, 2, 1]));
     assert_eq!(frame.notation(&Names::lab()), "eth far > aa:aa:aa:aa:aa:aa / ipv4 far > 192.0.2.1");
 }
+
+proptest::proptest! {
+    #[test]
+    fn any_line_is_read_or_refused(line in ".{0,60}") {
+        let _ = parse(&line);
+    }
+
+    /// Layers that make no sense together are frames too.
+    #[test]
+    fn what_is_written_is_read_again(layers in proptest::collection::vec(0..LAYERS.len(), 0..6)) {
+        let line: String =
+            std::iter::once("eth far > other").chain(layers.iter().map(|i| LAYERS[*i])).collect();
+        let frame = parse(&line).unwrap();
+        let again = frame.notation(&Names::lab());
+        proptest::prop_assert_eq!(parse(&again).unwrap().bytes(), frame.bytes(), "{} {}", line, again);
+    }
+}
+
+const LAYERS: [&str; 20] = [
+    " / vlan 7 priority 3 drop",
+    " / service-vlan 9 type 0x1234",
+    " / mpls 1048575",
+    " / llc 1 2 3",
+    " / arp request near > broadcast",
+    " / arp reply other > third",
+    " / ipv4 near > 1.2.3.4 ttl 0 tos 255 fragment 0xffff options 01 protocol 255 length 1 checksum 2",
+    " / ipv4 multicast > zero",
+    " / ipv6 near > ::1 hops 255 next 0 length 65535",
+    " / hop-by-hop 0102030405060708",
+    " / fragment 00000000 next 17",
+    " / udp 0 > 65535 length 0 checksum 0",
+    " / tcp 1 > 2 syn ack fin rst psh",
+    " / icmp echo 65535 0 checksum 9",
+    " / 'it \"is\"'",
+    " / bytes 260",
+    " / pad 70",
+    " / cut 33",
+    " / patch 20 ffff / insert 3 00",
+    " / remove 100 1000",
+];

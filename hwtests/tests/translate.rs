@@ -14,7 +14,7 @@ use hoist_bpf::parse::Selector;
 use hoist_bpf::passes::asm;
 use hoist_bpf::programs;
 use hoist_bpf::resolve::{Needs, TargetBtf, resolve};
-use hoist_fallback::tc::translate::{Event, Merged, Options, Translated, translate};
+use hoist_fallback::tc::translate::{Event, Globals, Merged, Options, Translated, translate};
 use hoist_hwtests::require;
 
 const SCHED_CLS: u32 = 3;
@@ -216,8 +216,8 @@ fn programs_do_the_same_translated() {
         let module = bench.module(prebuilt.name, prebuilt.object);
         let selector = Selector { program: Some(prebuilt.program()), section: None };
         let program = module.select(&selector).unwrap();
-        for count in [false, true] {
-            let options = Options { count, ..Options::default() };
+        for (count, globals) in [(false, Globals::Inline), (true, Globals::Keep)] {
+            let options = Options { count, globals, ..Options::default() };
             let translated = translate(&module, program, &options)
                 .unwrap_or_else(|gaps| panic!("{}: {gaps:#?}", prebuilt.name));
             bench.compare(&module, program, &translated);
@@ -268,6 +268,7 @@ fn every_instruction_set_is_translated() {
 /// Objects made for this test, in `fallback/tests/objects`.
 const RESIZE: &[u8] = include_bytes!("../../fallback/tests/objects/resize.bpf.o");
 const REDIRECT: &[u8] = include_bytes!("../../fallback/tests/objects/redirect.bpf.o");
+const KFUNC: &[u8] = include_bytes!("../../fallback/tests/objects/kfunc.bpf.o");
 const CONTEXT_WAYS: &[u8] = include_bytes!("../../fallback/tests/objects/context.bpf.o");
 
 #[test]
@@ -279,11 +280,28 @@ fn every_way_of_the_context_and_of_redirects_is_translated() {
     for (name, object) in [("redirect", REDIRECT), ("context", CONTEXT_WAYS)] {
         let module = bench.module(name, object);
         for program in (0..module.programs.len() as u32).map(ProgramId) {
-            let translated = translate(&module, program, &Options::default())
-                .unwrap_or_else(|gaps| panic!("{name}: {gaps:#?}"));
-            bench.compare(&module, program, &translated);
+            for globals in [Globals::Inline, Globals::Keep] {
+                let options = Options { globals, ..Options::default() };
+                let translated = translate(&module, program, &options)
+                    .unwrap_or_else(|gaps| panic!("{name}: {gaps:#?}"));
+                bench.compare(&module, program, &translated);
+            }
         }
     }
+}
+
+/// Functions of the kernel that take the XDP context have twins that take a socket buffer.
+#[test]
+fn kernel_functions_are_exchanged_for_their_twins() {
+    if !require::veth("kernel_functions_are_exchanged_for_their_twins") || !require::kernel(6, 4) {
+        return;
+    }
+    let mut bench = Bench::new();
+    let module = bench.module("kfunc", KFUNC);
+    let mut translated = translate(&module, ProgramId(0), &Options::default()).unwrap();
+    assert!(translated.resolve_again);
+    translated.module = resolve(&translated.module, bench.target.as_ref().unwrap()).unwrap();
+    bench.compare(&module, ProgramId(0), &translated);
 }
 
 /// `struct how` of resize.bpf.c.

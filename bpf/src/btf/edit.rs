@@ -85,6 +85,14 @@ impl Btf {
         }
     }
 
+    /// Makes one function static; anything but a function stays what it is.
+    pub fn make_function_static(&mut self, id: u32) {
+        let function = self.type_by_id(id).filter(|t| t.kind() == Kind::Func);
+        if let Some(at) = function.map(|t| t.section_offset() + INFO) {
+            self.set_word(at, (Kind::Func as u32) << 24 | STATIC);
+        }
+    }
+
     /// Gives each struct named `from`, and its forward declarations, the name `to`; how many there
     /// were. Strings are shared, so the old one stays for others that use it.
     pub fn rename_struct(&mut self, from: &str, to: &str) -> usize {

@@ -117,7 +117,8 @@ impl DebugInfo {
         let mut strings = HashMap::new();
         if !module.btf.is_empty() {
             let mut btf = readable(module)?;
-            let other = Btf::parse(&library.btf).map_err(|error| unusable(library, &error))?;
+            let mut other = Btf::parse(&library.btf).map_err(|error| unusable(library, &error))?;
+            other.make_functions_static();
             let texts = library.lines.iter().filter_map(|l| l.strings).flat_map(<[u32; 2]>::from);
             let imported = btf.import(&other, code().filter_map(|f| f.btf_type_id), texts);
             module.btf = btf.into_bytes();
@@ -153,6 +154,20 @@ fn unusable(module: &Module, error: &crate::btf::BtfError) -> PassError {
     }
 }
 
+/// What becomes of a module's own global functions.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Globals {
+    /// They become static: the verifier follows each from its callers, with what is known there.
+    #[default]
+    Inline,
+    /// They stay global, with the context of this name (`__sk_buff`) in place of `xdp_md`: the
+    /// verifier judges each once, by its types. For programs that are too complex otherwise.
+    Keep {
+        /// Name of the context's struct.
+        context: &'static str,
+    },
+}
+
 /// Makes a linked function, which calls the old main, the entry of a program and gives it the
 /// program's name. `typed` says whether the verifier will want BTF: for tail calls from subprograms
 /// and for callbacks.
@@ -165,7 +180,9 @@ pub fn enter_by(
     program: ProgramId,
     main: FunctionId,
     typed: bool,
+    globals: Globals,
 ) -> Result<(), PassError> {
+    let old_main = module.program(program).function;
     let name = module.program(program).name.clone();
     if module.btf.is_empty() {
         if typed {
@@ -177,7 +194,15 @@ pub fn enter_by(
         let old = function.btf_type_id.and_then(|id| btf.type_by_id(id));
         let proto = old.map(crate::btf::Type::size_or_type);
         function.btf_type_id = proto.map(|proto| btf.append_function(&name, proto));
-        btf.make_functions_static();
+        match globals {
+            Globals::Inline => btf.make_functions_static(),
+            Globals::Keep { context } => {
+                btf.rename_struct("xdp_md", context);
+                if let Some(id) = module.function(old_main).btf_type_id {
+                    btf.make_function_static(id);
+                }
+            }
+        }
         module.btf = btf.into_bytes();
         if typed && let Some(f) = untyped(module, main) {
             return Err(PassError {
@@ -189,7 +214,12 @@ pub fn enter_by(
             });
         }
     }
-    for function in &mut module.functions {
+    let inlined = module
+        .functions
+        .iter_mut()
+        .enumerate()
+        .filter(|(at, _)| globals == Globals::Inline || *at == old_main.0 as usize);
+    for (_, function) in inlined {
         function.linkage = Linkage::Static;
     }
     module.functions[main.0 as usize].name = name;

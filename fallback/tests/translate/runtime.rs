@@ -4,6 +4,9 @@ use std::path::Path;
 use std::process::Command;
 
 use hoist_bpf::Module;
+use hoist_bpf::btf::{Btf, Kind};
+use hoist_bpf::module::ProgramId;
+use hoist_fallback::tc::translate::{Globals, Options, translate};
 
 const OBJECT: &[u8] = include_bytes!("../../prebuilt/runtime.bpf.o");
 
@@ -30,5 +33,24 @@ fn nothing_that_is_live_with_the_program_uses_stack() {
     for function in &runtime.functions {
         let uses = function.code.iter().any(|inst| inst.insn.dst() == 10 || inst.insn.src() == 10);
         assert!(!uses || MAY.contains(&function.name.as_str()), "{} uses stack", function.name);
+    }
+}
+
+/// Global functions become static, or stay global and take the context of TC.
+#[test]
+fn global_functions_are_inlined_or_kept() {
+    for (globals, kept) in [(Globals::Inline, false), (Globals::Keep, true)] {
+        let object = hoist_bpf::programs::get("subprog").unwrap().object;
+        let module = Module::parse("subprog", object).unwrap();
+        let options = Options { globals, ..Options::default() };
+        let translated = translate(&module, ProgramId(0), &options).unwrap();
+        let btf = Btf::parse(&translated.module.btf).unwrap();
+        let global = btf.types().filter(|t| t.kind() == Kind::Func && t.linkage() == Some(1));
+        let names: Vec<&str> = global.map(|t| t.name()).collect();
+        assert_eq!(names, if kept { vec!["account"] } else { vec![] });
+        assert_eq!(
+            btf.find("__sk_buff", Kind::Struct).is_some_and(|t| t.members().count() == 6),
+            kept
+        );
     }
 }

@@ -9,7 +9,7 @@ use hoist_bpf::passes::{PassError, asm};
 use hoist_offload::Gap;
 
 use super::survey::{Edit, Survey};
-use super::{Merged, Options, Translated, rewrite, runtime};
+use super::{Globals, Merged, Options, Translated, rewrite, runtime};
 use super::{device, events};
 
 /// Why the runtime could not be put around a program.
@@ -66,8 +66,13 @@ pub(super) fn assemble(
             translated.redirect_calls(from, to);
         }
     }
+    let globals = match options.globals {
+        Globals::Inline => link::Globals::Inline,
+        Globals::Keep => link::Globals::Keep { context: "__sk_buff" },
+    };
     let main = linked.functions[&main];
-    link::enter_by(&mut translated, program, main, survey.typed).map_err(|e| refused(&e))?;
+    link::enter_by(&mut translated, program, main, survey.typed, globals)
+        .map_err(|e| refused(&e))?;
     Ok(Translated {
         program,
         counters: map(library, &linked, hoist_bpf::passes::count::MAP_NAME),

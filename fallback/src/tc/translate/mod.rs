@@ -39,6 +39,17 @@ pub enum Merged {
     Drop,
 }
 
+/// What becomes of a program's global functions.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Globals {
+    /// The verifier follows each from its callers, as it does static ones.
+    #[default]
+    Inline,
+    /// The verifier judges each once, by its types. To be tried where it finds the program too
+    /// complex (`E2BIG`).
+    Keep,
+}
+
 /// How a program is translated.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Options {
@@ -47,6 +58,8 @@ pub struct Options {
     pub count: bool,
     /// What to do with merged frames.
     pub merged: Merged,
+    /// What becomes of global functions.
+    pub globals: Globals,
 }
 
 /// A module whose program runs at TC ingress (`BPF_PROG_TYPE_SCHED_CLS`, attach type 0).

@@ -3,7 +3,7 @@
 use std::os::fd::AsFd;
 use std::sync::Arc;
 
-use hoist_offload::bpf::kernel::{Expect, Kernel, ObjectKind, XdpMode};
+use hoist_offload::bpf::kernel::{Expect, Kernel, ObjectKind};
 use hoist_offload::device::{AttachedProgram, Device, Owner, Slot};
 use hoist_offload::{Error, Gap, privilege};
 
@@ -118,17 +118,20 @@ fn detach(
             }
             Ok(())
         }
+        Owner::Netlink if program.slot == Slot::ClsactIngress => {
+            let there = kernel.filters(device.ifindex)?;
+            let filter = there.iter().find(|filter| filter.program_id == Some(program.id));
+            if let Some(filter) = filter {
+                kernel.remove_filter(device.ifindex, filter.key, program.id)?;
+            }
+            Ok(())
+        }
         Owner::Netlink | Owner::Libxdp | Owner::Unknown { .. } => {
-            let mode = match program.slot {
-                Slot::Hw => XdpMode::Hardware,
-                Slot::Native => XdpMode::Native,
-                Slot::Generic => XdpMode::Generic,
-                slot => {
-                    return Err(Error::Input {
-                        what: format!("{} is not hoist's to empty", slot.name()),
-                        hint: Some("use tc filter del, or bpftool net detach".to_owned()),
-                    });
-                }
+            let Some(mode) = program.slot.mode() else {
+                return Err(Error::Input {
+                    what: format!("{} is not hoist's to empty", program.slot.name()),
+                    hint: Some("use tc filter del, or bpftool net detach".to_owned()),
+                });
             };
             let Some(held) = kernel.open(ObjectKind::Program, program.id)? else { return Ok(()) };
             kernel.netlink_xdp(device.ifindex, None, Some(mode), Expect::Program(held.as_fd()))?;

@@ -42,7 +42,7 @@ impl Bench {
         Sender::open(far).unwrap().send_many(&frame.bytes(), count).unwrap();
     }
 
-    fn attachments(&self) -> Vec<Value> {
+    pub(crate) fn attachments(&self) -> Vec<Value> {
         let status = self.hoist(&["status", "-j"]).code(0).document();
         status["attachments"].as_array().unwrap().clone()
     }
@@ -65,10 +65,17 @@ fn a_loaded_program_stays_counts_and_goes() {
     }
     let bench = Bench::new();
     let drop = object("drop");
-    for engine in ["native", "generic"] {
-        let loaded = bench.hoist(&["load", "v0", &drop, "-m", engine, "--count", "-j"]).code(0);
+    for (word, engine, hook) in [
+        ("native", "native", "xdp"),
+        ("generic", "generic", "xdp"),
+        ("tc", "tc", "tcx"),
+        ("tcx", "tc", "tcx"),
+        ("clsact", "tc", "clsact"),
+    ] {
+        let loaded = bench.hoist(&["load", "v0", &drop, "-m", word, "--count", "-j"]).code(0);
         let document = loaded.document();
         assert_eq!(document["attachments"][0]["engine"], engine);
+        assert_eq!(document["attachments"][0]["hook"], hook);
         assert_eq!(document["plans"][0]["certainty"], "proven");
         assert!(loaded.err.contains("chosen, proven"), "the ladder is talk: {}", loaded.err);
         bench.send([192, 0, 2, 1], 7);

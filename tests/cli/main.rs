@@ -6,5 +6,6 @@ mod harness;
 mod live;
 mod maps;
 mod recorded;
+mod tc;
 mod usage;
 mod verify;

@@ -179,6 +179,11 @@ pub enum How {
     /// By a raw socket behind the port that redirects go out of; a TC program there puts it onto the
     /// ingress of the device under test.
     Requeued,
+    /// With its outer 802.1Q tag beside the data, as a NIC or a local sender leaves it that takes tags
+    /// out.
+    TagBeside,
+    /// Out of the far end by the redirect of a TC program there, as between containers.
+    Redirected,
 }
 
 impl How {

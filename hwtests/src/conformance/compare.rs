@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use hoist_offload::{EngineKind, Verdict};
 
-use super::case::{At, Expect, PacketType, SocketExpect};
+use super::case::{At, Expect, How, PacketType, SocketExpect};
 use super::expected::Expected;
 use super::normalise;
 use super::observe::Seen;
@@ -26,6 +26,8 @@ pub(super) fn traffic(
     let sent = shot.frame.bytes();
     let length = u64::from(shot.times) * sent.len() as u64;
     let counted = seen.verdicts.is_some() && expected.verdict.is_some() && !foreign;
+    // What is beside the data is no byte of it.
+    let counted = counted && shot.how != How::TagBeside;
     if normalise::counts_frames(shot.how) && counted && seen.bytes != length {
         found.push(format!("{} bytes were counted, expected {length}", seen.bytes));
     }

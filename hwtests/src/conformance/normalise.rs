@@ -62,7 +62,7 @@ pub(super) fn equal(expected: &[u8], got: &[u8]) -> bool {
 
 /// Rule 5.
 pub(super) const fn counts_frames(how: How) -> bool {
-    matches!(how, How::Raw | How::PartialChecksum | How::Requeued)
+    !matches!(how, How::Merged | How::Socket)
 }
 
 /// Rules 7 and 9; `metadata` says whether the program moves `data_meta`.

@@ -14,7 +14,7 @@ use super::shot::Shot;
 use crate::capture::Sender;
 use crate::dut::Failure;
 use crate::frame::dissect;
-use crate::lab::LabError;
+use crate::lab::{End, LabError, Port, Veth};
 use crate::wait;
 
 /// Payload of each segment of a merged frame, in bytes.
@@ -34,24 +34,65 @@ pub(super) struct Gun {
     streams: Vec<TcpStream>,
 }
 
+const REDIRECT: i32 = 23;
+/// A veth without NAPI hands frames on by the backlog, soon after they were sent.
+const SOON: Duration = Duration::from_millis(10);
+
 /// Sends to the other port, where a TC program says: ingress of the device under test.
 fn requeue(place: &Place, frame: &[u8]) -> Result<(), Failure> {
     const BPF_F_INGRESS: i32 = 1;
-    const REDIRECT: i32 = 23;
-    /// A veth without NAPI hands frames on by the backlog, soon after they were sent.
-    const SOON: Duration = Duration::from_millis(10);
     let (exit, third) = place.exit.as_ref().ok_or("there is no second port")?;
     let near = i32::try_from(place.dut.port().ifindex)?;
     let insns = [
-        Insn::new(0xb4, 1, 0, 0, near),
-        Insn::new(0xb4, 2, 0, 0, BPF_F_INGRESS),
+        Insn::new(0xb4, 1, 0, 0, near),          // w1 = the device
+        Insn::new(0xb4, 2, 0, 0, BPF_F_INGRESS), // w2 = its ingress
         Insn::new(0x85, 0, 0, 0, REDIRECT),
         Insn::new(0x95, 0, 0, 0, 0),
     ];
+    through(place, exit, third, &insns, frame)
+}
+
+/// Sends to a port beside the far end, where a TC program says: out of the far end. With `tag` it puts
+/// the frame's tag beside the data before.
+fn redirected(place: &Place, frame: &[u8], tag: bool) -> Result<(), Failure> {
+    const VLAN_PUSH: i32 = 18;
+    let far = i32::try_from(place.far.ifindex)?;
+    let (mut insns, mut bare) = (Vec::new(), frame.to_vec());
+    if tag {
+        let Some([0x81, 0x00, a, b]) = frame.get(12..16) else {
+            return Err("not a frame with an 802.1Q tag".into());
+        };
+        bare.drain(12..16);
+        insns.extend([
+            Insn::new(0xb4, 2, 0, 0, i32::from(0x8100_u16.to_be())), // w2 = the protocol
+            Insn::new(0xb4, 3, 0, 0, i32::from(u16::from_be_bytes([*a, *b]))), // w3 = the tag
+            Insn::new(0x85, 0, 0, 0, VLAN_PUSH),
+        ]);
+    }
+    insns.extend([
+        Insn::new(0xb4, 1, 0, 0, far), // w1 = the far end
+        Insn::new(0xb4, 2, 0, 0, 0),   // w2 = out of it
+        Insn::new(0x85, 0, 0, 0, REDIRECT),
+        Insn::new(0x95, 0, 0, 0, 0),
+    ]);
+    let namespace = &place.far.namespace;
+    let ends = (End::new("x0", 0x70), End::new("x1", 0x71));
+    let beside = Veth::create((namespace, ends.0), (namespace, ends.1))?;
+    through(place, &beside.near, &beside.far, &insns, &bare)
+}
+
+/// Sends out of `from` to its peer `to`, whose ingress runs a TC program meanwhile.
+fn through(
+    place: &Place,
+    to: &Port,
+    from: &Port,
+    insns: &[Insn],
+    frame: &[u8],
+) -> Result<(), Failure> {
     let kernel = place.dut.kernel();
-    let program = onlook::load(&**kernel, &insns)?;
-    let link = place.dut.inside(|| kernel.link_tcx(program.as_fd(), exit.ifindex))?;
-    Sender::open(third)?.send(frame)?;
+    let program = onlook::load(&**kernel, insns)?;
+    let link = to.namespace.run(|| kernel.link_tcx(program.as_fd(), to.ifindex))?;
+    Sender::open(from)?.send(frame)?;
     std::thread::sleep(SOON);
     drop(link);
     Ok(())
@@ -73,6 +114,8 @@ impl Gun {
             }
             How::Socket => self.speak(place, frame),
             How::Requeued => requeue(place, frame),
+            How::TagBeside => redirected(place, frame, true),
+            How::Redirected => redirected(place, frame, false),
         }
     }
 

@@ -228,11 +228,14 @@ fn capabilities(cx: &Context<'_>, device: Option<&Device>) -> Result<Vec<Capabil
 }
 
 fn title(args: &args::Verify, sources: &[Source]) -> String {
-    let cases: usize = sources.iter().map(|source| source.file.cases.len()).sum();
+    let cases = match sources.iter().map(|source| source.file.cases.len()).sum::<usize>() {
+        1 => "1 case".to_owned(),
+        n => format!("{n} cases"),
+    };
     match (&args.object, &args.cases) {
-        (Some(object), _) => format!("{}: {cases} cases", object.display()),
-        (None, Some(path)) => format!("{}: {cases} cases", path.display()),
-        (None, None) => format!("Certificate of hoist's conformance suite, {cases} cases"),
+        (Some(object), _) => format!("{}: {cases}", object.display()),
+        (None, Some(path)) => format!("{}: {cases}", path.display()),
+        (None, None) => format!("Certificate of hoist's conformance suite, {cases}"),
     }
 }
 

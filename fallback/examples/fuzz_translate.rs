@@ -93,7 +93,7 @@ fn damaged(seed: u64, objects: &[Vec<u8>], whole: &[Module]) -> Option<Module> {
 /// How many of the module's programs were translated and refused.
 fn exercise(seed: u64, module: &Module) -> Result<[u64; 2], String> {
     let merged = if seed.is_multiple_of(3) { Merged::Drop } else { Merged::Run };
-    let options = Options { count: seed.is_multiple_of(5), merged };
+    let options = Options { count: seed.is_multiple_of(5), merged, ..Options::default() };
     let mut counts = [0; 2];
     for program in (0..module.programs.len().min(PROGRAMS)).map(|id| ProgramId(id as u32)) {
         match translate(module, program, &options) {

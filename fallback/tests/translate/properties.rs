@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use hoist_fallback::tc::translate::{Merged, Options, translate};
+use hoist_fallback::tc::translate::{Globals, Merged, Options, translate};
 
 use crate::corpus;
 use crate::damage::{Random, damage};
@@ -10,9 +10,9 @@ use crate::invariants::check;
 use crate::uses::check_whole;
 
 const OPTIONS: [Options; 3] = [
-    Options { count: false, merged: Merged::Run },
-    Options { count: true, merged: Merged::Run },
-    Options { count: true, merged: Merged::Drop },
+    Options { count: false, merged: Merged::Run, globals: Globals::Inline },
+    Options { count: true, merged: Merged::Run, globals: Globals::Inline },
+    Options { count: true, merged: Merged::Drop, globals: Globals::Inline },
 ];
 
 #[test]

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use hoist_bpf::kernel::loader::{self, LoadSpec};
+use hoist_bpf::kernel::loader::{self, LoadError, LoadSpec, Loaded};
 use hoist_bpf::kernel::{Entries, Kernel};
 use hoist_bpf::module::MapId;
 use hoist_bpf::resolve::{self, TargetBtf};
@@ -23,12 +23,13 @@ mod dry_run;
 mod self_test;
 pub mod translate;
 
-use translate::{DeviceAddress, Options, Translated};
+use translate::{DeviceAddress, Globals, Options, Translated};
 
 /// `BPF_PROG_TYPE_SCHED_CLS`.
 const PROG_TYPE_SCHED_CLS: u32 = 3;
 /// `BPF_TCX_INGRESS`.
 const TCX_INGRESS: u32 = 46;
+const E2BIG: i32 = 7;
 const EINVAL: i32 = 22;
 
 /// TC ingress at one of its hooks.
@@ -79,7 +80,7 @@ impl Engine for TcEngine {
     }
 
     fn examine(&self, job: &Job) -> Vec<Gap> {
-        translated(job).err().unwrap_or_default()
+        translated(job, Globals::Inline).err().unwrap_or_default()
     }
 
     fn prepare(
@@ -91,22 +92,23 @@ impl Engine for TcEngine {
         let refuser = Refuser::new(self.slot(), device, job.program_name());
         let refused = |gap| refuser.refused(gap);
         self.hook_exists(&**kernel, device).map_err(refused)?;
-        let mut translated = translated(job).map_err(|gaps| refuser.refused_for(gaps))?;
-        self_test::passed(&**kernel).map_err(refused)?;
-        if translated.resolve_again {
-            resolve_again(&**kernel, &mut translated).map_err(refused)?;
-        }
-        let contents = contents(device, job, &translated);
-        let spec = LoadSpec {
-            module: &translated.module,
-            program: translated.program,
-            kind: PROG_TYPE_SCHED_CLS,
-            attach_type: 0,
-            bound_to: None,
-            pin_root: job.pin_root.as_deref(),
-            contents: &contents,
+        let form = |globals| {
+            let mut translated = translated(job, globals).map_err(|g| refuser.refused_for(g))?;
+            if translated.resolve_again {
+                resolve_again(&**kernel, &mut translated).map_err(refused)?;
+            }
+            let loaded = load(&**kernel, device, job, &translated);
+            Ok::<_, Error>((translated, loaded))
         };
-        let loaded = loader::load(&**kernel, &spec).map_err(|error| refuser.load(error))?;
+        self_test::passed(&**kernel).map_err(refused)?;
+        let (mut translated, mut loaded) = form(Globals::Inline)?;
+        // Followed from each caller, global functions may be more than the verifier goes through.
+        if loaded.as_ref().is_err_and(too_complex)
+            && let (again, Ok(fits)) = form(Globals::Keep)?
+        {
+            (translated, loaded) = (again, Ok(fits));
+        }
+        let loaded = loaded.map_err(|error| refuser.load(error))?;
         let own = job.module.maps.len();
         let internal = (own..translated.module.maps.len())
             .map(|i| MapId(i as u32))
@@ -135,9 +137,32 @@ impl Engine for TcEngine {
     }
 }
 
+fn load(
+    kernel: &dyn Kernel,
+    device: &Device,
+    job: &Job,
+    translated: &Translated,
+) -> Result<Loaded, LoadError> {
+    let spec = LoadSpec {
+        module: &translated.module,
+        program: translated.program,
+        kind: PROG_TYPE_SCHED_CLS,
+        attach_type: 0,
+        bound_to: None,
+        pin_root: job.pin_root.as_deref(),
+        contents: &contents(device, job, translated),
+    };
+    loader::load(kernel, &spec)
+}
+
+/// Whether the verifier gave up for the size of the program.
+fn too_complex(error: &LoadError) -> bool {
+    matches!(error, LoadError::Program { error, .. } if error.errno == E2BIG)
+}
+
 /// The program's form for TC, or every reason why there is none.
-fn translated(job: &Job) -> Result<Translated, Vec<Gap>> {
-    let options = Options { count: job.count_verdicts, ..Options::default() };
+fn translated(job: &Job, globals: Globals) -> Result<Translated, Vec<Gap>> {
+    let options = Options { count: job.count_verdicts, globals, ..Options::default() };
     let mut gaps = entry_programs(job);
     match translate::translate(&job.module, job.program, &options) {
         Ok(translated) if gaps.is_empty() => Ok(translated),
@@ -206,3 +231,6 @@ fn address(device: &Device) -> Option<[u8; 6]> {
     }
     parts.next().is_none().then_some(address)
 }
+
+#[cfg(test)]
+mod tests;

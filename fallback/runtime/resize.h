@@ -72,17 +72,18 @@ static __inline long cut_tag(struct __sk_buff *skb)
 	return 0;
 }
 
-/* Cuts by moving what little stays, and taking off the end. */
-static __noinline long cut_by_copy(struct __sk_buff *skb, __u32 by, __u32 rest)
+/*
+ * Cuts where less than an IP header stays, which bpf_skb_adjust_room refuses: the end lends the rest
+ * meanwhile. Taking it off again is no cut into the transport header, which has moved to the front.
+ */
+static __noinline long cut_short(struct __sk_buff *skb, __u32 rest)
 {
-	__u8 *to = frame(skb) + ETH_HLEN, *end = frame_end(skb), *from = to + by;
-	__u32 i;
-
-	for (i = 0; i < IP_LEAST && i < rest; i++) {
-		if (from + 1 > end || to + 1 > end)
-			return -EINVAL;
-		*to++ = *from++;
-	}
+	if (bpf_skb_change_tail(skb, skb->len + IP_LEAST, 0))
+		return -EINVAL;
+	if (!is_ip(skb, IP_LEAST) && make_ip(skb))
+		return -EINVAL;
+	if (adjust_room(skb, -(__s32)skb->cb[3]))
+		return -EINVAL;
 	return bpf_skb_change_tail(skb, ETH_HLEN + rest, 0);
 }
 
@@ -91,7 +92,7 @@ static __inline long cut(struct __sk_buff *skb, __u32 by, __u32 rest)
 	if (by == VLAN_HLEN && is_vlan(skb->protocol))
 		return cut_tag(skb);
 	if (rest < IP_LEAST)
-		return cut_by_copy(skb, by, rest);
+		return cut_short(skb, rest);
 	if (!is_ip(skb, rest) && make_ip(skb))
 		return -EINVAL;
 	return adjust_room(skb, -(__s32)skb->cb[3]);

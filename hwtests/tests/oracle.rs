@@ -5,7 +5,7 @@ use std::os::fd::{AsFd as _, OwnedFd};
 use std::process::Command;
 use std::sync::Arc;
 
-use hoist_bpf::kernel::{Expect, Kernel, Linux, ProgramSpec, XdpMode};
+use hoist_bpf::kernel::{Expect, FilterKey, Kernel, Linux, ProgramSpec, XdpMode};
 use hoist_bpf::{Insn, programs};
 use hoist_hwtests::lab::{Lab, Port};
 use hoist_hwtests::{require, wait};
@@ -20,18 +20,21 @@ enum By {
     Nobody,
     OurLink(XdpMode),
     OurNetlink(XdpMode),
+    /// A filter of clsact. (Of tcx neither tool in Debian 12 knows.)
+    OurFilter,
     /// `ip link set dev v0 xdpdrv|xdpgeneric object ...`.
     Ip(&'static str),
     /// `bpftool net attach xdpdrv|xdpgeneric ...`.
     Bpftool(&'static str),
 }
 
-const CASES: [By; 9] = [
+const CASES: [By; 10] = [
     By::Nobody,
     By::OurLink(XdpMode::Native),
     By::OurLink(XdpMode::Generic),
     By::OurNetlink(XdpMode::Native),
     By::OurNetlink(XdpMode::Generic),
+    By::OurFilter,
     By::Ip("xdpdrv"),
     By::Ip("xdpgeneric"),
     By::Bpftool("xdpdrv"),
@@ -61,12 +64,13 @@ fn iproute2_and_bpftool_agree_with_us() {
 
 /// What must live for the program to stay.
 fn attach(kernel: &Arc<dyn Kernel>, port: &Port, by: By) -> Vec<OwnedFd> {
-    // r0 = XDP_PASS; exit
+    let tc = matches!(by, By::OurFilter);
+    // r0 = XDP_PASS, which TC would not know; exit
     let insns = [Insn::new(0xb7, 0, 0, 0, 2), Insn::new(0x95, 0, 0, 0, 0)];
     let spec = ProgramSpec {
         name: "oracle".to_owned(),
-        kind: 6,
-        expected_attach_type: 37,
+        kind: if tc { 3 } else { 6 },
+        expected_attach_type: if tc { 0 } else { 37 },
         insns: &insns,
         license: "GPL".to_owned(),
         ..ProgramSpec::default()
@@ -84,6 +88,12 @@ fn attach(kernel: &Arc<dyn Kernel>, port: &Port, by: By) -> Vec<OwnedFd> {
         By::OurNetlink(mode) => {
             let fd = Some(program.as_fd());
             kernel.netlink_xdp(port.ifindex, fd, Some(mode), Expect::Empty).unwrap();
+            vec![]
+        }
+        By::OurFilter => {
+            kernel.add_clsact(port.ifindex).unwrap();
+            let key = FilterKey { priority: 1, handle: 1 };
+            kernel.add_filter(port.ifindex, key, program.as_fd(), "oracle").unwrap();
             vec![]
         }
         By::Ip(mode) => {
@@ -109,6 +119,7 @@ fn ours(kernel: &Arc<dyn Kernel>, port: &Port) -> Attached {
     let word = |slot| match slot {
         Slot::Native => "native",
         Slot::Generic => "generic",
+        Slot::ClsactIngress => "clsact",
         _ => "other",
     };
     device.attached.iter().map(|a| (word(a.slot), u64::from(a.id))).collect()
@@ -122,10 +133,15 @@ fn by_ip(port: &Port) -> Attached {
         Some(2) => "generic",
         _ => "other",
     };
-    if xdp.is_null() {
-        return vec![];
+    let filters = ["-j", "filter", "show", "dev", &port.name, "ingress"];
+    let filters = json(port, Command::new("tc").args(filters));
+    let filters = filters.as_array().into_iter().flatten();
+    let ids = filters.filter_map(|filter| filter["options"]["prog"]["id"].as_u64());
+    let mut attached: Attached = ids.map(|id| ("clsact", id)).collect();
+    if !xdp.is_null() {
+        attached.push((word(&xdp["mode"]), xdp["prog"]["id"].as_u64().unwrap()));
     }
-    vec![(word(&xdp["mode"]), xdp["prog"]["id"].as_u64().unwrap())]
+    attached
 }
 
 fn by_bpftool(port: &Port) -> Attached {
@@ -137,7 +153,10 @@ fn by_bpftool(port: &Port) -> Attached {
         _ => "other",
     };
     let programs = answer[0]["xdp"].as_array().unwrap();
-    programs.iter().map(|p| (word(&p["mode"]), p["id"].as_u64().unwrap())).collect()
+    let xdp = programs.iter().map(|p| (word(&p["mode"]), p["id"].as_u64().unwrap()));
+    let filters = answer[0]["tc"].as_array().unwrap();
+    let clsact = filters.iter().filter(|p| p["kind"] == "clsact/ingress");
+    xdp.chain(clsact.map(|p| ("clsact", p["id"].as_u64().unwrap()))).collect()
 }
 
 fn json(port: &Port, command: &mut Command) -> Value {

@@ -59,7 +59,7 @@ fn a_held_slot_leads_to_tc_while_traffic_flows() {
     assert_eq!(plan["refusals"][0]["gaps"][0]["code"], "slot-held");
     assert!(plan["warnings"].as_array().unwrap().iter().any(|w| w["code"] == "runs-after"));
     let totals = &lines.last().unwrap()["counters"][0];
-    assert!(totals["packets"]["pass"].as_u64() > Some(100), "{totals:#}");
+    assert!(totals["packets"]["pass"].as_u64() > Some(20), "{totals:#}");
     let left = bench.attachments();
     assert_eq!(left.len(), 1, "{left:#?}");
     assert_eq!(left[0]["engine"], "native");

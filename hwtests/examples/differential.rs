@@ -13,7 +13,8 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use hoist_bpf::kernel::Linux;
-use hoist_hwtests::fuzz::campaign::{self, Bench, Outcome, Pass, Settings, Tally, Trial};
+use hoist_hwtests::fuzz::bench::{Bench, Pass, Tally, Trial};
+use hoist_hwtests::fuzz::campaign::{self, Outcome, Settings};
 use hoist_hwtests::fuzz::{forms, render, run, save};
 
 const USAGE: &str = "\

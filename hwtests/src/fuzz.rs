@@ -12,6 +12,7 @@
 //!  seed -> frames ------------------------------------------------'
 //! ```
 
+pub mod bench;
 mod books;
 mod btf;
 pub mod campaign;

@@ -4,7 +4,7 @@ use hoist_bpf::module::{Module, ProgramId};
 
 use hoist_fallback::tc::translate::{Options, Translated, translate};
 
-use super::campaign::Refusal;
+use super::bench::Refusal;
 use super::run::{Form, Hook};
 
 /// The program as it is: what differs then is the fuzzer's own fault.

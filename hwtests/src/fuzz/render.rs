@@ -4,80 +4,34 @@
 //! function is laid out alike.
 
 use hoist_bpf::module::{
-    DataSection, Function, FunctionId, InitialSlot, Linkage, Map, MapId, Module, Program,
-    ProgramHint, ProgramId, Target,
+    Function, FunctionId, Linkage, MapId, Module, Program, ProgramHint, ProgramId, Target,
 };
 use hoist_bpf::opcode::{alu, jmp, pseudo};
 
-use super::model::{Block, Entry, Model, Operand, Passing, Sub, Table, Var, Verdict, Via};
+use super::model::{Block, Entry, Model, Operand, Passing, Sub, Var, Verdict, Via};
 
 mod calls;
 mod code;
+mod maps;
 mod packet;
 mod steps;
 mod tables;
+mod trace;
+
+pub use trace::{CUT, MARKS, Mark, TARGET, TRACE, TRACE_BYTES};
 
 use code::{Code, Label};
+use trace::{FAR, MOVED, ROOM};
 
 /// A map's place in every rendered module: constants, variables, trace, then the model's own.
 pub const CONSTANTS: MapId = MapId(0);
 /// See [`CONSTANTS`].
 pub const VARIABLES: MapId = MapId(1);
-/// The map in which programs note what they did: flags of this run, then a counter for each flag.
-pub const TRACE: MapId = MapId(2);
 /// Where the model's own maps start.
 pub const FIRST_MAP: u32 = 3;
 
-/// What programs note in [`TRACE`]: each is a bit of the flags and a counter.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-pub enum Mark {
-    /// The program was entered.
-    Run,
-    /// A frame was resized, with success.
-    Resized,
-    /// The packet was written to.
-    Wrote,
-    /// A map was written to.
-    Stored,
-    /// A subprogram or callback was entered.
-    Called,
-    /// Half of the main program's steps lie behind, or it was left by a tail call.
-    Half,
-    /// A tail call's target was entered.
-    Jumped,
-    /// A redirect helper was called.
-    Redirected,
-}
-
-/// How many kinds of [`Mark`] there are.
-pub const MARKS: usize = 8;
-
-/// Where in [`TRACE`] the interface is noted that the last redirect helper was given; 0 where that
-/// call named none.
-pub const TARGET: u32 = 8 + 8 * MARKS as u32;
-
-/// Where in [`TRACE`] the sum of the amounts is kept by which the frame's start was moved up.
-const MOVED: i16 = TARGET as i16 + 8;
-
-/// Where in [`TRACE`] it is noted that the start was moved up by more than [`ROOM`] bytes.
-const FAR: i16 = MOVED + 8;
-
-/// Where in [`TRACE`] it is noted that the frame was cut, at either end, after that.
-pub const CUT: u32 = FAR as u32 + 8;
-
-/// The headroom of a SCHED_CLS test run is 66 bytes (`bpf_prog_test_run_skb`), of which the runtime
-/// needs up to 16 to change a frame's protocol. What is moved by more makes the kernel allocate anew.
-const ROOM: i32 = 48;
-
-/// Bytes of the trace: all of the above.
-pub const TRACE_BYTES: u32 = CUT + 8;
-
 /// The program array's type.
 const PROG_ARRAY: u32 = 3;
-/// `ARRAY`.
-const ARRAY: u32 = 2;
-
 /// Stack slots, as offsets from the frame pointer.
 mod slot {
     /// The context, for [`super::Via::Spilled`].
@@ -129,7 +83,7 @@ pub fn module(model: &Model) -> Module {
         license: if model.gpl { "GPL" } else { "BSD" }.to_owned(),
         programs: programs.collect(),
         functions,
-        maps: maps(model),
+        maps: maps::all(model),
         externs: Vec::new(),
         btf: Vec::new(),
         core_relocations: Vec::new(),
@@ -150,51 +104,6 @@ pub fn complete(module: &mut Module) {
 
 fn entry_name(index: usize) -> String {
     if index == 0 { "main".to_owned() } else { format!("target{index}") }
-}
-
-fn data_map(name: &str, data: &[u8], bytes: u32, section: DataSection) -> Map {
-    Map {
-        name: name.to_owned(),
-        kind: ARRAY,
-        key_size: 4,
-        value_size: bytes,
-        max_entries: 1,
-        // BPF_F_RDONLY_PROG: the verifier may look into frozen constants only then.
-        flags: if section == DataSection::Rodata { 1 << 7 } else { 0 },
-        data: data.to_vec(),
-        section: Some(section),
-        ..Map::default()
-    }
-}
-
-fn maps(model: &Model) -> Vec<Map> {
-    let bytes = super::model::GLOBAL_BYTES as u32;
-    let mut maps = vec![
-        data_map(".rodata", &model.constants, bytes, DataSection::Rodata),
-        data_map(".data", &model.variables, bytes, DataSection::Data),
-        data_map(".bss", &[], TRACE_BYTES, DataSection::Bss),
-    ];
-    maps.extend(model.maps.iter().enumerate().map(|(i, table)| declared(i, table)));
-    maps
-}
-
-fn declared(index: usize, table: &Table) -> Map {
-    let slots = table.initial.iter().filter(|_| table.kind == PROG_ARRAY);
-    Map {
-        name: format!("m{index}"),
-        kind: table.kind,
-        key_size: table.key_size,
-        value_size: table.value_size,
-        max_entries: table.max_entries,
-        flags: table.flags,
-        initial: slots
-            .map(|&(slot, entry)| InitialSlot {
-                slot,
-                value: Target::FunctionAddress(FunctionId(entry as u32)),
-            })
-            .collect(),
-        ..Map::default()
-    }
 }
 
 fn entry_program(model: &Model, index: usize, entry: &Entry) -> Function {

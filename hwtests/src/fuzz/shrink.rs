@@ -3,7 +3,7 @@
 //! Steps stand alone, so any of them can go. A change is kept when the same kind of difference is
 //! still there, whatever its details.
 
-use super::campaign::{Bench, Tally, Trial};
+use super::bench::{Bench, Tally, Trial};
 use super::compare::Difference;
 use super::frames::{SHORTEST, admissible};
 use super::model::{Block, Model, Step};

@@ -16,8 +16,8 @@ use hoist_offload::attach::Effective;
 use hoist_offload::host::LinuxHost;
 use hoist_offload::plan::{Choice, Wanted, Wishes};
 use hoist_offload::{
-    AttachPolicy, Attachment, Device, EngineKind, Error, Hook, Host as _, Job, Plan, Prepared,
-    Registry,
+    AttachPolicy, Attachment, Device, Engine, EngineKind, Error, Hook, Host as _, Job, Plan,
+    Prepared, Registry,
 };
 
 use crate::fuzz;
@@ -51,17 +51,19 @@ impl Dut {
     /// The kernel could not be asked about itself.
     pub fn new(port: &Port) -> Result<Self, Failure> {
         let kernel: Arc<dyn Kernel> = Arc::new(Linux::new()?);
-        let engines = hoist_drivers::ENGINES.iter().chain(hoist_fallback::ENGINES);
-        let registry = engines.fold(Registry::new(), |registry, engine| registry.engine(*engine));
-        let registry = hoist_drivers::DRIVERS
-            .iter()
-            .fold(registry, |registry, driver| registry.driver(*driver));
+        let engines = hoist_drivers::ENGINES.iter().chain(hoist_fallback::ENGINES).copied();
+        let registry = registry(engines);
         let target = match kernel.kernel_btf()? {
             Some(bytes) => TargetBtf::parse((*bytes).as_ref().to_vec())?,
             None => TargetBtf::none(),
         };
         let host = LinuxHost::new(Arc::clone(&kernel));
         Ok(Self { port: port.clone(), kernel, host, registry, target })
+    }
+
+    /// Knows these engines alone from now on, in place of the in-tree ones.
+    pub fn know_only(&mut self, engines: &[&'static dyn Engine]) {
+        self.registry = registry(engines.iter().copied());
     }
 
     /// The port.
@@ -233,4 +235,10 @@ impl Dut {
             self.registry.attach(&self.host, &self.kernel, device, job, &wishes, &policy)
         })
     }
+}
+
+/// These engines and the in-tree drivers.
+fn registry(engines: impl Iterator<Item = &'static dyn Engine>) -> Registry {
+    let registry = engines.fold(Registry::new(), Registry::engine);
+    hoist_drivers::DRIVERS.iter().fold(registry, |registry, driver| registry.driver(*driver))
 }

@@ -4,11 +4,12 @@
 //! program runs before every other at its hook, and what it passes goes on to them.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Arc;
 
 use hoist_bpf::kernel::loader::{self, LoadError, LoadSpec, Loaded};
 use hoist_bpf::kernel::{Entries, Kernel};
-use hoist_bpf::module::MapId;
+use hoist_bpf::module::{MapId, Module, ProgramId};
 use hoist_bpf::resolve::{self, TargetBtf};
 use hoist_offload::device::Slot;
 use hoist_offload::kernel_program::{self, Parts, Refuser};
@@ -32,19 +33,51 @@ const TCX_INGRESS: u32 = 46;
 const E2BIG: i32 = 7;
 const EINVAL: i32 = 22;
 
+/// What makes the form of a program that this engine runs: [`translate::translate`], or, where a test
+/// asks whether anybody would notice, something that makes it wrong.
+pub type Translator =
+    dyn Fn(&Module, ProgramId, &Options) -> Result<Translated, Vec<Gap>> + Send + Sync;
+
 /// TC ingress at one of its hooks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy)]
 pub struct TcEngine {
     hook: Hook,
+    translator: &'static Translator,
 }
 
 /// At tcx (Linux 6.6): held by a link.
-pub static TCX: TcEngine = TcEngine { hook: Hook::Tcx };
+pub static TCX: TcEngine = TcEngine::new(Hook::Tcx, &translate::translate);
 
 /// At clsact: a filter of the interface's qdisc.
-pub static CLSACT: TcEngine = TcEngine { hook: Hook::Clsact };
+pub static CLSACT: TcEngine = TcEngine::new(Hook::Clsact, &translate::translate);
+
+impl fmt::Debug for TcEngine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TcEngine").field("hook", &self.hook).finish_non_exhaustive()
+    }
+}
 
 impl TcEngine {
+    /// The engine at a hook ([`Hook::Tcx`] or [`Hook::Clsact`]), with a translator of its own.
+    #[must_use]
+    pub const fn new(hook: Hook, translator: &'static Translator) -> Self {
+        Self { hook, translator }
+    }
+
+    /// The program's form for TC, or every reason why there is none.
+    fn translated(self, job: &Job, globals: Globals) -> Result<Translated, Vec<Gap>> {
+        let options = Options { count: job.count_verdicts, globals, ..Options::default() };
+        let mut gaps = entry_programs(job);
+        match (self.translator)(&job.module, job.program, &options) {
+            Ok(translated) if gaps.is_empty() => Ok(translated),
+            Ok(_) => Err(gaps),
+            Err(reasons) => {
+                gaps.extend(reasons);
+                Err(gaps)
+            }
+        }
+    }
+
     const fn slot(self) -> Slot {
         match self.hook {
             Hook::Clsact => Slot::ClsactIngress,
@@ -80,7 +113,7 @@ impl Engine for TcEngine {
     }
 
     fn examine(&self, job: &Job) -> Vec<Gap> {
-        translated(job, Globals::Inline).err().unwrap_or_default()
+        self.translated(job, Globals::Inline).err().unwrap_or_default()
     }
 
     fn prepare(
@@ -93,7 +126,8 @@ impl Engine for TcEngine {
         let refused = |gap| refuser.refused(gap);
         self.hook_exists(&**kernel, device).map_err(refused)?;
         let form = |globals| {
-            let mut translated = translated(job, globals).map_err(|g| refuser.refused_for(g))?;
+            let mut translated =
+                self.translated(job, globals).map_err(|g| refuser.refused_for(g))?;
             if translated.resolve_again {
                 resolve_again(&**kernel, &mut translated).map_err(refused)?;
             }
@@ -158,20 +192,6 @@ fn load(
 /// Whether the verifier gave up for the size of the program.
 fn too_complex(error: &LoadError) -> bool {
     matches!(error, LoadError::Program { error, .. } if error.errno == E2BIG)
-}
-
-/// The program's form for TC, or every reason why there is none.
-fn translated(job: &Job, globals: Globals) -> Result<Translated, Vec<Gap>> {
-    let options = Options { count: job.count_verdicts, globals, ..Options::default() };
-    let mut gaps = entry_programs(job);
-    match translate::translate(&job.module, job.program, &options) {
-        Ok(translated) if gaps.is_empty() => Ok(translated),
-        Ok(_) => Err(gaps),
-        Err(reasons) => {
-            gaps.extend(reasons);
-            Err(gaps)
-        }
-    }
 }
 
 /// Map entries with a program of their own, which would run on XDP frames only.

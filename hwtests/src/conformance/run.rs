@@ -7,7 +7,7 @@ use std::ops::ControlFlow;
 use hoist_bpf::module::Module;
 use hoist_bpf::requirements::Feature;
 use hoist_offload::plan::Choice;
-use hoist_offload::{AttachPolicy, EngineKind, Gap, Hook, Job, Prepared, Wanted};
+use hoist_offload::{AttachPolicy, Engine, EngineKind, Gap, Hook, Job, Prepared, Wanted};
 
 use super::case::Setup;
 use super::expected::Expected;
@@ -47,8 +47,28 @@ pub fn run(
     options: &Options,
     on_result: &mut dyn FnMut(&CaseResult) -> ControlFlow<()>,
 ) -> Result<Report, Failure> {
+    run_with(None, sources, options, on_result)
+}
+
+/// The same with other engines in place of those that come with hoist: to ask whether the suite would
+/// notice what is wrong with them.
+///
+/// # Errors
+/// See [`run`].
+pub fn run_with(
+    engines: Option<&[&'static dyn Engine]>,
+    sources: &[Source],
+    options: &Options,
+    on_result: &mut dyn FnMut(&CaseResult) -> ControlFlow<()>,
+) -> Result<Report, Failure> {
+    let stand = |mut place: Place| {
+        if let Some(engines) = engines {
+            place.dut.know_only(engines);
+        }
+        Stand::at(place)
+    };
     let mut given = match &options.given {
-        Some((near, far)) => Some(Stand::at(Place::given(near, far)?)?),
+        Some((near, far)) => Some(stand(Place::given(near, far)?)?),
         None => None,
     };
     let mut stands: BTreeMap<(Setup, bool), Stand> = BTreeMap::new();
@@ -63,7 +83,7 @@ pub fn run(
                 (None, Entry::Vacant(free)) => {
                     let (setup, sockets) = free.key();
                     let place = Place::create(setup, *sockets)?;
-                    free.insert(Stand::at(place)?)
+                    free.insert(stand(place)?)
                 }
             };
             report.environment = environment(&stand.place, padded);

@@ -38,7 +38,7 @@ const FAULTS: [Fault; 11] = [
         inst.insn.imm == 14 && put(inst, |insn| insn.imm = 15)
     }),
     fault("a short rest is not moved", "hoist_adjust_head", |inst| {
-        called(inst, "cut_by_copy") && nothing(inst)
+        called(inst, "cut_short") && nothing(inst)
     }),
     fault("the protocol is not brought in line", "", |inst| {
         called(inst, "refresh") && nothing(inst)

@@ -115,6 +115,25 @@ fn all_reasons_are_listed_at_once() {
     assert!(maps.contains(&"sockets") && maps.contains(&"ports_by_key"), "{maps:?}");
 }
 
+/// `bpf_redirect_map` with flags that are known at run time only.
+#[test]
+fn a_broadcast_that_may_be_is_told_before() {
+    const DEVMAP_HASH: u32 = 25;
+    let mut module =
+        Module::parse("redirect", include_bytes!("../objects/redirect.bpf.o")).unwrap();
+    let at = module.programs.iter().position(|p| p.name == "xdp_flags").unwrap();
+    let warned = |module: &Module| {
+        let translated = translate(module, ProgramId(at as u32), &Options::default()).unwrap();
+        translated.warnings.into_iter().map(|w| (w.code, w.message)).collect::<Vec<_>>()
+    };
+    assert_eq!(warned(&module), []);
+    let map = module.maps.iter_mut().find(|m| m.name == "ports").unwrap();
+    map.kind = DEVMAP_HASH;
+    let [(code, message)] = &warned(&module)[..] else { panic!("one warning") };
+    assert_eq!(code, "broadcast-hash");
+    assert!(message.contains("ports"), "{message}");
+}
+
 #[test]
 fn redirects_need_a_licence() {
     for (name, line) in [("redirect", "bpf_redirect("), ("redirect_devmap", "bpf_redirect_map(")] {

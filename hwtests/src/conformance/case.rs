@@ -230,6 +230,9 @@ pub struct Expect {
     /// What others see who look on.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub onlookers: Option<Onlookers>,
+    /// The program does not run on the frame: no verdict is counted. Say with `at` what becomes of it.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub unseen: bool,
     /// The engine refuses the program with this code.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub refused: Option<String>,

@@ -22,9 +22,14 @@ pub(super) fn traffic(
     foreign: bool,
 ) -> Vec<String> {
     let mut found = Vec::new();
-    found.extend(verdicts(shot, expected.verdict, seen, foreign));
+    if expect.unseen {
+        found.extend(counted_though_unseen(seen, foreign));
+    } else {
+        found.extend(verdicts(shot, expected.verdict, seen, foreign));
+    }
     let sent = shot.frame.bytes();
-    let length = u64::from(shot.times) * sent.len() as u64;
+    let times = if expect.unseen { 0 } else { u64::from(shot.times) };
+    let length = times * sent.len() as u64;
     let counted = seen.verdicts.is_some() && expected.verdict.is_some() && !foreign;
     // What is beside the data is no byte of it.
     let counted = counted && shot.how != How::TagBeside;
@@ -75,6 +80,12 @@ pub(super) fn test_run(
         found.push(format!("the frame: {}", changes(&expected.frame, frame)));
     }
     found
+}
+
+/// Others' frames may be counted on interfaces that are not the laboratory's own.
+fn counted_though_unseen(seen: &Seen, foreign: bool) -> Option<String> {
+    let all: u64 = seen.verdicts?.iter().sum();
+    (all > 0 && !foreign).then(|| format!("the program saw {all} frames, expected none"))
 }
 
 fn verdicts(shot: &Shot, wanted: Option<Verdict>, seen: &Seen, foreign: bool) -> Option<String> {

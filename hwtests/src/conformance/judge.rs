@@ -90,6 +90,7 @@ pub(super) fn overlay(expect: &Expect, instead: &Expect) -> Expect {
             .collect(),
         maps_after: with.maps_after.into_iter().chain(instead.maps_after.clone()).collect(),
         onlookers: instead.onlookers.clone().or(with.onlookers),
+        unseen: instead.unseen || with.unseen,
         refused: instead.refused.clone(),
     }
 }

@@ -87,7 +87,7 @@ pub(super) fn no_test_run(engine: EngineKind, shot: &Shot, frame: &[u8]) -> Opti
     if shot.expect.onlookers.is_some() {
         return Some("nobody looks on at a test run".to_owned());
     }
-    if shot.by == Some(Evidence::RealTraffic) {
+    if shot.by == Some(Evidence::RealTraffic) || shot.expect.unseen {
         return Some("only real traffic shows it".to_owned());
     }
     if shot.how != How::Raw {

@@ -36,9 +36,12 @@ fn a_kernel_that_does_as_it_should_passes() {
     assert_eq!(ask(&*kernel(|_, _| ())), Ok(Answer::Passed));
 }
 
+/// What a kernel makes of a frame otherwise.
+type Spoil = fn(&Case, &mut Seen);
+
 #[test]
 fn what_the_kernel_does_otherwise_refuses_the_engine() {
-    let cases: [(fn(&Case, &mut Seen), &str, &str); 3] = [
+    let cases: [(Spoil, &str, &str); 3] = [
         (
             // Kernels that leave the network header behind cut in the wrong place.
             |case, seen| {

@@ -285,7 +285,12 @@ impl Survey {
                         m.name
                     ),
                 )),
-                DEVMAP_HASH => None,
+                DEVMAP_HASH => {
+                    if broadcasts.is_none() {
+                        self.perhaps_broadcast(&m.name);
+                    }
+                    None
+                }
                 XSKMAP => Some((
                     "missing-map-type",
                     format!(
@@ -330,6 +335,21 @@ impl Survey {
             }
         }
         Some(Edit::RedirectDevmap(map.maps.clone()))
+    }
+
+    /// The flags are not known before the call: without `BPF_F_BROADCAST` it is like any other.
+    fn perhaps_broadcast(&mut self, name: &str) {
+        let warning = Warning {
+            code: "broadcast-hash".to_owned(),
+            message: format!(
+                "should the program broadcast over {name}, a DEVMAP_HASH, the frame is dropped: a TC \
+                 program cannot list its entries"
+            ),
+            remedy: Some("use a DEVMAP, or flags that are constants".to_owned()),
+        };
+        if !self.warnings.contains(&warning) {
+            self.warnings.push(warning);
+        }
     }
 
     fn cpumap(&mut self, id: MapId, name: &str) {

@@ -25,6 +25,8 @@ use crate::kernel_map::KernelMap;
 /// Directory under the bpffs.
 pub const ROOT: &str = "hoist";
 
+const ENODEV: i32 = 19;
+
 /// Directory that says that hoist added the qdisc.
 const QDISC: &str = "qdisc";
 
@@ -174,16 +176,19 @@ impl Kept {
             return Ok(State::Elsewhere);
         }
         let program_id = kernel.program_info(program.as_fd())?.id;
-        // An interface that is gone has no slots; one that came after it has other programs.
-        let there = match self.slot.mode() {
-            Some(_) => {
-                let slots = kernel.query_xdp(self.ifindex).unwrap_or_default();
+        let asked = match self.slot.mode() {
+            Some(_) => kernel.query_xdp(self.ifindex).map(|slots| {
                 [slots.hardware, slots.native, slots.generic].contains(&Some(program_id))
-            }
-            None => {
-                let filters = kernel.filters(self.ifindex).unwrap_or_default();
-                filters.iter().any(|f| f.program_id == Some(program_id))
-            }
+            }),
+            None => kernel
+                .filters(self.ifindex)
+                .map(|filters| filters.iter().any(|f| f.program_id == Some(program_id))),
+        };
+        // An interface that is gone has no slots; one that came after it has other programs. Any other
+        // error says nothing: the pins of a program that runs must not be swept.
+        let there = match asked {
+            Err(error) if error.errno == ENODEV => false,
+            asked => asked?,
         };
         Ok(if there {
             State::Running { program_id, link_id: None }

@@ -10,44 +10,16 @@ use crate::module::Module;
 
 /// `sizeof(struct btf_header)`.
 const HEADER: usize = 24;
-/// Header fields, as offsets into it.
-const TYPE_LEN: usize = 12;
-const STR_OFF: usize = 16;
-
-fn word(btf: &[u8], at: usize) -> usize {
-    btf.get(at..at + 4)
-        .and_then(|b| b.try_into().ok())
-        .map_or(0, |b| u32::from_ne_bytes(b) as usize)
-}
-
-fn put(btf: &mut [u8], at: usize, value: u32) {
-    if let Some(field) = btf.get_mut(at..at + 4) {
-        field.copy_from_slice(&value.to_ne_bytes());
-    }
-}
-
 /// Makes the function type `old` static and adds a static twin of it with the same name and
 /// prototype; gives the new id. `None` when `old` is no function of a readable BTF section.
-pub(super) fn add_twin(btf: &mut Vec<u8>, old: u32) -> Option<u32> {
-    let parsed = Btf::parse(btf).ok()?;
-    let function = parsed.type_by_id(old).filter(|t| t.kind() == Kind::Func)?;
-    let (at, proto, id) = (function.section_offset(), function.size_or_type(), parsed.type_count());
-    let name = word(btf, at) as u32;
-
-    let header = word(btf, 4);
-    let (types, strings) = (header + word(btf, 8), header + word(btf, STR_OFF));
-    let end = types + word(btf, TYPE_LEN);
-    // Strings before types are legal but written by no compiler; the section could not be extended.
-    if strings < end {
-        return None;
-    }
-    put(btf, at + 4, (Kind::Func as u32) << 24);
-    let (type_len, str_off) = (word(btf, TYPE_LEN) as u32, word(btf, STR_OFF) as u32);
-    put(btf, TYPE_LEN, type_len + 12);
-    put(btf, STR_OFF, str_off + 12);
-    let words = [name, (Kind::Func as u32) << 24, proto];
-    btf.splice(end..end, words.into_iter().flat_map(u32::to_ne_bytes));
-    Some(id)
+pub(super) fn add_twin(bytes: &mut Vec<u8>, old: u32) -> Option<u32> {
+    let mut btf = Btf::parse(bytes).ok()?;
+    let function = btf.type_by_id(old).filter(|t| t.kind() == Kind::Func)?;
+    let (name, proto) = (function.name().to_owned(), function.size_or_type());
+    btf.make_function_static(old);
+    let twin = btf.append_function(&name, proto);
+    *bytes = btf.into_bytes();
+    Some(twin)
 }
 
 /// Gives a module without BTF the least that the verifier takes: an integer, one prototype and one

@@ -16,6 +16,17 @@
 #include "maps.h"
 
 /*
+ * Where bpf_skb_vlan_push writes a tag into the data, older kernels leave the network header with the
+ * bytes it was at, now 18 bytes behind the frame's start; newer ones move it, so that it stays 14
+ * behind (skb_vlan_push, net/core/skbuff.c). bpf_skb_adjust_room cuts at the network header, and the
+ * stack begins to read there. For older kernels the runtime is built with this set to 1: no tag is
+ * written by the helper unless the helper takes it out again before anything else happens.
+ */
+#ifndef PUSH_LEAVES_NETWORK_HEADER
+#define PUSH_LEAVES_NETWORK_HEADER 0
+#endif
+
+/*
  * Loads of the size that is wanted, wherever the frame lies in memory: hoist runs where the kernel
  * takes them (CONFIG_HAVE_EFFICIENT_UNALIGNED_ACCESS).
  */

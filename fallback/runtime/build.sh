@@ -12,15 +12,14 @@ set -eu
 
 : "${CLANG:=clang-14}" "${LLVM_STRIP:=llvm-strip-14}" "${CPU:=v3}"
 here=$(cd "$(dirname "$0")" && pwd)
-committed=$here/../prebuilt/runtime.bpf.o
-object=$committed
+committed=$here/../prebuilt
+built=$committed
 
 case "${1:-}" in
 "") ;;
 --check)
-	directory=$(mktemp -d)
-	trap 'rm -rf "$directory"' EXIT
-	object=$directory/runtime.bpf.o
+	built=$(mktemp -d)
+	trap 'rm -rf "$built"' EXIT
 	;;
 *)
 	sed -n 's/^# \{0,1\}//; 4,7p' "$0" >&2
@@ -28,13 +27,21 @@ case "${1:-}" in
 	;;
 esac
 
-cd "$here"
 # Line information names files relative to this directory, so that the same source gives the same
 # object wherever it lies. DWARF is dropped: BTF is what loaders read.
-"$CLANG" -target bpf -mcpu="$CPU" -O2 -g -Wall -Wextra -Wno-unused-parameter -Werror \
-	-fdebug-compilation-dir=. -ffile-prefix-map="$here"=. -c runtime.bpf.c -o "$object"
-"$LLVM_STRIP" -g "$object"
-if [ "$object" != "$committed" ] && ! cmp -s "$object" "$committed"; then
-	echo "prebuilt/runtime.bpf.o is not what $CLANG makes of runtime.bpf.c: run $0" >&2
-	exit 1
-fi
+build() {
+	object=$1
+	shift
+	"$CLANG" -target bpf -mcpu="$CPU" -O2 -g -Wall -Wextra -Wno-unused-parameter -Werror "$@" \
+		-fdebug-compilation-dir=. -ffile-prefix-map="$here"=. -c runtime.bpf.c -o "$built/$object"
+	"$LLVM_STRIP" -g "$built/$object"
+	if [ "$built" != "$committed" ] && ! cmp -s "$built/$object" "$committed/$object"; then
+		echo "prebuilt/$object is not what $CLANG makes of runtime.bpf.c: run $0" >&2
+		exit 1
+	fi
+}
+
+cd "$here"
+build runtime.bpf.o
+# For kernels whose bpf_skb_vlan_push leaves the network header where it is (buffer.h).
+build runtime_older.bpf.o -DPUSH_LEAVES_NETWORK_HEADER=1

@@ -9,6 +9,7 @@
 
 #include "buffer.h"
 #include "redirect.h"
+#include "resize.h"
 
 enum {
 	/* Verdicts are counted. */
@@ -66,8 +67,16 @@ static __inline int remember(struct __sk_buff *skb)
 	if (header + ETH_HLEN > frame_end(skb))
 		return -EINVAL;
 	KNOWN(skb) = IDENTITY(header);
+	if (PUSH_LEAVES_NETWORK_HEADER && skb->vlan_present)
+		know_protocol(skb, skb->protocol);
 	skb->cb[2] = 0;
 	return 0;
+}
+
+/* Puts the tag beside the data back into it. A program that does not write cannot see the difference. */
+static __inline long put_tag_back(struct __sk_buff *skb, int writes)
+{
+	return PUSH_LEAVES_NETWORK_HEADER && writes ? write_tag(skb) : push_dummy(skb);
 }
 
 static __inline int enter(struct __sk_buff *skb, int features)
@@ -77,7 +86,7 @@ static __inline int enter(struct __sk_buff *skb, int features)
 
 	if (features & DROPS_MERGED && unlikely(skb->gso_size))
 		return lose(EVENT_MERGED);
-	if (unlikely(skb->vlan_present) && push_dummy(skb))
+	if (unlikely(skb->vlan_present) && put_tag_back(skb, features & WRITES))
 		return lose(EVENT_VLAN_PUSH_FAILED);
 	len = skb->len;
 	if (!(features & DROPS_MERGED) && unlikely(len > FRAME_LEN))

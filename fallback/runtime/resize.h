@@ -61,6 +61,35 @@ static __inline long adjust_room(struct __sk_buff *skb, __s32 by)
 				   BPF_F_ADJ_ROOM_NO_CSUM_RESET | BPF_F_ADJ_ROOM_FIXED_GSO);
 }
 
+/*
+ * Writes the tag beside the data where it was in the frame, without moving the network header out of
+ * place. The tag stays in the buffer as well, and skb->protocol is that of IP.
+ */
+static __noinline long write_tag(struct __sk_buff *skb)
+{
+	void *header = frame(skb);
+	__u32 type;
+
+	if (header + ETH_HLEN > frame_end(skb))
+		return -EINVAL;
+	type = PROTOCOL(header);
+	if (!is_ip(skb, IPV6_LEAST)) {
+		PROTOCOL(header) = be16(ETH_P_IP);
+		/* In and out again: the protocol is derived from the data. */
+		if (push_dummy(skb) || bpf_skb_vlan_pop(skb))
+			return -EINVAL;
+	}
+	if (adjust_room(skb, VLAN_HLEN))
+		return -EINVAL;
+	header = frame(skb);
+	if (header + ETH_HLEN + VLAN_HLEN > frame_end(skb))
+		return -EINVAL;
+	PROTOCOL(header) = skb->vlan_proto;
+	*(__be16 *)(header + ETH_HLEN) = be16(skb->vlan_tci);
+	*(__be16 *)(header + ETH_HLEN + 2) = type;
+	return 0;
+}
+
 /* Cuts four bytes off a tagged frame: what taking a tag out does, to any protocol. */
 static __inline long cut_tag(struct __sk_buff *skb)
 {
@@ -133,7 +162,7 @@ static __inline long insert_tag(struct __sk_buff *skb)
 
 static __inline long insert(struct __sk_buff *skb, __u32 by)
 {
-	if (by == VLAN_HLEN)
+	if (by == VLAN_HLEN && !PUSH_LEAVES_NETWORK_HEADER)
 		return insert_tag(skb);
 	if (!is_ip(skb, IPV6_LEAST) && make_ip(skb))
 		return -EINVAL;

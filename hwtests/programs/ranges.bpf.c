@@ -22,6 +22,15 @@ struct outcome {
 CONFIG(struct range);
 RESULT(struct outcome);
 
+/* The length, or 0 for one that the arrays have no room for. Bounds that older verifiers see, too. */
+static __inline __u32 fitting(__u32 length)
+{
+	if (length > 16)
+		return 0;
+	asm volatile("" : "+r"(length));
+	return length;
+}
+
 SEC("xdp.frags")
 int xdp_ranges(struct xdp_md *ctx)
 {
@@ -29,16 +38,17 @@ int xdp_ranges(struct xdp_md *ctx)
 	struct outcome *outcome = only(&result);
 	__u8 written[16] = { 0xa0, 0xa1, 0xa2, 0xa3, 0xa4, 0xa5, 0xa6, 0xa7,
 			     0xa8, 0xa9, 0xaa, 0xab, 0xac, 0xad, 0xae, 0xaf };
+	__u32 length;
 
 	if (!range || !outcome)
 		return XDP_ABORTED;
 	outcome->length = bpf_xdp_get_buff_len(ctx);
-	if (range->read_length > 0 && range->read_length <= 16)
-		outcome->read = bpf_xdp_load_bytes(ctx, range->read_at, outcome->bytes,
-						   range->read_length);
-	if (range->write_length > 0 && range->write_length <= 16)
-		outcome->write = bpf_xdp_store_bytes(ctx, range->write_at, written,
-						     range->write_length);
+	length = fitting(range->read_length);
+	if (length)
+		outcome->read = bpf_xdp_load_bytes(ctx, range->read_at, outcome->bytes, length);
+	length = fitting(range->write_length);
+	if (length)
+		outcome->write = bpf_xdp_store_bytes(ctx, range->write_at, written, length);
 	return XDP_PASS;
 }
 

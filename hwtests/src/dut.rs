@@ -5,13 +5,15 @@
 
 use std::collections::BTreeMap;
 use std::error::Error as StdError;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use hoist_bpf::analysis;
 use hoist_bpf::kernel::{Kernel, Linux};
 use hoist_bpf::module::Module;
 use hoist_bpf::parse::Selector;
 use hoist_bpf::resolve::{TargetBtf, resolve};
+use hoist_fallback::tc::tag_push;
+use hoist_fallback::tc::translate::{Options, TagPush};
 use hoist_offload::attach::Effective;
 use hoist_offload::host::LinuxHost;
 use hoist_offload::plan::{Choice, Wanted, Wishes};
@@ -22,6 +24,7 @@ use hoist_offload::{
 
 use crate::fuzz;
 use crate::lab::Port;
+use crate::require;
 
 /// Every engine at every hook, best first.
 pub const ENGINES: [Wanted; 4] = [
@@ -30,6 +33,26 @@ pub const ENGINES: [Wanted; 4] = [
     Wanted::at(EngineKind::Tc, Hook::Tcx),
     Wanted::at(EngineKind::Tc, Hook::Clsact),
 ];
+
+/// How programs are translated to TC for the running kernel.
+#[must_use]
+pub fn tc_options() -> Options {
+    static TAG_PUSH: LazyLock<TagPush> = LazyLock::new(|| {
+        Linux::new().map_or_else(|_| TagPush::default(), |kernel| tag_push(&kernel))
+    });
+    Options { tag_push: *TAG_PUSH, ..Options::default() }
+}
+
+/// Whether the running kernel has an engine's hook: tcx came with Linux 6.6.
+#[must_use]
+pub fn has_hook(wanted: Wanted) -> bool {
+    wanted.hook != Some(Hook::Tcx) || require::kernel(6, 6)
+}
+
+/// [`ENGINES`], as far as the running kernel has their hooks.
+pub fn engines() -> impl Iterator<Item = Wanted> {
+    ENGINES.into_iter().filter(|wanted| has_hook(*wanted))
+}
 
 /// Why something could not be tried.
 pub type Failure = Box<dyn StdError + Send + Sync>;

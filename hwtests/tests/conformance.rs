@@ -9,6 +9,7 @@ use std::time::Instant;
 
 use hoist_hwtests::conformance::report::{Evidence, Tally};
 use hoist_hwtests::conformance::{Options, Outcome, Report, Source, run, suite};
+use hoist_hwtests::dut::has_hook;
 use hoist_hwtests::require;
 use hoist_offload::Wanted;
 
@@ -17,8 +18,9 @@ fn directory(name: &str) -> PathBuf {
 }
 
 fn on(engines: &[&str], sources: &[Source]) -> Report {
+    let engines = engines.iter().map(|e| e.parse::<Wanted>().unwrap());
     let options = Options {
-        engines: engines.iter().map(|e| e.parse::<Wanted>().unwrap()).collect(),
+        engines: engines.filter(|wanted| has_hook(*wanted)).collect(),
         evidence: vec![Evidence::RealTraffic, Evidence::TestRun],
         given: None,
     };

@@ -6,7 +6,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use hoist_bpf::programs;
 use hoist_hwtests::capture::{Capture, Sender};
-use hoist_hwtests::dut::{Dut, ENGINES};
+use hoist_hwtests::dut::{Dut, engines};
 use hoist_hwtests::frame::{Frame, diff, dissect, mac, tcp};
 use hoist_hwtests::lab::{End, Lab, Namespace, Veth};
 use hoist_hwtests::{require, wait};
@@ -298,7 +298,7 @@ fn every_program_does_what_it_says_on_every_engine() {
     for case in cases() {
         // Metadata and programs bound to a device came with Linux 6.3.
         let too_old = case.program == "rx_hash" && !require::kernel(6, 3);
-        for engine in ENGINES {
+        for engine in engines() {
             let refused = |(p, e, _): &(&str, _, _)| (*p, *e) == (case.program, engine.kind);
             if !too_old && !REFUSED.iter().any(refused) {
                 play(&case, engine);

@@ -9,7 +9,7 @@ use std::thread;
 use hoist_bpf::Insn;
 use hoist_bpf::kernel::{ObjectKind, ProgramSpec};
 use hoist_hwtests::capture::Sender;
-use hoist_hwtests::dut::{Dut, ENGINES};
+use hoist_hwtests::dut::{Dut, engines};
 use hoist_hwtests::frame::{Frame, mac};
 use hoist_hwtests::lab::Lab;
 use hoist_hwtests::{require, wait};
@@ -25,7 +25,7 @@ fn under_traffic_every_frame_meets_one_program_or_the_other() {
         return;
     }
     const REPLACEMENTS: usize = 15;
-    for engine in ENGINES {
+    for engine in engines() {
         let lab = Lab::pair().unwrap();
         let dut = Dut::new(lab.near()).unwrap();
         let job = dut.prebuilt("count_proto").unwrap();
@@ -76,7 +76,7 @@ fn a_program_that_somebody_swapped_meanwhile_is_not_replaced() {
     if !require::veth("a_program_that_somebody_swapped_meanwhile_is_not_replaced") {
         return;
     }
-    for engine in ENGINES {
+    for engine in engines() {
         let lab = Lab::pair().unwrap();
         let dut = Dut::new(lab.near()).unwrap();
         let job = dut.prebuilt("pass").unwrap();

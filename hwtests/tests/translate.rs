@@ -15,6 +15,7 @@ use hoist_bpf::passes::asm;
 use hoist_bpf::programs;
 use hoist_bpf::resolve::{Needs, TargetBtf, resolve};
 use hoist_fallback::tc::translate::{Event, Globals, Merged, Options, Translated, translate};
+use hoist_hwtests::dut::tc_options;
 use hoist_hwtests::require;
 
 const SCHED_CLS: u32 = 3;
@@ -217,7 +218,7 @@ fn programs_do_the_same_translated() {
         let selector = Selector { program: Some(prebuilt.program()), section: None };
         let program = module.select(&selector).unwrap();
         for (count, globals) in [(false, Globals::Inline), (true, Globals::Keep)] {
-            let options = Options { count, globals, ..Options::default() };
+            let options = Options { count, globals, ..tc_options() };
             let translated = translate(&module, program, &options)
                 .unwrap_or_else(|gaps| panic!("{}: {gaps:#?}", prebuilt.name));
             bench.compare(&module, program, &translated);
@@ -257,7 +258,7 @@ fn every_instruction_set_is_translated() {
                 let module = bench.module(&name, &std::fs::read(object).unwrap());
                 let selector = Selector { program: Some(prebuilt.program()), section: None };
                 let program = module.select(&selector).unwrap();
-                let translated = translate(&module, program, &Options::default())
+                let translated = translate(&module, program, &tc_options())
                     .unwrap_or_else(|gaps| panic!("{name}: {gaps:#?}"));
                 bench.compare(&module, program, &translated);
             }
@@ -281,7 +282,7 @@ fn every_way_of_the_context_and_of_redirects_is_translated() {
         let module = bench.module(name, object);
         for program in (0..module.programs.len() as u32).map(ProgramId) {
             for globals in [Globals::Inline, Globals::Keep] {
-                let options = Options { globals, ..Options::default() };
+                let options = Options { globals, ..tc_options() };
                 let translated = translate(&module, program, &options)
                     .unwrap_or_else(|gaps| panic!("{name}: {gaps:#?}"));
                 bench.compare(&module, program, &translated);
@@ -298,7 +299,7 @@ fn kernel_functions_are_exchanged_for_their_twins() {
     }
     let mut bench = Bench::new();
     let module = bench.module("kfunc", KFUNC);
-    let mut translated = translate(&module, ProgramId(0), &Options::default()).unwrap();
+    let mut translated = translate(&module, ProgramId(0), &tc_options()).unwrap();
     assert!(translated.resolve_again);
     translated.module = resolve(&translated.module, bench.target.as_ref().unwrap()).unwrap();
     bench.compare(&module, ProgramId(0), &translated);
@@ -323,7 +324,7 @@ fn frames_are_resized_alike() {
     }
     let mut bench = Bench::new();
     let module = bench.module("resize", RESIZE);
-    let translated = translate(&module, ProgramId(0), &Options::default()).unwrap();
+    let translated = translate(&module, ProgramId(0), &tc_options()).unwrap();
     let native = bench.load(&module, ProgramId(0), PROG_TYPE_XDP);
     let at_tc = bench.load(&translated.module, translated.program, SCHED_CLS);
     let map = |name: &str| MapId(module.maps.iter().position(|m| m.name == name).unwrap() as u32);
@@ -409,7 +410,7 @@ fn merged_frames_run_or_are_dropped_and_are_counted() {
     let mut bench = Bench::new();
     let module = bench.module("pass", programs::get("pass").unwrap().object);
     for (merged, verdict) in [(Merged::Run, u32::MAX), (Merged::Drop, 2)] {
-        let options = Options { merged, ..Options::default() };
+        let options = Options { merged, ..tc_options() };
         let translated = translate(&module, ProgramId(0), &options).unwrap();
         let loaded = bench.load(&translated.module, translated.program, SCHED_CLS);
         let frame = &ethernet(0x0800, &ipv4(17, &[0x5a; 1600]));
@@ -440,7 +441,7 @@ fn codes_and_redirects_that_drop_are_counted() {
         let module = bench.module(name, object);
         let selector = Selector { program: Some(name.to_owned()), section: None };
         let program = module.select(&selector).unwrap();
-        let translated = translate(&module, program, &Options::default()).unwrap();
+        let translated = translate(&module, program, &tc_options()).unwrap();
         let loaded = bench.load(&translated.module, translated.program, SCHED_CLS);
         let (_, frame) = &frames()[0];
         let spec = TestRunSpec { data: frame, repeat: 1, ..TestRunSpec::default() };
@@ -486,7 +487,7 @@ fn sums_of_frames_that_may_have_changed_are_forgotten() {
     // What goes back out is not looked at. The last one writes to the destination address.
     for (name, forgotten) in [("pass", false), ("acl", false), ("swap_tx", false), ("", true)] {
         let module = bench.module(name, programs::get(name).map_or(RESIZE, |p| p.object));
-        let translated = translate(&module, ProgramId(0), &Options::default()).unwrap();
+        let translated = translate(&module, ProgramId(0), &tc_options()).unwrap();
         let asking = returning_the_sum(&translated);
         let loaded = bench.load(&asking, translated.program, SCHED_CLS);
         if let Some(at) = module.maps.iter().position(|m| m.name == "how") {
@@ -527,7 +528,7 @@ fn the_filters_of_xdp_tools_do_the_same_translated() {
     for (name, path) in names.iter().zip(&paths) {
         let module = bench.module(name, &std::fs::read(path).unwrap());
         let program = module.select(&Selector::default()).unwrap();
-        let translated = translate(&module, program, &Options::default()).unwrap();
+        let translated = translate(&module, program, &tc_options()).unwrap();
         bench.compare(&module, program, &translated);
     }
 }

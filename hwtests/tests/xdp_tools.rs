@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use hoist_hwtests::capture::Sender;
-use hoist_hwtests::dut::{Dut, ENGINES};
+use hoist_hwtests::dut::{Dut, engines};
 use hoist_hwtests::frame::{Frame, mac};
 use hoist_hwtests::lab::Lab;
 use hoist_hwtests::{require, socket, wait};
@@ -65,7 +65,7 @@ fn every_object_is_planned_and_runs_on_every_engine() {
             (Some(EngineKind::Native), 0),
             "{object}: {plan:#?}"
         );
-        for engine in ENGINES {
+        for engine in engines() {
             let at = format!("{object} on {engine}");
             let ran = dut.run(&job, Choice::only(engine));
             // Nothing at TC delivers to AF_XDP sockets.
@@ -98,7 +98,7 @@ fn the_ip_filters_treat_the_configured_address_otherwise_than_others() {
     const OTHER: [u8; 4] = [10, 0, 0, 2];
     for (object, passes) in [("xdpfilt_alw_ip", OTHER), ("xdpfilt_dny_ip", CONFIGURED)] {
         let bytes = std::fs::read(path(object)).unwrap();
-        for engine in ENGINES {
+        for engine in engines() {
             let at = format!("{object} on {engine}");
             let lab = Lab::with(|near| near, |far| far.address(CONFIGURED, 24)).unwrap();
             let dut = Dut::new(lab.near()).unwrap();
@@ -160,7 +160,7 @@ fn every_filter_drops_the_same_frames_on_every_engine() {
     for (object, _) in filters {
         let bytes = std::fs::read(path(object)).unwrap();
         let mut outcomes = Vec::new();
-        for engine in ENGINES {
+        for engine in engines() {
             let lab = Lab::pair().unwrap();
             let dut = Dut::new(lab.near()).unwrap();
             let prepared = dut.prepare(&dut.job(object, &bytes, None).unwrap(), engine).unwrap();

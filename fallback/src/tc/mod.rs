@@ -24,7 +24,7 @@ mod dry_run;
 mod self_test;
 pub mod translate;
 
-use translate::{DeviceAddress, Globals, Options, Translated};
+use translate::{DeviceAddress, Globals, Options, TagPush, Translated};
 
 /// `BPF_PROG_TYPE_SCHED_CLS`.
 const PROG_TYPE_SCHED_CLS: u32 = 3;
@@ -65,8 +65,14 @@ impl TcEngine {
     }
 
     /// The program's form for TC, or every reason why there is none.
-    fn translated(self, job: &Job, globals: Globals) -> Result<Translated, Vec<Gap>> {
-        let options = Options { count: job.count_verdicts, globals, ..Options::default() };
+    fn translated(
+        self,
+        job: &Job,
+        globals: Globals,
+        tag_push: TagPush,
+    ) -> Result<Translated, Vec<Gap>> {
+        let count = job.count_verdicts;
+        let options = Options { count, globals, tag_push, ..Options::default() };
         let mut gaps = entry_programs(job);
         match (self.translator)(&job.module, job.program, &options) {
             Ok(translated) if gaps.is_empty() => Ok(translated),
@@ -92,7 +98,9 @@ impl TcEngine {
         }
         match kernel.query_tcx(device.ifindex, TCX_INGRESS) {
             Err(error) if error.errno == EINVAL => {
-                Err(Gap::kernel("no-tcx", &error).remedy("use --engine clsact"))
+                let what = format!("the kernel has no tcx, which came with Linux 6.6 ({error})");
+                Err(Gap { message: what, ..Gap::kernel("no-tcx", &error) }
+                    .remedy("use --engine clsact"))
             }
             _ => Ok(()),
         }
@@ -113,7 +121,7 @@ impl Engine for TcEngine {
     }
 
     fn examine(&self, job: &Job) -> Vec<Gap> {
-        self.translated(job, Globals::Inline).err().unwrap_or_default()
+        self.translated(job, Globals::Inline, TagPush::default()).err().unwrap_or_default()
     }
 
     fn prepare(
@@ -125,16 +133,16 @@ impl Engine for TcEngine {
         let refuser = Refuser::new(self.slot(), device, job.program_name());
         let refused = |gap| refuser.refused(gap);
         self.hook_exists(&**kernel, device).map_err(refused)?;
+        let tag_push = self_test::passed(&**kernel).map_err(refused)?;
         let form = |globals| {
             let mut translated =
-                self.translated(job, globals).map_err(|g| refuser.refused_for(g))?;
+                self.translated(job, globals, tag_push).map_err(|g| refuser.refused_for(g))?;
             if translated.resolve_again {
                 resolve_again(&**kernel, &mut translated).map_err(refused)?;
             }
             let loaded = load(&**kernel, device, job, &translated);
             Ok::<_, Error>((translated, loaded))
         };
-        self_test::passed(&**kernel).map_err(refused)?;
         let (mut translated, mut loaded) = form(Globals::Inline)?;
         // Followed from each caller, global functions may be more than the verifier goes through.
         if loaded.as_ref().is_err_and(too_complex)
@@ -169,6 +177,13 @@ impl Engine for TcEngine {
     ) -> Result<Box<dyn Attachment>, Error> {
         kernel_program::adopt(kernel, kept, device)
     }
+}
+
+/// What the running kernel's `bpf_skb_vlan_push` does, for [`Options::tag_push`]; the default where the
+/// kernel cannot be asked. [`TcEngine`] asks by itself.
+#[must_use]
+pub fn tag_push(kernel: &dyn Kernel) -> TagPush {
+    self_test::tag_push(kernel).unwrap_or_default()
 }
 
 fn load(

@@ -4,7 +4,7 @@
 //! What `bpf_skb_vlan_push`, `bpf_skb_vlan_pop` and `bpf_skb_adjust_room` do to a buffer's headers
 //! and protocol has changed between kernels, and no version number tells. So programs that take tags
 //! and headers off and put them on are translated like any other, and run on frames with and without
-//! a tag. A test run shows bytes; protocol and tag are copied by an observer around the program to
+//! a tag. Which form of the runtime the kernel needs is asked before. A test run shows bytes; protocol and tag are copied by an observer around the program to
 //! places that it shows as well.
 
 use std::collections::BTreeMap;
@@ -19,11 +19,14 @@ use hoist_bpf::passes::asm;
 use hoist_bpf::{Insn, Selector, programs};
 use hoist_offload::{Gap, Verdict};
 
-use super::translate::{self, Options};
+use super::translate::{self, Options, TagPush};
 use super::{PROG_TYPE_SCHED_CLS, dry_run};
 
 mod frames;
 mod memory;
+mod network;
+
+pub(super) use network::tag_push;
 
 use frames::{CASES, Case, Seen};
 
@@ -47,30 +50,36 @@ const ENOTSUPP: i32 = 524;
 /// What came of asking.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Answer {
-    /// Everything is as it should be.
-    Passed,
+    /// Everything is as it should be, with this form of the runtime.
+    Passed(TagPush),
     /// The kernel cannot be asked this way; loading and running will tell what they can.
     Open,
 }
 
-/// Finds out once in a boot that passes: it takes several milliseconds.
+/// Finds out once in a boot that passes, and with which form of the runtime: it takes several
+/// milliseconds.
 ///
 /// # Errors
 /// What the kernel does otherwise than the runtime needs it.
-pub(super) fn passed(kernel: &dyn Kernel) -> Result<(), Gap> {
-    static PASSED: OnceLock<()> = OnceLock::new();
-    if PASSED.get().is_some() || memory::passed() {
-        return Ok(());
+pub(super) fn passed(kernel: &dyn Kernel) -> Result<TagPush, Gap> {
+    static PASSED: OnceLock<TagPush> = OnceLock::new();
+    if let Some(&known) = PASSED.get() {
+        return Ok(known);
     }
-    if ask(kernel)? == Answer::Passed && PASSED.set(()).is_ok() {
-        memory::remember();
+    if let Some(known) = memory::passed() {
+        return Ok(*PASSED.get_or_init(|| known));
     }
-    Ok(())
+    let Answer::Passed(tag_push) = ask(kernel)? else { return Ok(TagPush::default()) };
+    if PASSED.set(tag_push).is_ok() {
+        memory::remember(tag_push);
+    }
+    Ok(tag_push)
 }
 
 fn ask(kernel: &dyn Kernel) -> Result<Answer, Gap> {
+    let Some(tag_push) = tag_push(kernel) else { return Ok(Answer::Open) };
     for program in frames::PROGRAMS {
-        let observed = observed(program)?;
+        let observed = observed(program, tag_push)?;
         let spec = LoadSpec {
             module: &observed,
             program: ProgramId(0),
@@ -97,7 +106,7 @@ fn ask(kernel: &dyn Kernel) -> Result<Answer, Gap> {
             }
         }
     }
-    Ok(Answer::Passed)
+    Ok(Answer::Passed(tag_push))
 }
 
 /// Whether the kernel would not be asked at all.
@@ -164,16 +173,16 @@ fn failed(what: &str, why: &str) -> Gap {
 }
 
 /// A program of the library at TC, within an observer that shows what became of the buffer.
-fn observed(name: &str) -> Result<Module, Gap> {
+fn observed(name: &str, tag_push: TagPush) -> Result<Module, Gap> {
     let absent = || failed(name, "this build lacks the program");
     let prebuilt = programs::get(name).ok_or_else(absent)?;
     let module = Module::parse(name, prebuilt.object).map_err(|e| failed(name, &e.to_string()))?;
     let program = module.select(&Selector::default()).map_err(|e| failed(name, &e.to_string()))?;
-    let translated =
-        translate::translate(&module, program, &Options::default()).map_err(|gaps| {
-            let why: Vec<String> = gaps.iter().map(|gap| gap.message.clone()).collect();
-            failed(name, &why.join("; "))
-        })?;
+    let options = Options { tag_push, ..Options::default() };
+    let translated = translate::translate(&module, program, &options).map_err(|gaps| {
+        let why: Vec<String> = gaps.iter().map(|gap| gap.message.clone()).collect();
+        failed(name, &why.join("; "))
+    })?;
     let mut module = translated.module;
     // The observer has no debug information, and the kernel wants all or none.
     module.btf = Default::default();

@@ -8,6 +8,8 @@ use hoist_offload::Verdict;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::require;
+
 /// One file: a program and what it must do.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
@@ -20,6 +22,9 @@ pub struct CaseFile {
     /// Name of the XDP program within the object, where it holds several.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub entry: Option<String>,
+    /// The first release of Linux that has what the program calls. On older ones no case is run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kernel: Option<Release>,
     /// Global variables (`.rodata`, `.data`, `.bss`) to set before loading, in the JSON form of their
     /// types.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -39,6 +44,36 @@ pub struct CaseFile {
     /// The cases.
     #[serde(rename = "case")]
     pub cases: Vec<Case>,
+}
+
+/// A release of Linux: `"6.4"`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Release(u32, u32);
+
+impl Release {
+    /// Whether the running kernel is that release or a later one.
+    #[must_use]
+    pub fn is_here(&self) -> bool {
+        require::kernel(self.0, self.1)
+    }
+}
+
+impl TryFrom<String> for Release {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let numbers = text
+            .split_once('.')
+            .and_then(|(major, minor)| Some(Self(major.parse().ok()?, minor.parse().ok()?)));
+        numbers.ok_or_else(|| format!("'{text}' is no release of Linux like \"6.4\""))
+    }
+}
+
+impl From<Release> for String {
+    fn from(Release(major, minor): Release) -> Self {
+        format!("{major}.{minor}")
+    }
 }
 
 /// One map entry, key and value in the JSON form of their BTF types; without BTF as a number or as
@@ -122,6 +157,9 @@ pub struct Case {
     /// What this needs that no laboratory has, in words: the case is written down, and not run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub needs: Option<String>,
+    /// The first release of Linux that can be asked; the file's when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kernel: Option<Release>,
     /// Only these engines (`native`, `tc`, `clsact` ...) are asked; all when empty.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub only: Vec<String>,

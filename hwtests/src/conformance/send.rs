@@ -6,6 +6,7 @@ use std::os::fd::AsFd as _;
 use std::time::Duration;
 
 use hoist_bpf::Insn;
+use hoist_bpf::kernel::FilterKey;
 
 use super::case::How;
 use super::onlook;
@@ -15,7 +16,7 @@ use crate::capture::Sender;
 use crate::dut::Failure;
 use crate::frame::dissect;
 use crate::lab::{End, LabError, Port, Veth};
-use crate::wait;
+use crate::{require, wait};
 
 /// Payload of each segment of a merged frame, in bytes.
 pub(super) const SEGMENT: usize = 1000;
@@ -89,13 +90,29 @@ fn through(
     insns: &[Insn],
     frame: &[u8],
 ) -> Result<(), Failure> {
+    const KEY: FilterKey = FilterKey { priority: 1, handle: 1 };
     let kernel = place.dut.kernel();
     let program = onlook::load(&**kernel, insns)?;
-    let link = to.namespace.run(|| kernel.link_tcx(program.as_fd(), to.ifindex))?;
-    Sender::open(from)?.send(frame)?;
-    std::thread::sleep(SOON);
-    drop(link);
-    Ok(())
+    let fire = || -> Result<(), Failure> {
+        Sender::open(from)?.send(frame)?;
+        std::thread::sleep(SOON);
+        Ok(())
+    };
+    if require::kernel(6, 6) {
+        let _link = to.namespace.run(|| kernel.link_tcx(program.as_fd(), to.ifindex))?;
+        return fire();
+    }
+    to.namespace.run(|| {
+        kernel.add_clsact(to.ifindex)?;
+        kernel.add_filter(to.ifindex, KEY, program.as_fd(), "through")
+    })?;
+    let fired = fire();
+    to.namespace.run(|| {
+        let id = kernel.program_info(program.as_fd())?.id;
+        kernel.remove_filter(to.ifindex, KEY, id)?;
+        kernel.remove_clsact(to.ifindex)
+    })?;
+    fired
 }
 
 impl Gun {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::case::{Entry, Expect, How, Known, Setup};
+use super::case::{Case, CaseFile, Entry, Expect, How, Known, Setup};
 use super::report::Evidence;
 use super::{CaseError, Source};
 use crate::frame::Frame;
@@ -119,13 +119,20 @@ pub fn of(source: &Source, names: &Names) -> Result<Vec<Shot>, CaseError> {
                 maps_vary: case.maps_vary,
                 rows: case.rows.clone(),
                 only: case.only.clone(),
-                needs: case.needs.clone(),
+                needs: needs(file, case),
                 by: case.by,
                 setup: file.lab.clone(),
             });
         }
     }
     Ok(shots)
+}
+
+/// What a case needs that is not here.
+fn needs(file: &CaseFile, case: &Case) -> Option<String> {
+    let release = case.kernel.as_ref().or(file.kernel.as_ref()).filter(|r| !r.is_here());
+    let newer = || release.map(|r| format!("Linux {}", String::from(r.clone())));
+    case.needs.clone().or_else(newer)
 }
 
 /// The case's words over the file's.
@@ -159,6 +166,28 @@ pub fn named(words: &[String], engine: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn cases_for_newer_kernels_are_not_run() {
+        let text = |file: &str, case: &str| {
+            format!(
+                "title = 't'\nprogram = 'pass'\n{file}\n[[case]]\nname = 'a'\nsend = '@udp'\n\
+                 verdict = 'pass'\n{case}"
+            )
+        };
+        let needs = |file: &str, case: &str| {
+            let file: CaseFile = toml::from_str(&text(file, case)).unwrap();
+            super::needs(&file, &file.cases[0])
+        };
+        let future = Some("Linux 999.0".to_owned());
+        assert_eq!(needs("", ""), None);
+        assert_eq!(needs("kernel = '5.4'", ""), None);
+        assert_eq!(needs("kernel = '999.0'", ""), future);
+        assert_eq!(needs("", "kernel = '999.0'"), future);
+        assert_eq!(needs("kernel = '999.0'", "kernel = '5.4'"), None, "the case's word counts");
+        let error = toml::from_str::<CaseFile>(&text("kernel = 'six'", "")).unwrap_err();
+        assert!(error.to_string().contains("'six' is no release of Linux"), "{error}");
+    }
 
     #[test]
     fn the_common_frames_are_frames() {

@@ -6,6 +6,7 @@ use hoist_fallback::tc::translate::{Options, Translated, translate};
 
 use super::bench::Refusal;
 use super::run::{Form, Hook};
+use crate::dut;
 
 /// The program as it is: what differs then is the fuzzer's own fault.
 ///
@@ -21,7 +22,7 @@ pub fn same(module: &Module, program: ProgramId) -> Result<Form, Refusal> {
 /// Its reasons not to.
 pub fn translated(module: &Module, program: ProgramId) -> Result<Form, Refusal> {
     // Shrinking leaves functions in place, so a program keeps its choice.
-    let options = Options { count: module.functions.len() % 2 == 1, ..Options::default() };
+    let options = Options { count: module.functions.len() % 2 == 1, ..dut::tc_options() };
     match translate(module, program, &options) {
         Ok(translated) => Ok(of(translated)),
         Err(gaps) => {

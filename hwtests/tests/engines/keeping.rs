@@ -17,7 +17,7 @@ fn a_kept_program_stays_and_is_found_again() {
         return;
     }
     let root = kernel().bpffs(&format!("hoist_test_{}", std::process::id())).unwrap();
-    for (engine, slot) in ENGINES {
+    for (engine, slot) in engines() {
         let lab = Lab::pair().unwrap();
         let (frame, sender) = (frame(&lab), Sender::open(lab.far()).unwrap());
         lab.near().namespace.run(|| {
@@ -89,7 +89,7 @@ fn a_vanished_interface_is_reported() {
     if !require::veth("a_vanished_interface_is_reported") {
         return;
     }
-    for (engine, _) in ENGINES {
+    for (engine, _) in engines() {
         let lab = Lab::pair().unwrap();
         let near = lab.near().namespace.clone();
         let running =

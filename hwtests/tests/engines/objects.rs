@@ -31,7 +31,7 @@ fn every_prebuilt_program_is_prepared_or_refused_beforehand() {
             let module = Module::parse(prebuilt.name, prebuilt.object).unwrap();
             for program in &module.programs {
                 let job = job(prebuilt.name, Some(&program.name));
-                for (engine, _) in ENGINES {
+                for (engine, _) in engines() {
                     let wishes = Wishes {
                         choice: Choice::only(Wanted::at(engine.kind(), engine.hook())),
                         ..Wishes::default()
@@ -64,7 +64,7 @@ fn program_arrays_start_filled() {
     let lab = Lab::pair().unwrap();
     let sender = Sender::open(lab.far()).unwrap();
     lab.near().namespace.run(|| {
-        for (engine, _) in ENGINES {
+        for (engine, _) in engines() {
             let job = job("tail_call", Some("xdp_tail_call"));
             let running = attach(engine, "v0", &job, &AttachPolicy::default());
             sender.send_many(&frame(&lab), 3).unwrap();
@@ -112,7 +112,7 @@ fn packaged_objects_run() {
             let module = Module::parse(&file.display().to_string(), &std::fs::read(file).unwrap());
             let module = module.unwrap();
             for program in &module.programs {
-                for (engine, _) in ENGINES {
+                for (engine, _) in engines() {
                     let wishes = Wishes {
                         choice: Choice::only(Wanted::at(engine.kind(), engine.hook())),
                         ..Wishes::default()
@@ -158,7 +158,7 @@ fn packaged_filters_do_what_their_map_says() {
     }
     for ((name, (dropped, passed)), file) in filters.into_iter().zip(&files) {
         let module = Module::parse(name, &std::fs::read(file).unwrap()).unwrap();
-        for (engine, _) in ENGINES {
+        for (engine, _) in engines() {
             let lab = Lab::pair().unwrap();
             let (listed, sender) = (frame(&lab), Sender::open(lab.far()).unwrap());
             let other = Frame::eth(lab.far().mac, lab.near().mac)

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use hoist_bpf::Insn;
 use hoist_bpf::kernel::{Expect, FilterKey, ProgramSpec};
-use hoist_fallback::{CLSACT, TCX};
+use hoist_fallback::CLSACT;
 use hoist_hwtests::capture::Sender;
 use hoist_hwtests::lab::Lab;
 use hoist_hwtests::require;
@@ -59,7 +59,7 @@ fn a_foreign_program_is_replaced_only_by_name() {
     let sender = Sender::open(lab.far()).unwrap();
     lab.near().namespace.run(|| {
         let kernel = kernel();
-        for (engine, slot) in ENGINES {
+        for (engine, slot) in engines() {
             let device = device(&kernel, "v0");
             let theirs = attach(engine, "v0", &job("pass", None), &AttachPolicy::default());
             let id = theirs.effective().unwrap().program_id;
@@ -173,7 +173,9 @@ fn filters_of_another_protocol_are_in_the_way() {
         let Error::Refused { refusals, .. } = &error else { panic!("{error}") };
         let gap = &refusals[0].gaps[0];
         assert!(gap.message.contains("protocol 0x0800"), "{}", gap.message);
-        drop(attach(&TCX, "v0", &job("drop", None), &AttachPolicy::default()));
+        for (engine, _) in engines().filter(|(_, slot)| *slot == Slot::TcxIngress) {
+            drop(attach(engine, "v0", &job("drop", None), &AttachPolicy::default()));
+        }
     });
 }
 

@@ -15,7 +15,7 @@ fn a_program_runs_is_replaced_and_taken_off() {
     if !require::veth("a_program_runs_is_replaced_and_taken_off") {
         return;
     }
-    for (engine, slot) in ENGINES {
+    for (engine, slot) in engines() {
         let lab = Lab::pair().unwrap();
         let (frame, sender) = (frame(&lab), Sender::open(lab.far()).unwrap());
         let stack = stack(&lab);
@@ -56,7 +56,7 @@ fn dropping_an_attachment_detaches() {
     }
     let lab = Lab::pair().unwrap();
     lab.near().namespace.run(|| {
-        for (engine, slot) in ENGINES {
+        for (engine, slot) in engines() {
             let running = attach(engine, "v0", &job("pass", None), &AttachPolicy::default());
             drop(running);
             assert_eq!(there(&*kernel(), lab.near().ifindex, slot), None);
@@ -72,7 +72,7 @@ fn child_attaches_and_waits() {
         return;
     }
     let slot: usize = std::env::var(CHILD).unwrap().parse().unwrap();
-    let (engine, _) = ENGINES[slot];
+    let (engine, _) = engines().nth(slot).unwrap();
     let running = attach(engine, "v0", &job("drop", None), &AttachPolicy::default());
     println!("attached");
     std::thread::sleep(Duration::from_secs(20));
@@ -84,7 +84,7 @@ fn a_killed_process_leaves_nothing() {
     if !require::veth("a_killed_process_leaves_nothing") {
         return;
     }
-    for (i, (engine, slot)) in ENGINES.into_iter().enumerate() {
+    for (i, (engine, slot)) in engines().enumerate() {
         let lab = Lab::pair().unwrap();
         let ifindex = lab.near().ifindex;
         let runs = || lab.near().namespace.run(|| there(&*kernel(), ifindex, slot));

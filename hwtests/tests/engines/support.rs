@@ -13,6 +13,7 @@ use hoist_fallback::{CLSACT, GENERIC, TCX};
 use hoist_hwtests::capture::Capture;
 use hoist_hwtests::frame::Frame;
 use hoist_hwtests::lab::Lab;
+use hoist_hwtests::require;
 use hoist_hwtests::wait;
 use hoist_offload::device::Slot;
 use hoist_offload::host::LinuxHost;
@@ -29,6 +30,12 @@ pub(crate) const ENGINES: [(&dyn Engine, Slot); 4] = [
     (&TCX, Slot::TcxIngress),
     (&CLSACT, Slot::ClsactIngress),
 ];
+
+/// Those whose hook the running kernel has.
+pub(crate) fn engines() -> impl Iterator<Item = (&'static dyn Engine, Slot)> {
+    let there = |slot| slot != Slot::TcxIngress || require::kernel(6, 6);
+    ENGINES.into_iter().filter(move |(_, slot)| there(*slot))
+}
 
 /// The engines of the XDP hook.
 pub(crate) const XDP: [(&dyn Engine, XdpMode); 2] =

@@ -157,8 +157,10 @@ impl<'a> Refuser<'a> {
                 {
                     return failed(error);
                 }
+                let log = error.log.as_deref().unwrap_or_default();
                 let code = match error.errno {
                     EOPNOTSUPP if silent && self.slot.mode().is_some() => "no-native-support",
+                    EACCES if self.slot.mode().is_none() && tc::stack_is_short(log) => "tc-stack",
                     _ => "verifier-rejected",
                 };
                 let mut gap = Gap::kernel(code, &error);

@@ -15,13 +15,25 @@ fn answer(seen: &Seen) -> TestRun {
     TestRun { data: seen.frame.clone(), context, ..TestRun::default() }
 }
 
+/// Changes the answer in a case.
+type Spoil = fn(&Case, &mut Seen);
+
 /// A kernel that does as it should in every case, but for what `spoil` does to the answer of one.
-fn kernel(spoil: fn(&Case, &mut Seen)) -> Arc<Fake> {
+fn kernel(spoil: Spoil) -> Arc<Fake> {
+    kernel_with(0, spoil)
+}
+
+/// The same, where the network header is at this byte after a tag was pushed into the data.
+fn kernel_with(at_network_header: u32, spoil: Spoil) -> Arc<Fake> {
     let fake = Fake::new();
-    let runs = std::sync::Mutex::new(CASES.iter());
+    let runs = std::sync::Mutex::new((true, CASES.iter()));
     fake.run_with(move |_, spec| {
+        let (first, cases) = &mut *runs.lock().unwrap();
+        if std::mem::take(first) {
+            return Ok(TestRun { verdict: at_network_header, ..TestRun::default() });
+        }
         // Runs come in the order of the table.
-        let case = runs.lock().unwrap().next().unwrap();
+        let case = cases.next().unwrap();
         assert_eq!(spec.data, (case.frame)(), "{}", case.name);
         assert_eq!(spec.context[skb::MARK as usize] == 1, case.tagged, "{}", case.name);
         let mut seen = (case.expected)();
@@ -33,7 +45,12 @@ fn kernel(spoil: fn(&Case, &mut Seen)) -> Arc<Fake> {
 
 #[test]
 fn a_kernel_that_does_as_it_should_passes() {
-    assert_eq!(ask(&*kernel(|_, _| ())), Ok(Answer::Passed));
+    // The tag that was pushed is empty; 0x45 is what the frame had.
+    for (byte, tag_push) in [(0, TagPush::MovesNetworkHeader), (0x45, TagPush::LeavesNetworkHeader)]
+    {
+        let kernel = kernel_with(byte, |_, _| ());
+        assert_eq!(ask(&*kernel), Ok(Answer::Passed(tag_push)));
+    }
 }
 
 /// What a kernel makes of a frame otherwise.

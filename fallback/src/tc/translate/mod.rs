@@ -26,6 +26,7 @@ mod whole;
 
 pub use device::DeviceAddress;
 pub use events::Event;
+pub(super) use runtime::object as runtime_object;
 use survey::Survey;
 
 /// What to do with frames that GRO or the sender merged from several (`gso_size` is not 0), which
@@ -50,6 +51,19 @@ pub enum Globals {
     Keep,
 }
 
+/// Where `bpf_skb_vlan_push` leaves the network header of a frame into which it writes a tag.
+///
+/// `bpf_skb_adjust_room` cuts there, and the stack begins to read there, so the runtime has a form
+/// for each kind of kernel. [`tag_push`](super::tag_push) asks the running one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum TagPush {
+    /// 14 bytes behind the frame's start, as in Linux 6.12 and 6.18.
+    #[default]
+    MovesNetworkHeader,
+    /// At the bytes it was at, now 18 bytes behind the frame's start, as in Linux 6.1.
+    LeavesNetworkHeader,
+}
+
 /// How a program is translated.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Options {
@@ -60,6 +74,8 @@ pub struct Options {
     pub merged: Merged,
     /// What becomes of global functions.
     pub globals: Globals,
+    /// What kind of kernel the program is for.
+    pub tag_push: TagPush,
 }
 
 /// A module whose program runs at TC ingress (`BPF_PROG_TYPE_SCHED_CLS`, attach type 0).

@@ -5,11 +5,17 @@ use std::sync::LazyLock;
 use hoist_bpf::module::{MapId, Module};
 use hoist_bpf::parse::ParseError;
 
+use super::TagPush;
+
 /// The object file, as the compiler wrote it.
 const OBJECT: &[u8] = include_bytes!("../../../prebuilt/runtime.bpf.o");
+/// The same for [`TagPush::LeavesNetworkHeader`].
+const OBJECT_FOR_OLDER: &[u8] = include_bytes!("../../../prebuilt/runtime_older.bpf.o");
 
 static LIBRARY: LazyLock<Result<Module, ParseError>> =
     LazyLock::new(|| Module::parse("runtime", OBJECT));
+static LIBRARY_FOR_OLDER: LazyLock<Result<Module, ParseError>> =
+    LazyLock::new(|| Module::parse("runtime", OBJECT_FOR_OLDER));
 
 /// What the main program does for a program: numbers of the variants in `runtime/main.h`.
 pub(super) mod feature {
@@ -35,14 +41,25 @@ pub(super) fn main(features: u32) -> String {
     format!("hoist_main_{features}")
 }
 
-/// The runtime.
-pub(super) fn library() -> Result<&'static Module, &'static ParseError> {
-    LIBRARY.as_ref()
+/// The object file for kernels of a kind.
+pub(in super::super) const fn object(tag_push: TagPush) -> &'static [u8] {
+    match tag_push {
+        TagPush::MovesNetworkHeader => OBJECT,
+        TagPush::LeavesNetworkHeader => OBJECT_FOR_OLDER,
+    }
+}
+
+/// The runtime for kernels of a kind.
+pub(super) fn library(tag_push: TagPush) -> Result<&'static Module, &'static ParseError> {
+    match tag_push {
+        TagPush::MovesNetworkHeader => LIBRARY.as_ref(),
+        TagPush::LeavesNetworkHeader => LIBRARY_FOR_OLDER.as_ref(),
+    }
 }
 
 /// Whether a map of that name is one of the runtime's.
 pub(super) fn owns(map: &str) -> bool {
-    library().is_ok_and(|library| library.maps.iter().any(|m| m.name == map))
+    library(TagPush::default()).is_ok_and(|library| library.maps.iter().any(|m| m.name == map))
 }
 
 /// The map of that name.

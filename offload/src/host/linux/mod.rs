@@ -113,7 +113,7 @@ impl Host for LinuxHost {
     fn known(&self) -> Result<Option<&HostReport>, Error> {
         let remembered = self.remembered.get_or_init(|| {
             let why = trial::unknown("not asked");
-            report::assemble(&*self.kernel, self.asker.capabilities, why, self.recalled())
+            report::remembered(&*self.kernel, self.asker.capabilities, why, self.recalled())
         });
         Ok(Some(remembered))
     }

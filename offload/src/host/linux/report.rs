@@ -100,6 +100,19 @@ pub(super) fn assemble(
     }
 }
 
+/// The report without trials: what was recalled, and what a question answers that loads nothing.
+pub(super) fn remembered(
+    kernel: &dyn Kernel,
+    capabilities: u64,
+    bpf_syscall: Finding,
+    mut recalled: Sections,
+) -> HostReport {
+    let trial = Trial::new(kernel, &system::capabilities(capabilities));
+    let features = recalled.features.get_or_insert_default();
+    features.entry("tcx".to_owned()).or_insert_with(|| trial::tcx(&trial));
+    assemble(kernel, capabilities, bpf_syscall, recalled)
+}
+
 fn look_up(kernel: &dyn Kernel) -> Result<btf::Found, String> {
     let functions: Vec<&str> =
         trial::KFUNCS.iter().copied().chain(ATTACH.map(|(_, function)| function)).collect();

@@ -20,11 +20,21 @@ pub(super) fn code(error: &KernelError) -> Option<&'static str> {
     })
 }
 
+/// Whether the verifier found that the frames of a chain of calls have no room together
+/// (`check_max_stack_depth_subprog`, kernel/bpf/verifier.c). Programs of 481 to 512 bytes fit as XDP and,
+/// with one call more, not at TC where a frame without stack counts as 32 bytes.
+pub(super) fn stack_is_short(log: &str) -> bool {
+    log.contains("combined stack size of ")
+}
+
 /// What to do about a refusal that only the attempt showed.
 pub(super) fn remedy(code: &str, device: &Device) -> Option<String> {
     let dev = &device.name;
     Some(match code {
         "no-tcx" => "use --engine clsact, or a kernel since 6.6".to_owned(),
+        "tc-stack" => "use no more than 480 bytes of stack in any chain of calls, use --engine \
+                       native,generic, or a kernel that counts what is used (6.12 does)"
+            .to_owned(),
         "too-many-programs" => {
             format!("take one off: `bpftool net show dev {dev}` lists them")
         }

@@ -49,7 +49,7 @@ pub(in super::super) fn features(trial: &Trial<'_>) -> Findings {
         ("live-frames", live_frames(trial)),
         ("million-insns", million_insns(trial)),
         ("netkit", query(trial, BPF_NETKIT_PRIMARY)),
-        ("tcx", query(trial, BPF_TCX_INGRESS)),
+        ("tcx", tcx(trial)),
         ("test-run", test_run(trial)),
         ("xdp-frags", typed(BPF_XDP, BPF_F_XDP_HAS_FRAGS)),
     ]
@@ -260,6 +260,11 @@ fn run(
         },
         Err(error) => trial.unsettled(&error),
     }
+}
+
+/// Whether the kernel has tcx.
+pub(in super::super) fn tcx(trial: &Trial<'_>) -> Finding {
+    query(trial, BPF_TCX_INGRESS)
 }
 
 /// `BPF_PROG_QUERY` of a hook on the loopback interface: `EINVAL` where the kernel has no such hook,

@@ -20,7 +20,7 @@ mod maps;
 mod offload;
 mod programs;
 
-pub(super) use features::features;
+pub(super) use features::{features, tcx};
 pub(super) use helpers::Helpers;
 pub(super) use kfuncs::{KFUNCS, kfuncs};
 pub(super) use maps::map_types;

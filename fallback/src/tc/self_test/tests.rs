@@ -15,9 +15,6 @@ fn answer(seen: &Seen) -> TestRun {
     TestRun { data: seen.frame.clone(), context, ..TestRun::default() }
 }
 
-/// Changes the answer in a case.
-type Spoil = fn(&Case, &mut Seen);
-
 /// A kernel that does as it should in every case, but for what `spoil` does to the answer of one.
 fn kernel(spoil: Spoil) -> Arc<Fake> {
     kernel_with(0, spoil)

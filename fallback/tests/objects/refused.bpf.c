@@ -58,6 +58,7 @@ struct {
 } settings SEC(".maps");
 
 extern int bpf_xdp_metadata_rx_hash(const struct xdp_md *ctx, __u32 *hash, __u32 *type) SEC(".ksyms");
+extern void *bpf_cast_to_kern_ctx(void *ctx) SEC(".ksyms");
 extern int bpf_xdp_get_xfrm_state(struct xdp_md *ctx, void *options, __u32 size) SEC(".ksyms");
 
 SEC("xdp/devmap")
@@ -82,17 +83,6 @@ SEC("xdp")
 int to_all_of_a_hash(struct xdp_md *ctx)
 {
 	return bpf_redirect_map(&ports_by_key, 0, BPF_F_BROADCAST);
-}
-
-SEC("xdp")
-int to_a_port_or_a_processor(struct xdp_md *ctx)
-{
-	void *map = &ports_by_number;
-
-	if (ctx->rx_queue_index)
-		map = &processors;
-	asm volatile("" : "+r"(map));
-	return bpf_redirect_map(map, 0, 0);
 }
 
 SEC("xdp")
@@ -130,6 +120,12 @@ int for_xdp_alone(struct xdp_md *ctx)
 	__u32 options[4] = {};
 
 	return bpf_xdp_get_xfrm_state(ctx, options, sizeof(options)) ? XDP_DROP : XDP_PASS;
+}
+
+SEC("xdp")
+int casts_the_context(struct xdp_md *ctx)
+{
+	return bpf_cast_to_kern_ctx(ctx) ? XDP_DROP : XDP_PASS;
 }
 
 static __noinline __u32 fifth_word(const __u32 *words)

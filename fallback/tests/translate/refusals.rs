@@ -51,10 +51,6 @@ fn each_reason_names_its_instruction_and_line() {
             &[("broadcast-hash", "to_all_of_a_hash", "return bpf_redirect_map(&ports_by_key")],
         ),
         (
-            "to_a_port_or_a_processor",
-            &[("redirect-map-mixed", "to_a_port_or_a_processor", "return bpf_redirect_map(map, 0")],
-        ),
-        (
             "through_a_map_of_maps",
             &[("redirect-map-unknown", "through_a_map_of_maps", "return map ? bpf_redirect_map")],
         ),
@@ -69,6 +65,10 @@ fn each_reason_names_its_instruction_and_line() {
         (
             "for_xdp_alone",
             &[("missing-kfunc", "for_xdp_alone", "return bpf_xdp_get_xfrm_state(ctx")],
+        ),
+        (
+            "casts_the_context",
+            &[("missing-kfunc", "casts_the_context", "return bpf_cast_to_kern_ctx(ctx)")],
         ),
         ("context_or_map", &[("context-ambiguous", "fifth_word", "return words[4];")]),
         (

@@ -216,8 +216,9 @@ fn failed(at: usize, error: &dyn std::error::Error) -> Trial {
     Trial::Differs(at, Difference::Failed { cause: error.to_string() })
 }
 
-/// An error's words with the end of the verifier's log.
-fn reason(error: &hoist_bpf::kernel::loader::LoadError) -> String {
+/// An error with the end of the verifier's log.
+#[must_use]
+pub fn reason(error: &hoist_bpf::kernel::loader::LoadError) -> String {
     use hoist_bpf::kernel::loader::LoadError;
     let log = match error {
         LoadError::Program { error, .. } => error.log.as_deref().unwrap_or_default(),

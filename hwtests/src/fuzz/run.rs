@@ -27,8 +27,9 @@ const FRAMING: usize = 14 + 4;
 /// Lets `bpf_fib_lookup` find routes.
 const FORWARDING: &str = "/proc/sys/net/ipv4/ip_forward";
 
-/// Map types that a program cannot write to, and whose values differ between forms.
-const FIXED: [u32; 4] = [3, 14, 16, 25];
+/// Map types that a program cannot write to, whose values differ between forms, or whose entries
+/// cannot be listed.
+const FIXED: [u32; 17] = [3, 4, 7, 8, 12, 13, 14, 15, 16, 17, 18, 24, 25, 27, 29, 31, 33];
 /// Queues and stacks: read by taking out.
 const QUEUES: [u32; 2] = [22, 23];
 

@@ -142,6 +142,14 @@ impl<'a> Refuser<'a> {
                 gap.map = Some(map.clone());
                 self.refused(gap)
             }
+            LoadError::NoSize { ref map } => {
+                let mut gap = Gap::new("map-refused", error.to_string()).remedy(
+                    "give it max_entries in the source; a loader of its own would set it to the \
+                     number of CPUs, interfaces or the like",
+                );
+                gap.map = Some(map.clone());
+                self.refused(gap)
+            }
             LoadError::Map { map, error } => self.map(map, error),
             LoadError::Program { error, place, btf, .. } => {
                 let silent = error.log.as_deref().is_none_or(str::is_empty);

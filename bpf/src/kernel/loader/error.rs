@@ -26,6 +26,12 @@ pub enum LoadError {
         /// The kernel's answer.
         error: KernelError,
     },
+    /// A map has no number of entries. Programs that come with a loader of their own leave it to that.
+    #[error("map {map} has no size: the object leaves max_entries to the program's own loader")]
+    NoSize {
+        /// Its name in the object.
+        map: String,
+    },
     /// A pinned map of the same name has another definition.
     #[error("map {map} is pinned at {} with another definition: {difference}", .path.display())]
     PinIncompatible {

@@ -22,6 +22,8 @@ const RDONLY_PROG: u32 = 1 << 7;
 const PAGE_BYTES: u32 = 4096;
 /// `-EPERM`: another attempt without BTF would only fail again.
 const EPERM: i32 = 1;
+/// What the kernel answers to a map of no entries.
+const EINVAL: i32 = 22;
 
 /// Maps, new or found pinned.
 #[derive(Debug)]
@@ -96,7 +98,13 @@ impl Created {
             _ => None,
         });
         let inner = template.as_ref().or(first.map(Arc::as_ref)).map(AsFd::as_fd);
-        let fd = create_map(kernel, map, entries, inner, btf).map_err(failed)?;
+        let fd = create_map(kernel, map, entries, inner, btf).map_err(|error| {
+            if entries == 0 && error.errno == EINVAL {
+                LoadError::NoSize { map: map.name.clone() }
+            } else {
+                failed(error)
+            }
+        })?;
         self.fds.insert(id, Arc::new(fd));
         Ok(())
     }

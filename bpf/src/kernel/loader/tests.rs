@@ -152,6 +152,14 @@ fn sizes_the_loader_decides() {
 }
 
 #[test]
+fn a_size_that_nobody_gave_is_told_as_such() {
+    let module = with_maps(vec![Map { max_entries: 0, ..array("per_cpu_counters", 8) }]);
+    let contents = wanted(&[(0, Entries::new())]);
+    let error = load(&Fake::new(), &spec(&module, "xdp_drop", None, &contents)).unwrap_err();
+    assert!(matches!(&error, LoadError::NoSize { map } if map == "per_cpu_counters"), "{error:?}");
+}
+
+#[test]
 fn contents_of_the_wrong_size_are_refused() {
     let kernel = Fake::new();
     let module = with_maps(vec![array("config", 8)]);

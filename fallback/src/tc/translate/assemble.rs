@@ -39,7 +39,7 @@ pub(super) fn assemble(
             .ok_or_else(|| Gap::new("not-loadable", format!("the runtime has no function {name}")))
     };
     let main = find(&runtime::main(features))?;
-    let used: BTreeSet<&'static str> = survey.edits.values().filter_map(routine).collect();
+    let used: BTreeSet<&'static str> = survey.edits.values().flat_map(routines).collect();
     let mut wanted = vec![main];
     for name in &used {
         wanted.push(find(name)?);
@@ -85,12 +85,17 @@ pub(super) fn assemble(
     })
 }
 
-fn routine(edit: &Edit) -> Option<&'static str> {
-    match edit {
-        Edit::Routine(name) => Some(name),
-        Edit::RedirectDevmap(_) => Some("hoist_redirect_devmap"),
-        Edit::Field(_) | Edit::Result(_) | Edit::Length => None,
-    }
+/// The routines that a change needs.
+fn routines(edit: &Edit) -> impl Iterator<Item = &'static str> {
+    let (one, other) = match edit {
+        Edit::Routine(name) => (Some(*name), None),
+        Edit::RedirectMap { cpumaps, .. } => (
+            Some(runtime::name::REDIRECT_DEVMAP),
+            (!cpumaps.is_empty()).then_some(runtime::name::REDIRECT_CPUMAP),
+        ),
+        Edit::Field(_) | Edit::Result(_) | Edit::Length => (None, None),
+    };
+    one.into_iter().chain(other)
 }
 
 fn map(library: &Module, linked: &Linked, name: &str) -> Option<MapId> {

@@ -67,6 +67,8 @@ pub(super) enum Kfunc {
     ReceiveMetadata,
     /// For XDP alone.
     XdpOnly,
+    /// Hands out the kernel's own structure behind the context, which at TC is another.
+    Cast,
 }
 
 /// What becomes of calls of the kernel function of this name.
@@ -75,6 +77,7 @@ pub(super) fn kfunc(name: &str) -> Kfunc {
         "bpf_dynptr_from_xdp" => Kfunc::Twin("bpf_dynptr_from_skb"),
         "bpf_xdp_ct_lookup" => Kfunc::Twin("bpf_skb_ct_lookup"),
         "bpf_xdp_ct_alloc" => Kfunc::Twin("bpf_skb_ct_alloc"),
+        "bpf_cast_to_kern_ctx" => Kfunc::Cast,
         _ if name.starts_with("bpf_xdp_metadata_rx_") => Kfunc::ReceiveMetadata,
         _ if name.starts_with("bpf_xdp_") => Kfunc::XdpOnly,
         _ => Kfunc::Same,

@@ -9,6 +9,7 @@ use hoist_bpf::opcode::jmp;
 use hoist_bpf::passes::asm;
 use hoist_bpf::requirements::ContextField;
 
+use super::runtime::name;
 use super::survey::{Edit, Survey};
 
 /// `BPF_MAP_TYPE_ARRAY`.
@@ -101,9 +102,21 @@ impl Rewriter<'_> {
             Edit::Routine(name) => code.push(call(name)),
             Edit::Result(value) => code.push(instead(asm::mov_imm(0, *value))),
             Edit::Length => code.push(instead(asm::load32(0, 1, skb::LEN))),
-            Edit::RedirectDevmap(maps) => {
-                let call = call("hoist_redirect_devmap");
-                self.redirect_devmap(maps, inst, call, function, code);
+            Edit::RedirectMap { devmaps, cpumaps } => {
+                let first = code.len();
+                let to_cpu = call(name::REDIRECT_CPUMAP);
+                let to_cpu =
+                    Inst { id: made(function, inst, to_cpu.insn, to_cpu.target).id, ..to_cpu };
+                for map in cpumaps {
+                    code.push(made(function, inst, asm::load_map(5), Target::Map(*map)));
+                    code.push(made(function, inst, asm::jump_equal(1, 5), Target::Jump(to_cpu.id)));
+                }
+                self.redirect_devmap(devmaps, inst, call(name::REDIRECT_DEVMAP), function, code);
+                if let (false, Some(next)) = (cpumaps.is_empty(), next) {
+                    code.push(made(function, inst, asm::goto(), Target::Jump(next.id)));
+                    code.push(to_cpu);
+                }
+                code[first].id = inst.id;
             }
         }
     }
@@ -120,9 +133,8 @@ impl Rewriter<'_> {
     ) {
         let numbers: Vec<i32> = maps.iter().map(|m| self.number(*m)).collect();
         let call = Inst { id: made(function, inst, call.insn, call.target).id, ..call };
-        let first = code.len();
         let several = numbers.windows(2).any(|pair| pair[0] != pair[1]);
-        let Some((last, others)) = numbers.split_last() else { return code.push(call) };
+        let Some((last, others)) = numbers.split_last() else { return };
         for (number, map) in others.iter().zip(maps).filter(|_| several) {
             code.push(made(function, inst, asm::mov_imm(4, *number), Target::None));
             code.push(made(function, inst, asm::load_map(5), Target::Map(*map)));
@@ -130,7 +142,6 @@ impl Rewriter<'_> {
         }
         code.push(made(function, inst, asm::mov_imm(4, *last), Target::None));
         code.push(call);
-        code[first].id = inst.id;
     }
 
     /// A map's number among those that are broadcast to; one that none has for others.

@@ -32,6 +32,8 @@ pub(super) mod feature {
 /// Functions of the runtime that the translator knows by name.
 pub(super) mod name {
     pub(in super::super) const PROGRAM: &str = "hoist_program";
+    pub(in super::super) const REDIRECT_DEVMAP: &str = "hoist_redirect_devmap";
+    pub(in super::super) const REDIRECT_CPUMAP: &str = "hoist_redirect_cpumap";
     pub(in super::super) const BROADCAST: &str = "hoist_broadcast";
     pub(in super::super) const BROADCAST_DEVMAP: &str = "hoist_broadcast_devmap";
 }

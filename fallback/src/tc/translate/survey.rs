@@ -11,7 +11,7 @@ use hoist_offload::plan::Warning;
 
 use super::helpers::{self, Helper, Kfunc, id};
 use super::refuse::gap;
-use super::runtime::feature;
+use super::runtime::{feature, name};
 
 /// `enum bpf_map_type`.
 const DEVMAP: u32 = 14;
@@ -44,7 +44,12 @@ pub(super) enum Edit {
     /// A call becomes a load of the frame's length.
     Length,
     /// `bpf_redirect_map` on one of these maps.
-    RedirectDevmap(Vec<MapId>),
+    RedirectMap {
+        /// Maps of interfaces, at least one.
+        devmaps: Vec<MapId>,
+        /// Maps of CPUs.
+        cpumaps: Vec<MapId>,
+    },
 }
 
 impl Edit {
@@ -52,7 +57,7 @@ impl Edit {
     fn slots(&self) -> usize {
         match self {
             Self::Field(_) => 2,
-            Self::RedirectDevmap(maps) => 4 * maps.len(),
+            Self::RedirectMap { devmaps, cpumaps } => 4 * (devmaps.len() + cpumaps.len()),
             _ => 0,
         }
     }
@@ -193,6 +198,14 @@ impl Survey {
                 "missing-feature",
                 format!("{name} asks the driver about the frame, which TC programs cannot"),
             )),
+            Kfunc::Cast => self.gaps.push(gap(
+                module,
+                at,
+                "missing-kfunc",
+                format!(
+                    "{name} gives the kernel's struct xdp_buff, and TC has none behind a frame"
+                ),
+            )),
             Kfunc::XdpOnly => self.gaps.push(gap(
                 module,
                 at,
@@ -267,10 +280,8 @@ impl Survey {
             ));
         }
         let broadcasts = flags.constants.as_ref().map(|c| c.iter().any(|f| f & BROADCAST != 0));
-        let mut kinds = BTreeSet::new();
         for &id in &map.maps {
             let m = module.map(id);
-            kinds.insert(m.kind == CPUMAP);
             let refused = match m.kind {
                 DEVMAP => None,
                 CPUMAP => {
@@ -313,28 +324,22 @@ impl Survey {
                 self.gaps.push(gap);
             }
         }
-        if kinds.len() > 1 {
-            self.gaps.push(gap(
-                module,
-                at,
-                "redirect-map-mixed",
-                "the same call redirects to interfaces and to CPUs",
-            ));
-        }
         if self.gaps.len() > before {
             return None;
         }
-        if kinds.contains(&true) {
-            return Some(Edit::Routine("hoist_redirect_cpumap"));
+        let (cpumaps, devmaps): (Vec<_>, Vec<_>) =
+            map.maps.iter().partition(|id| module.map(**id).kind == CPUMAP);
+        if devmaps.is_empty() {
+            return Some(Edit::Routine(name::REDIRECT_CPUMAP));
         }
         if broadcasts != Some(false) {
-            for id in map.maps.iter().filter(|id| module.map(**id).kind == DEVMAP) {
+            for id in devmaps.iter().filter(|id| module.map(**id).kind == DEVMAP) {
                 if !self.broadcasts.contains(id) {
                     self.broadcasts.push(*id);
                 }
             }
         }
-        Some(Edit::RedirectDevmap(map.maps.clone()))
+        Some(Edit::RedirectMap { devmaps, cpumaps })
     }
 
     /// The flags are not known before the call: without `BPF_F_BROADCAST` it is like any other.

@@ -41,6 +41,8 @@ mod skb {
     pub(super) const BYTES: usize = 192;
 }
 
+/// What the main program returns for `XDP_PASS`.
+const TC_ACT_UNSPEC: u32 = u32::MAX;
 const SKB_VLAN_PUSH: i32 = 18;
 const EPERM: i32 = 1;
 const EACCES: i32 = 13;
@@ -137,7 +139,8 @@ fn run(
     let (Some(protocol), Some(tag)) = (word(skb::MARK), word(skb::PRIORITY)) else {
         return Ok(None);
     };
-    if dry_run::verdict(&run) != Verdict::Pass {
+    // The program's verdict, and whether the epilogue could carry it out.
+    if (dry_run::verdict(&run), run.verdict) != (Verdict::Pass, TC_ACT_UNSPEC) {
         return Ok(Some(Seen { frame: Vec::new(), protocol: 0, tag: 0 }));
     }
     let protocol = u16::from_be(protocol as u16);

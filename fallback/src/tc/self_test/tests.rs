@@ -12,7 +12,12 @@ fn answer(seen: &Seen) -> TestRun {
     context[skb::MARK as usize..][..4].copy_from_slice(&be(seen.protocol).to_ne_bytes());
     context[skb::PRIORITY as usize..][..4].copy_from_slice(&tag.to_ne_bytes());
     context[64..68].copy_from_slice(&2_u32.to_ne_bytes());
-    TestRun { data: seen.frame.clone(), context, ..TestRun::default() }
+    let (data, verdict) = match seen.frame.is_empty() {
+        // The epilogue could not carry out what the program asked for.
+        true => (vec![0; 60], 2),
+        false => (seen.frame.clone(), TC_ACT_UNSPEC),
+    };
+    TestRun { data, verdict, context, ..TestRun::default() }
 }
 
 /// A kernel that does as it should in every case, but for what `spoil` does to the answer of one.

@@ -237,6 +237,14 @@ fn failed(error: KernelError) -> Error {
     Error::Kernel { error, hint }
 }
 
+/// Whether a log has statistics and nothing else. The kernel looks at who owns a map when the verifier
+/// is done, and says nothing (`__bpf_prog_map_compatible`, kernel/bpf/core.c).
+fn finds_nothing_wrong(log: &str) -> bool {
+    const STATISTICS: [&str; 4] = ["processed ", "verification time ", "stack depth ", "func#"];
+    let mut lines = log.lines().filter(|line| !line.trim().is_empty()).peekable();
+    lines.peek().is_some() && lines.all(|line| STATISTICS.iter().any(|word| line.starts_with(word)))
+}
+
 /// What would make the verifier change its mind, where its words tell.
 #[must_use]
 pub fn verifier_remedy(log: &str) -> Option<String> {
@@ -248,7 +256,10 @@ pub fn verifier_remedy(log: &str) -> Option<String> {
             "the verifier is stricter without CAP_PERFMON: run with it, or as root".to_owned(),
         );
     }
-    let remedy = if log.contains("unknown func") || log.contains("invalid func") {
+    let remedy = if finds_nothing_wrong(log) {
+        "the verifier has nothing against the code: a DEVMAP, CPUMAP or PROG_ARRAY belongs to the type \
+         of program that used it first, so give this engine another pin directory than that of another"
+    } else if log.contains("unknown func") || log.contains("invalid func") {
         "`hoist probe` lists the helpers this kernel has; a newer kernel may have this one"
     } else if log.contains("GPL") {
         "declare a GPL-compatible licence, or do without GPL-only helpers"
@@ -258,4 +269,18 @@ pub fn verifier_remedy(log: &str) -> Option<String> {
         "the verifier's log shows the path to that instruction; -v prints it"
     };
     Some(remedy.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_log_of_statistics_alone_points_at_the_maps() {
+        let clean = "func#0 @0\nprocessed 12 insns (limit 1000000) max_states_per_insn 0\n";
+        let maps = |log: &str| verifier_remedy(log).unwrap().contains("pin directory");
+        assert!(maps(clean));
+        assert!(!maps(""));
+        assert!(!maps(&format!("0: (79) r0 = *(u64 *)(r1 +0)\nR1 invalid mem access\n{clean}")));
+    }
 }

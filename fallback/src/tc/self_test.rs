@@ -4,8 +4,8 @@
 //! What `bpf_skb_vlan_push`, `bpf_skb_vlan_pop` and `bpf_skb_adjust_room` do to a buffer's headers
 //! and protocol has changed between kernels, and no version number tells. So programs that take tags
 //! and headers off and put them on are translated like any other, and run on frames with and without
-//! a tag. Which form of the runtime the kernel needs is asked before. A test run shows bytes; protocol and tag are copied by an observer around the program to
-//! places that it shows as well.
+//! a tag. Which form of the runtime the kernel needs is asked before. A test run shows bytes; protocol
+//! and tag are copied by an observer around the program to places that it shows as well.
 
 use std::collections::BTreeMap;
 use std::os::fd::AsFd;

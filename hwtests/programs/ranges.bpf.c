@@ -22,13 +22,17 @@ struct outcome {
 CONFIG(struct range);
 RESULT(struct outcome);
 
-/* The length, or 0 for one that the arrays have no room for. Bounds that older verifiers see, too. */
-static __inline __u32 fitting(__u32 length)
+static __inline int fits(__u32 length)
 {
-	if (length > 16)
-		return 0;
+	return length > 0 && length <= 16;
+}
+
+/* A length that fits, in a form whose bounds older verifiers see, too. */
+static __inline __u32 bounded(__u32 length)
+{
+	length--;
 	asm volatile("" : "+r"(length));
-	return length;
+	return (length & 15) + 1;
 }
 
 SEC("xdp.frags")
@@ -38,17 +42,16 @@ int xdp_ranges(struct xdp_md *ctx)
 	struct outcome *outcome = only(&result);
 	__u8 written[16] = { 0xa0, 0xa1, 0xa2, 0xa3, 0xa4, 0xa5, 0xa6, 0xa7,
 			     0xa8, 0xa9, 0xaa, 0xab, 0xac, 0xad, 0xae, 0xaf };
-	__u32 length;
 
 	if (!range || !outcome)
 		return XDP_ABORTED;
 	outcome->length = bpf_xdp_get_buff_len(ctx);
-	length = fitting(range->read_length);
-	if (length)
-		outcome->read = bpf_xdp_load_bytes(ctx, range->read_at, outcome->bytes, length);
-	length = fitting(range->write_length);
-	if (length)
-		outcome->write = bpf_xdp_store_bytes(ctx, range->write_at, written, length);
+	if (fits(range->read_length))
+		outcome->read = bpf_xdp_load_bytes(ctx, range->read_at, outcome->bytes,
+						   bounded(range->read_length));
+	if (fits(range->write_length))
+		outcome->write = bpf_xdp_store_bytes(ctx, range->write_at, written,
+						     bounded(range->write_length));
 	return XDP_PASS;
 }
 

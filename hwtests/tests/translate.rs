@@ -281,6 +281,10 @@ fn every_way_of_the_context_and_of_redirects_is_translated() {
     for (name, object) in [("redirect", REDIRECT), ("context", CONTEXT_WAYS)] {
         let module = bench.module(name, object);
         for program in (0..module.programs.len() as u32).map(ProgramId) {
+            // It uses all the stack there is, which older kernels count otherwise (`tc-stack`).
+            if module.program(program).name == "xdp_deep" && !require::kernel(6, 12) {
+                continue;
+            }
             for globals in [Globals::Inline, Globals::Keep] {
                 let options = Options { globals, ..tc_options() };
                 let translated = translate(&module, program, &options)

@@ -354,6 +354,9 @@ pub struct Known {
     /// It shows only sometimes, for example because memory decides: either way is as described.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub sometimes: bool,
+    /// The release of Linux from which on it always shows; on older ones it shows or not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kernel: Option<Release>,
     /// Stable kebab-case code; a section of docs/refusals.md.
     pub code: String,
     /// Why, in one sentence.

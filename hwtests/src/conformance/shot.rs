@@ -260,6 +260,7 @@ mod tests {
             on: words("tc"),
             evidence: Some(Evidence::TestRun),
             sometimes: false,
+            kernel: None,
             code: String::new(),
             why: String::new(),
             source: String::new(),

@@ -18,7 +18,7 @@ use hoist_bpf::kernel::loader::LoadError;
 use hoist_bpf::kernel::{Entries, Kernel, Linux};
 use hoist_bpf::module::{MapId, Module, ProgramHint, ProgramId};
 use hoist_bpf::names;
-use hoist_bpf::requirements::Need;
+use hoist_bpf::requirements::{Feature, Need};
 use hoist_bpf::resolve::{TargetBtf, resolve};
 use hoist_fallback::tc::translate::{Globals, Options, translate};
 use hoist_hwtests::fuzz::compare::{self, Applied, Given};
@@ -129,19 +129,25 @@ impl Trial<'_> {
         let native = Form::native(module.clone(), program);
         let none = BTreeMap::new();
         let loaded = self.place.run(|| Side::load(self.kernel, &native, &none).map(drop));
-        if let Err(error) = loaded {
+        let needs = requirements(module, program);
+        let entered_elsewhere = module.program(program).hint != ProgramHint::Xdp
+            && module.program(program).hint != ProgramHint::Unknown;
+        if let (false, Err(error)) = (entered_elsewhere, loaded) {
             return Outcome { word: "not-for-xdp-here", detail: bench::reason(&error) };
         }
         let other = match self.translated(module, program) {
             Ok(form) => form,
             Err(detail) => return Outcome { word: "refused", detail },
         };
+        if needs.uses(Feature::Metadata) {
+            let detail = "missing-feature: bpf_xdp_adjust_meta".to_owned();
+            return Outcome { word: "refused", detail };
+        }
         let mut applied = Applied::new();
         let mut verdicts = [0_u32; 6];
         for contents in [none, self.filled(&native)] {
             let run = || self.both(&native, &other, &contents, &mut applied, &mut verdicts);
             if let Err(detail) = self.place.run(run) {
-                let needs = requirements(module, program);
                 let moody = MOODY.iter().filter_map(|name| names::helper_id(name));
                 let moody = moody.map(Need::Helper).any(|need| needs.get(&need).is_some());
                 let word = if moody { "moody" } else { "differs" };
@@ -200,9 +206,14 @@ impl Trial<'_> {
             return Ok(());
         };
         let right = Side::load(self.kernel, other, contents).map_err(|e| bench::reason(&e))?;
+        let steers = native.module.maps.iter().any(|m| names::map_type(m.kind) == "cpumap");
         for frame in &self.frames {
             let native = left.run(frame).map_err(|error| format!("native: {error}"))?;
-            let other = right.run(frame).map_err(|error| format!("translated: {error}"))?;
+            let mut other = right.run(frame).map_err(|error| format!("translated: {error}"))?;
+            // To another CPU on XDP, on this one at TC (`cpumap-steering`).
+            if steers && other.verdict == XDP_REDIRECT && other.returned == TC_ACT_UNSPEC {
+                other.returned = TC_ACT_REDIRECT;
+            }
             verdicts[native.verdict.min(5) as usize] += 1;
             // Where a program redirects to is not known here: both answers of TC are right.
             let left_by = if other.returned == TC_ACT_REDIRECT { Way::Open } else { Way::Nowhere };
@@ -276,6 +287,10 @@ impl Trial<'_> {
     }
 }
 
+/// `XDP_REDIRECT`.
+const XDP_REDIRECT: u32 = 4;
+/// `TC_ACT_UNSPEC`.
+const TC_ACT_UNSPEC: u32 = u32::MAX;
 /// `TC_ACT_REDIRECT`.
 const TC_ACT_REDIRECT: u32 = 7;
 

@@ -27,6 +27,7 @@ fn job(name: &str) -> Job {
         count_verdicts: true,
         pin_root: None,
         contents: BTreeMap::new(),
+        merged: Default::default(),
     }
 }
 

@@ -54,6 +54,12 @@ pub fn engines() -> impl Iterator<Item = Wanted> {
     ENGINES.into_iter().filter(|wanted| has_hook(*wanted))
 }
 
+/// The engines and drivers that come with hoist.
+#[must_use]
+pub fn in_tree() -> Registry {
+    registry(hoist_drivers::ENGINES.iter().chain(hoist_fallback::ENGINES).copied())
+}
+
 /// Why something could not be tried.
 pub type Failure = Box<dyn StdError + Send + Sync>;
 
@@ -73,20 +79,21 @@ impl Dut {
     /// # Errors
     /// The kernel could not be asked about itself.
     pub fn new(port: &Port) -> Result<Self, Failure> {
+        Self::with(port, in_tree())
+    }
+
+    /// The engines and drivers of a registry, a vendor's for example, on a port.
+    ///
+    /// # Errors
+    /// The kernel could not be asked about itself.
+    pub fn with(port: &Port, registry: Registry) -> Result<Self, Failure> {
         let kernel: Arc<dyn Kernel> = Arc::new(Linux::new()?);
-        let engines = hoist_drivers::ENGINES.iter().chain(hoist_fallback::ENGINES).copied();
-        let registry = registry(engines);
         let target = match kernel.kernel_btf()? {
             Some(bytes) => TargetBtf::parse((*bytes).as_ref().to_vec())?,
             None => TargetBtf::none(),
         };
         let host = LinuxHost::new(Arc::clone(&kernel));
         Ok(Self { port: port.clone(), kernel, host, registry, target })
-    }
-
-    /// Knows these engines alone from now on, in place of the in-tree ones.
-    pub fn know_only(&mut self, engines: &[&'static dyn Engine]) {
-        self.registry = registry(engines.iter().copied());
     }
 
     /// The port.
@@ -136,6 +143,7 @@ impl Dut {
             count_verdicts: true,
             pin_root: None,
             contents: BTreeMap::new(),
+            merged: Default::default(),
         })
     }
 
@@ -261,7 +269,7 @@ impl Dut {
 }
 
 /// These engines and the in-tree drivers.
-fn registry(engines: impl Iterator<Item = &'static dyn Engine>) -> Registry {
+pub(crate) fn registry(engines: impl Iterator<Item = &'static dyn Engine>) -> Registry {
     let registry = engines.fold(Registry::new(), Registry::engine);
     hoist_drivers::DRIVERS.iter().fold(registry, |registry, driver| registry.driver(*driver))
 }

@@ -8,10 +8,10 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use hoist_hwtests::conformance::report::{Evidence, Tally};
-use hoist_hwtests::conformance::{Options, Outcome, Report, Source, run, suite};
+use hoist_hwtests::conformance::{Options, Outcome, Report, Source, run, run_for, suite};
 use hoist_hwtests::dut::has_hook;
 use hoist_hwtests::require;
-use hoist_offload::Wanted;
+use hoist_offload::{Registry, Wanted};
 
 fn directory(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(name)
@@ -106,4 +106,25 @@ fn case_files_follow_their_schema() {
             validator.iter_errors(&value).map(|e| format!("{}: {e}", e.instance_path())).collect();
         assert!(errors.is_empty(), "{}: {errors:#?}", path.display());
     }
+}
+
+/// A vendor's command proves its own engines, not those that come with hoist.
+#[test]
+fn the_suite_asks_the_engines_of_the_registry_that_it_is_given() {
+    if !require::veth("the_suite_asks_the_engines_of_the_registry_that_it_is_given") {
+        return;
+    }
+    let text = "title = 't'\nprogram = 'pass'\n[[case]]\nname = 'c'\nverdict = 'pass'\n\
+                send = \"eth far > near / ipv4 far > near / udp 1000 > 2000 / 'hello'\"";
+    let sources = [Source::parse("t", None, text).unwrap()];
+    let options = Options {
+        engines: vec!["native".parse().unwrap()],
+        evidence: vec![Evidence::TestRun],
+        given: None,
+    };
+    let report =
+        run_for(&Registry::new(), &sources, &options, &mut |_| ControlFlow::Continue(())).unwrap();
+    let [result] = &report.results[..] else { panic!("{report:?}") };
+    let Outcome::Refused { gaps, .. } = &result.outcome else { panic!("{result:?}") };
+    assert_eq!(gaps[0].code, "engine-missing");
 }

@@ -270,6 +270,7 @@ fn job(object: &str) -> Result<Job, Box<dyn error::Error>> {
         count_verdicts: false,
         pin_root: None,
         contents: BTreeMap::new(),
+        merged: Default::default(),
     })
 }
 

@@ -1,5 +1,6 @@
 //! Running programs and their maps.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -46,6 +47,23 @@ pub trait Attachment: Send + fmt::Debug {
     /// # Errors
     /// The counters could not be read.
     fn stats(&self) -> Result<Option<Stats>, Error>;
+
+    /// What happened off the plain path, by name, where the engine counts such events and they
+    /// happened at all: frames dropped although the program passed them, for example.
+    ///
+    /// # Errors
+    /// The counters could not be read.
+    fn events(&self) -> Result<BTreeMap<&'static str, u64>, Error> {
+        Ok(BTreeMap::new())
+    }
+
+    /// Tells an engine that goes by the interface's hardware address that it is another one now.
+    ///
+    /// # Errors
+    /// The kernel's refusal; the program goes on with the address that it knows.
+    fn readdress(&self, _address: [u8; 6]) -> Result<(), Error> {
+        Ok(())
+    }
 
     /// Settings of the device that were changed for the program.
     fn adjusted(&self) -> Vec<Change> {
@@ -134,6 +152,28 @@ impl Stats {
     pub const fn of(&self, verdict: Verdict) -> u64 {
         self.packets[verdict as usize]
     }
+}
+
+/// Adds up over the CPUs a per-CPU array of `u64` in which an engine counts events, one for each
+/// name. Those that did not happen are left out.
+///
+/// # Errors
+/// The kernel's refusal.
+pub fn events(
+    map: &dyn MapOps,
+    names: &[&'static str],
+) -> Result<BTreeMap<&'static str, u64>, Error> {
+    let number = |bytes: &[u8]| bytes.try_into().map_or(0, u64::from_ne_bytes);
+    let mut events = BTreeMap::new();
+    for (key, value) in map.entries()? {
+        let at = <[u8; 4]>::try_from(&key[..]).map_or(u32::MAX, u32::from_ne_bytes) as usize;
+        let Some(name) = names.get(at) else { continue };
+        let sum = value.chunks_exact(8).fold(0_u64, |sum, cpu| sum.saturating_add(number(cpu)));
+        if sum > 0 {
+            events.insert(*name, sum);
+        }
+    }
+    Ok(events)
 }
 
 /// A map, wherever it lives: in the kernel, on a NIC, in this process.

@@ -358,6 +358,17 @@ pub struct PeerInfo {
 }
 
 impl Device {
+    /// The hardware address, if it has one of six bytes.
+    #[must_use]
+    pub fn address(&self) -> Option<[u8; 6]> {
+        let mut address = [0; 6];
+        let mut parts = self.mac.as_deref()?.split(':');
+        for byte in &mut address {
+            *byte = u8::from_str_radix(parts.next()?, 16).ok()?;
+        }
+        parts.next().is_none().then_some(address)
+    }
+
     /// The programs in one slot.
     pub fn slot(&self, slot: Slot) -> impl Iterator<Item = &AttachedProgram> {
         self.attached.iter().filter(move |a| a.slot == slot)

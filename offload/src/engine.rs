@@ -175,6 +175,19 @@ pub struct Job {
     pub pin_root: Option<PathBuf>,
     /// Map contents to write before the program is attached: key and value bytes in order.
     pub contents: BTreeMap<MapId, hoist_bpf::kernel::Entries>,
+    /// What becomes of merged frames where the engine sees them.
+    pub merged: Merged,
+}
+
+/// What to do with frames that GRO or a local sender merged from several, which native XDP never
+/// sees, where an engine sees them and can choose: the TC engine.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Merged {
+    /// Run the program on the merged frame, as generic XDP does.
+    #[default]
+    Run,
+    /// Drop them without running the program, and count them.
+    Drop,
 }
 
 impl Job {

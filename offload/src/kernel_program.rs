@@ -10,7 +10,7 @@
 //! | tcx ingress | a link | the link's pin | the kernel |
 //! | clsact ingress | a filter of the interface's qdisc, and a process that waits for hoist's end | the filter itself | hoist's lock |
 
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
 use hoist_bpf::kernel::loader::{self, Loaded};
@@ -22,6 +22,7 @@ use crate::device::{Device, Slot};
 use crate::engine::{DryRun, EngineKind, Outcome, Prepared};
 use crate::error::{Error, Gap};
 use crate::kernel_map::KernelMap;
+use crate::pins::{self, Kept, State};
 use crate::plan::Warning;
 
 mod attachment;
@@ -53,6 +54,11 @@ pub struct Parts<'a> {
     pub program: ProgramId,
     /// The map in which it counts verdicts, if it does.
     pub counters: Option<MapId>,
+    /// The map in which it counts what happens off the plain path, and the names of its counters in
+    /// the order of their keys.
+    pub events: Option<(MapId, &'static [&'static str])>,
+    /// The map that holds the interface's address, at key 0, for as long as it runs.
+    pub address: Option<MapId>,
     /// Maps of the engine's own, which the user does not see.
     pub internal: Vec<MapId>,
     /// What the user should know of the preparation.
@@ -89,14 +95,27 @@ pub fn prepared(
 struct Maps {
     own: Vec<MapHandle>,
     counters: Option<MapHandle>,
+    events: Option<(MapHandle, &'static [&'static str])>,
+    address: Option<MapHandle>,
 }
 
 impl Maps {
     fn of(kernel: &Arc<dyn Kernel>, parts: &Parts<'_>) -> Result<Self, Error> {
-        let mut maps = Self::default();
+        let handle = |id: MapId, fd: &Arc<OwnedFd>| {
+            Ok::<_, Error>(
+                KernelMap::of_module(kernel, Arc::clone(fd), parts.module.map(id))?.handle(),
+            )
+        };
+        let apart = |id: Option<MapId>| {
+            let there = id.and_then(|id| Some((id, parts.loaded.maps.get(&id)?)));
+            there.map(|(id, fd)| handle(id, fd)).transpose()
+        };
+        let mut maps = Self { address: apart(parts.address)?, ..Self::default() };
+        if let Some((id, names)) = parts.events {
+            maps.events = apart(Some(id))?.map(|handle| (handle, names));
+        }
         for (&id, fd) in parts.loaded.maps.iter().filter(|(id, _)| !parts.internal.contains(id)) {
-            let handle =
-                KernelMap::of_module(kernel, Arc::clone(fd), parts.module.map(id))?.handle();
+            let handle = handle(id, fd)?;
             if parts.counters == Some(id) {
                 maps.counters = Some(handle);
             } else {
@@ -129,6 +148,24 @@ struct KernelPrepared {
 impl KernelPrepared {
     fn refuser(&self) -> Refuser<'_> {
         Refuser::new(self.slot, &self.device, &self.program)
+    }
+
+    /// Whether hoist added the clsact qdisc for the program that is to be replaced, which stays only
+    /// where its pins say so.
+    fn made_qdisc_for(&self, old: u32, policy: &AttachPolicy) -> bool {
+        if self.slot != Slot::ClsactIngress {
+            return false;
+        }
+        let kernel = &*self.kernel;
+        let root = match &policy.keep {
+            Some(root) => Ok(root.clone()),
+            None => kernel.bpffs(pins::ROOT),
+        };
+        let Ok(root) = root else { return false };
+        let path = pins::directory(&root, self.namespace, self.device.ifindex, self.slot);
+        let runs = Kept::at(path.clone()).and_then(|kept| kept.state(kernel).ok());
+        matches!(runs, Some(State::Running { program_id, .. }) if program_id == old)
+            && pins::made_qdisc(kernel, &path).unwrap_or(false)
     }
 
     /// Refuses to go to a device of the same index in another network namespace. The kernel would
@@ -167,7 +204,8 @@ impl Prepared for KernelPrepared {
         let program = self.loaded.program.as_fd();
         // Held while it is replaced: should the new program not be able to stay, it goes back.
         let old = policy.replace.and_then(|id| kernel.open(ObjectKind::Program, id).ok().flatten());
-        let hold = Hold::take(&*kernel, program, &self.refuser(), policy.replace)
+        let made = policy.replace.is_some_and(|old| self.made_qdisc_for(old, policy));
+        let hold = Hold::take(&*kernel, program, &self.refuser(), policy.replace, made)
             .inspect_err(|_| loader::withdraw(&*kernel, &pins))?;
         let mut attachment = KernelAttachment::new(*self, hold);
         if let Some(root) = &policy.keep

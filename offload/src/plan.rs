@@ -84,7 +84,7 @@ impl Plan {
 type Known = (&'static dyn Engine, Capabilities);
 
 /// The engines and drivers of one tool: a visible, ordered list.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Registry {
     engines: Vec<&'static dyn Engine>,
     drivers: Vec<&'static dyn Driver>,

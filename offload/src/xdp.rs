@@ -85,6 +85,8 @@ impl Engine for XdpEngine {
             module,
             program,
             counters,
+            events: None,
+            address: None,
             internal: Vec::new(),
             warnings,
             dry_run,

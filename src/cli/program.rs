@@ -37,6 +37,7 @@ pub(super) fn order(args: &ProgramArgs, object: &Path, count: Counting) -> Resul
         contents: args.maps.as_deref().map(Contents::read).transpose()?,
         count,
         pin_root: args.pin_root.clone(),
+        merged: args.merged.into(),
     })
 }
 

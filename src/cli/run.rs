@@ -1,9 +1,10 @@
 //! `hoist run`: in the foreground, with live counters.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use hoist_offload::Verdict;
 use hoist_offload::attach::Stats;
+use hoist_offload::{EngineKind, Verdict};
 
 use super::context::Context;
 use super::failure::Failure;
@@ -71,11 +72,25 @@ fn watch(
         for one in running {
             // Somebody may have taken the program off, or the interface away.
             one.attachment.effective()?;
+            follow(cx, one);
         }
         let lines = counters(running, &before, last.elapsed())?;
         last = Instant::now();
         before = stats(running)?;
         show(cx, &lines, start.elapsed())?;
+    }
+}
+
+/// Tells the program the interface's address, which may be another one by now. Where it cannot be
+/// asked or told, the program goes on with the one that it knows.
+fn follow(cx: &Context<'_>, one: &Running) {
+    if one.attachment.engine() != EngineKind::Tc {
+        return;
+    }
+    let device = cx.host.device(&one.plan.device).ok();
+    let device = device.filter(|device| device.ifindex == one.attachment.ifindex());
+    if let Some(address) = device.and_then(|device| device.address()) {
+        drop(one.attachment.readdress(address));
     }
 }
 
@@ -138,6 +153,7 @@ fn counters(
                 counted: stats.is_some(),
                 packets: packets(&now),
                 bytes: bytes(&now),
+                events: one.attachment.events()?,
                 pps: new as f64 / since.as_secs_f64().max(1e-9),
             })
         })
@@ -151,21 +167,32 @@ fn table(lines: &[CounterLine]) -> String {
             Verdict::ALL.iter().filter(|v| line.packets.get(v.name()).is_some_and(|n| *n > 0));
         let mut head = vec![line.device.clone(), line.engine.to_string()];
         for verdict in seen {
-            let of = |map: &std::collections::BTreeMap<&'static str, u64>| {
+            let of = |map: &BTreeMap<&'static str, u64>| {
                 map.get(verdict.name()).copied().unwrap_or(0).to_string()
             };
             head.extend([verdict.name().to_owned(), of(&line.packets), of(&line.bytes)]);
             table.row(std::mem::replace(&mut head, vec![String::new(), String::new()]));
         }
-        let sum = |map: &std::collections::BTreeMap<&'static str, u64>| map.values().sum::<u64>();
+        let sum = |map: &BTreeMap<&'static str, u64>| map.values().sum::<u64>();
         head.extend([
             format!("all, {}/s", rate(line.pps)),
             sum(&line.packets).to_string(),
             sum(&line.bytes).to_string(),
         ]);
         table.row(head);
+        for (name, times) in off_path(&line.events) {
+            let words = name.replace('_', " ");
+            table.row([String::new(), String::new(), words, times.to_string(), String::new()]);
+        }
     }
     table.render()
+}
+
+/// The events that no verdict counts already.
+pub(super) fn off_path<'e>(
+    events: &'e BTreeMap<&'static str, u64>,
+) -> impl Iterator<Item = (&'static str, u64)> + 'e {
+    events.iter().filter(|(name, _)| **name != "aborted").map(|(name, times)| (*name, *times))
 }
 
 fn one_line(line: &CounterLine) -> String {

@@ -137,6 +137,9 @@ pub(super) struct CounterLine {
     pub packets: BTreeMap<&'static str, u64>,
     /// Bytes by verdict.
     pub bytes: BTreeMap<&'static str, u64>,
+    /// What happened off the plain path, by name.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub events: BTreeMap<&'static str, u64>,
     /// Packets per second of all verdicts: in `counters` since the line before, in `totals` over
     /// the whole run.
     pub pps: f64,
@@ -208,6 +211,12 @@ pub(super) struct StatusRow {
     /// Bytes by verdict.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bytes: Option<BTreeMap<&'static str, u64>>,
+    /// What happened off the plain path, by name.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub events: BTreeMap<&'static str, u64>,
+    /// The address of the interface that the program goes by, where that is no longer its address.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub old_address: Option<String>,
 }
 
 /// A map in a document.

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::os::fd::AsFd;
 use std::sync::Arc;
 
+use hoist_fallback::tc::translate::{DeviceAddress, device, events};
 use hoist_offload::Error;
-use hoist_offload::attach::Stats;
+use hoist_offload::attach::{self, MapOps as _, Stats};
 use hoist_offload::bpf::kernel::{Kernel, ObjectKind};
 use hoist_offload::bpf::passes::count;
 use hoist_offload::device::{AttachedProgram, Device, Owner};
@@ -16,6 +17,7 @@ use super::failure::Failure;
 use super::kept;
 use super::render::style::{DIM, paint};
 use super::render::table::Table;
+use super::run::off_path;
 use super::schema::{AdjustedRow, StatusDocument, StatusRow, bytes, packets};
 use super::{adjusted, args};
 
@@ -37,6 +39,15 @@ pub(super) fn run(cx: &mut Context<'_>, args: &args::Status) -> Result<(), Failu
     }
     let adjusted: Vec<AdjustedRow> = kernel.iter().flat_map(|k| adjusted(&devices, &**k)).collect();
     let unread = unread(&devices);
+    for row in &rows {
+        if let (Some(old), Some(name)) = (&row.old_address, &row.program) {
+            cx.shell.warn(format_args!(
+                "{name} on {} still goes by the address {old}, which was the interface's when it was \
+                 attached; unload and load it again",
+                row.device
+            ));
+        }
+    }
     for line in &unread {
         cx.shell.warn(line);
     }
@@ -88,11 +99,13 @@ pub(super) fn row(
     program: &AttachedProgram,
     kernel: Option<&Arc<dyn Kernel>>,
 ) -> Result<StatusRow, Error> {
-    let ours = matches!(program.owner, Owner::Hoist { .. } | Owner::Link { .. });
-    let stats = match kernel.filter(|_| ours) {
+    let ours = matches!(program.owner, Owner::Hoist { .. } | Owner::Link { .. } | Owner::Netlink);
+    let found = match kernel.filter(|_| ours) {
         Some(kernel) => counters(kernel, program.id).unwrap_or_default(),
-        None => None,
+        None => Found::default(),
     };
+    let Found { stats, events, address } = found;
+    let old = address.filter(|a| device.address().is_some_and(|now| now != *a && *a != [0; 6]));
     Ok(StatusRow {
         device: device.name.clone(),
         engine: program.slot.engine(),
@@ -104,23 +117,40 @@ pub(super) fn row(
         components: program.components.clone(),
         packets: stats.as_ref().map(packets),
         bytes: stats.as_ref().map(bytes),
+        events,
+        old_address: old.map(|a| a.map(|byte| format!("{byte:02x}")).join(":")),
     })
 }
 
-/// The verdict counters of a program, if it has any.
+/// What a program of hoist's tells of itself in its maps.
+#[derive(Default)]
+struct Found {
+    stats: Option<Stats>,
+    events: BTreeMap<&'static str, u64>,
+    address: Option<[u8; 6]>,
+}
+
+/// Reads what a program tells of itself.
 ///
 /// # Errors
 /// The kernel's refusal: without CAP_BPF objects cannot be opened by id.
-fn counters(kernel: &Arc<dyn Kernel>, program: u32) -> Result<Option<Stats>, Error> {
-    let Some(program) = kernel.open(ObjectKind::Program, program)? else { return Ok(None) };
+fn counters(kernel: &Arc<dyn Kernel>, program: u32) -> Result<Found, Error> {
+    let mut found = Found::default();
+    let Some(program) = kernel.open(ObjectKind::Program, program)? else { return Ok(found) };
     for id in kernel.program_info(program.as_fd())?.map_ids {
         let Some(map) = kernel.open(ObjectKind::Map, id)? else { continue };
         let info = kernel.map_info(map.as_fd())?;
         if info.name == count::MAP_NAME && info.value_size == count::VALUE_BYTES {
-            return Stats::read(&KernelMap::found(kernel, map, info.name)?).map(Some);
+            found.stats = Some(Stats::read(&KernelMap::found(kernel, map, info.name)?)?);
+        } else if info.name == events::MAP_NAME && info.value_size == 8 {
+            let map = KernelMap::found(kernel, map, info.name)?;
+            found.events = attach::events(&map, &events::NAMES)?;
+        } else if info.name == device::MAP_NAME && info.value_size == 8 {
+            let value = KernelMap::found(kernel, map, info.name)?.lookup(&DeviceAddress::key())?;
+            found.address = value.as_deref().and_then(|v| v.first_chunk().copied());
         }
     }
-    Ok(None)
+    Ok(found)
 }
 
 /// The table, also shown by `unload`.
@@ -144,6 +174,12 @@ pub(super) fn table(rows: &[StatusRow]) -> String {
                 counts.iter().filter(|(_, n)| **n > 0).map(|(v, n)| format!("{v} {n}")).collect();
             let seen = if seen.is_empty() { "no packets yet".to_owned() } else { seen.join(", ") };
             table.row(["", "", "", &paint(DIM, seen)]);
+        }
+        let off_path: Vec<String> = off_path(&row.events)
+            .map(|(name, times)| format!("{} {times}", name.replace('_', " ")))
+            .collect();
+        if !off_path.is_empty() {
+            table.row(["", "", "", &paint(DIM, off_path.join(", "))]);
         }
     }
     table.render()

@@ -17,7 +17,7 @@ use hoist_offload::bpf::kernel::Kernel;
 use hoist_offload::bpf::module::{Module, ProgramId};
 use hoist_offload::bpf::parse::{SelectError, Selector};
 use hoist_offload::bpf::{analysis, passes};
-use hoist_offload::engine::Job;
+use hoist_offload::engine::{Job, Merged};
 use hoist_offload::plan::{Plan, Wishes};
 use hoist_offload::{Device, Error, Host, Registry};
 
@@ -58,6 +58,8 @@ pub struct Order {
     pub count: Counting,
     /// Where maps that ask to be pinned by name are pinned.
     pub pin_root: Option<PathBuf>,
+    /// What becomes of merged frames where the engine sees them.
+    pub merged: Merged,
 }
 
 /// A program that was read, chosen and set up, but does not know its kernel yet.
@@ -141,6 +143,7 @@ impl Draft {
             count_verdicts,
             pin_root: order.pin_root,
             contents,
+            merged: order.merged,
             module: Arc::new(module),
         })
     }

@@ -347,3 +347,33 @@ fn script(path: &Path, line: &str) {
     std::fs::write(path, format!("#!/bin/sh\n{line}\n")).unwrap();
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
 }
+
+/// An interface is not the suite's own: it has other addresses and settings, and that is no failure.
+#[test]
+fn an_interface_with_addresses_of_its_own_holds() {
+    if !require::veth("an_interface_with_addresses_of_its_own_holds") {
+        return;
+    }
+    let bench = Bench::new();
+    for (port, mac) in
+        [(bench.lab.near(), "06:84:10:05:0c:cb"), (bench.lab.far(), "06:11:22:33:44:55")]
+    {
+        let mut ip = std::process::Command::new("ip");
+        ip.args(["link", "set", &port.name, "address", mac]);
+        let done = port.namespace.output(&mut ip, std::time::Duration::from_secs(5)).unwrap();
+        assert!(done.status.success());
+    }
+    let ran = bench.hoist(&["verify", "v0"]);
+    assert!(ran.out.contains("holds: "), "{}", ran.out);
+    ran.code(0);
+}
+
+#[test]
+fn what_cannot_be_written_or_read_is_told_before_any_case_is_run() {
+    let folder = std::env::temp_dir();
+    let missing = folder.join("there-is-no-such-object.o");
+    let missing = missing.to_str().unwrap();
+    let cases = folder.to_str().unwrap();
+    let ran = hoist(&["verify", "--object", missing, "--cases", cases]).code(2);
+    assert!(ran.err.contains(&format!("cannot read {missing}: No such file")), "{}", ran.err);
+}

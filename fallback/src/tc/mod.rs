@@ -72,7 +72,7 @@ impl TcEngine {
         tag_push: TagPush,
     ) -> Result<Translated, Vec<Gap>> {
         let count = job.count_verdicts;
-        let options = Options { count, globals, tag_push, ..Options::default() };
+        let options = Options { count, merged: job.merged, globals, tag_push };
         let mut gaps = entry_programs(job);
         match (self.translator)(&job.module, job.program, &options) {
             Ok(translated) if gaps.is_empty() => Ok(translated),
@@ -162,6 +162,8 @@ impl Engine for TcEngine {
             module: &translated.module,
             program: translated.program,
             counters: translated.counters,
+            events: Some((translated.events, &translate::events::NAMES)),
+            address: translated.device,
             internal,
             warnings: translated.warnings,
             dry_run: Some(dry_run::run_frame),
@@ -250,21 +252,11 @@ fn resolve_again(kernel: &dyn Kernel, translated: &mut Translated) -> Result<(),
 /// What is written to maps before the program runs: the user's, and what the runtime must know.
 fn contents(device: &Device, job: &Job, translated: &Translated) -> BTreeMap<MapId, Entries> {
     let mut contents = job.contents.clone();
-    if let (Some(map), Some(address)) = (translated.device, address(device)) {
+    if let (Some(map), Some(address)) = (translated.device, device.address()) {
         let entry = (DeviceAddress::key().to_vec(), DeviceAddress(address).value().to_vec());
         contents.insert(map, vec![entry]);
     }
     contents
-}
-
-/// The interface's hardware address, if it has one of six bytes.
-fn address(device: &Device) -> Option<[u8; 6]> {
-    let mut address = [0; 6];
-    let mut parts = device.mac.as_deref()?.split(':');
-    for byte in &mut address {
-        *byte = u8::from_str_radix(parts.next()?, 16).ok()?;
-    }
-    parts.next().is_none().then_some(address)
 }
 
 #[cfg(test)]

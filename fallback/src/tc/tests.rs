@@ -18,6 +18,7 @@ fn job(object: &str) -> Job {
         count_verdicts: true,
         pin_root: None,
         contents: BTreeMap::new(),
+        merged: Default::default(),
     }
 }
 
@@ -109,6 +110,17 @@ fn hardware_addresses_have_six_bytes() {
         ("", None),
     ];
     for (text, expected) in cases {
-        assert_eq!(address(&device(text)), expected, "{text}");
+        assert_eq!(device(text).address(), expected, "{text}");
     }
+}
+
+#[test]
+fn merged_frames_are_what_the_job_says() {
+    use hoist_offload::engine::Merged;
+    let form = |merged| {
+        let job = Job { merged, ..job("pass") };
+        format!("{:?}", TCX.translated(&job, Globals::Inline, TagPush::default()).unwrap().module)
+    };
+    assert_eq!(form(Merged::Run), form(Merged::Run));
+    assert_ne!(form(Merged::Run), form(Merged::Drop));
 }

@@ -8,6 +8,7 @@ use hoist_offload::Verdict;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::report::Evidence;
 use crate::require;
 
 /// One file: a program and what it must do.
@@ -111,6 +112,36 @@ pub struct Setup {
     pub third_deaf: bool,
     /// The device under test is a tun, whose packets have no Ethernet header.
     pub no_ethernet: bool,
+    /// Cases name hardware addresses of the laboratory where words for them cannot be used, in
+    /// maps.
+    pub lab_addresses: bool,
+}
+
+impl Setup {
+    /// What an interface that exists does not have, since nothing is changed there, and the cases
+    /// need.
+    #[must_use]
+    pub fn beyond_given(&self, evidence: Evidence) -> Option<String> {
+        if self.no_ethernet {
+            return Some("needs an interface without Ethernet header".to_owned());
+        }
+        if self.lab_addresses {
+            return Some("names hardware addresses of the suite's own veth".to_owned());
+        }
+        if evidence == Evidence::TestRun {
+            return None;
+        }
+        let settings = [
+            (self.gro, "GRO"),
+            (self.sender_offloads, "a sender that leaves checksums and segments to the device"),
+            (self.far_deaf, "a peer that does not receive by XDP"),
+        ];
+        let needed = settings.iter().find(|(needed, _)| *needed).map(|(_, what)| *what);
+        match self.mtu {
+            Some(mtu) => Some(format!("needs an MTU of {mtu} on both ends")),
+            None => needed.map(|what| format!("needs {what}")),
+        }
+    }
 }
 
 impl Setup {

@@ -38,5 +38,5 @@ mod tables;
 
 pub use case::{Case, CaseFile};
 pub use report::{CaseResult, Outcome, Report};
-pub use run::{Options, run, run_with};
+pub use run::{Options, run, run_for, run_with};
 pub use suite::{CaseError, Source};

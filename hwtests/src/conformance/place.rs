@@ -15,7 +15,7 @@
 //! an end that has one. It copes with frames of several buffers, so that it limits no MTU.
 
 use hoist_offload::plan::Choice;
-use hoist_offload::{Attachment, EngineKind};
+use hoist_offload::{Attachment, EngineKind, Registry};
 
 use super::case::Setup;
 use crate::dut::{Dut, Failure};
@@ -48,11 +48,11 @@ const SILENT: [(&str, &str); 4] = [
 ];
 
 impl Place {
-    /// Makes one. `sockets`: real sockets can speak over the wire.
+    /// Makes one for a registry's engines. `sockets`: real sockets can speak over the wire.
     ///
     /// # Errors
     /// What the kernel would not set up.
-    pub fn create(setup: &Setup, sockets: bool) -> Result<Self, Failure> {
+    pub fn create(registry: &Registry, setup: &Setup, sockets: bool) -> Result<Self, Failure> {
         let names = Names::lab();
         let (near, far, third) = (Namespace::new()?, Namespace::new()?, Namespace::new()?);
         configure(&near, &SILENT)?;
@@ -93,7 +93,7 @@ impl Place {
         let tun = setup.no_ethernet.then(|| Tap::without_ethernet(&near, "tun0")).transpose()?;
         let device = tun.as_ref().map_or(&wire.near, |tun| &tun.port);
         Ok(Self {
-            dut: Dut::new(device)?,
+            dut: Dut::with(device, registry.clone())?,
             far: wire.far.clone(),
             exit: Some((out.near.clone(), out.far.clone())),
             names,
@@ -104,11 +104,12 @@ impl Place {
     }
 
     /// Uses interfaces that exist: the device under test and the other end of its wire. Nothing of
-    /// them is changed but the program.
+    /// them is changed but the program; the other end of a veth, which would not receive what native
+    /// XDP sends, runs one that passes everything, unless it has one.
     ///
     /// # Errors
     /// The kernel could not be asked about itself.
-    pub fn given(near: &Port, far: &Port) -> Result<Self, Failure> {
+    pub fn given(registry: &Registry, near: &Port, far: &Port) -> Result<Self, Failure> {
         let lab = Names::lab();
         let with = |names: Names, name: &str, port: &Port| match lab.get(name).cloned() {
             Some(station) => {
@@ -118,11 +119,11 @@ impl Place {
         };
         let names = with(with(lab.clone(), "near", near), "far", far);
         Ok(Self {
-            dut: Dut::new(near)?,
+            dut: Dut::with(near, registry.clone())?,
             far: far.clone(),
             exit: None,
             names,
-            _programs: Vec::new(),
+            _programs: hears(near, far).into_iter().collect(),
             _wires: Vec::new(),
             _tun: None,
         })
@@ -150,6 +151,16 @@ fn receiving(port: &Port) -> Result<Box<dyn Attachment>, Failure> {
     let dut = Dut::new(port)?;
     let job = dut.prebuilt("frags")?;
     Ok(dut.run(&job, Choice::only(EngineKind::Native))?.1)
+}
+
+/// Lets the other end of a veth receive, if it is that and has no program yet.
+fn hears(near: &Port, far: &Port) -> Option<Box<dyn Attachment>> {
+    let device = Dut::new(far).ok()?.device().ok()?;
+    let veth = device.driver.value().is_some_and(|driver| driver == "veth");
+    if near.ifindex == far.ifindex || !veth || !device.attached.is_empty() {
+        return None;
+    }
+    receiving(far).ok()
 }
 
 fn configure(namespace: &Namespace, keys: &[(&str, &str)]) -> Result<(), LabError> {

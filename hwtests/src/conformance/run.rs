@@ -7,7 +7,7 @@ use std::ops::ControlFlow;
 use hoist_bpf::module::Module;
 use hoist_bpf::requirements::Feature;
 use hoist_offload::plan::Choice;
-use hoist_offload::{AttachPolicy, Engine, EngineKind, Gap, Hook, Job, Prepared, Wanted};
+use hoist_offload::{AttachPolicy, Engine, EngineKind, Gap, Hook, Job, Prepared, Registry, Wanted};
 
 use super::case::Setup;
 use super::expected::Expected;
@@ -18,7 +18,7 @@ use super::report::{CaseResult, Environment, Evidence, Outcome, Report};
 use super::shot::{self, Shot};
 use super::tables::{self, Tables};
 use super::{Source, compare, judge, normalise};
-use crate::dut::Failure;
+use crate::dut::{self, Failure};
 use crate::frame::notation::Names;
 use crate::lab::Port;
 
@@ -61,14 +61,25 @@ pub fn run_with(
     options: &Options,
     on_result: &mut dyn FnMut(&CaseResult) -> ControlFlow<()>,
 ) -> Result<Report, Failure> {
-    let stand = |mut place: Place| {
-        if let Some(engines) = engines {
-            place.dut.know_only(engines);
-        }
-        Stand::at(place)
+    let registry = match engines {
+        Some(engines) => dut::registry(engines.iter().copied()),
+        None => dut::in_tree(),
     };
+    run_for(&registry, sources, options, on_result)
+}
+
+/// The same for the engines and drivers of a registry, a vendor's for example.
+///
+/// # Errors
+/// See [`run`].
+pub fn run_for(
+    registry: &Registry,
+    sources: &[Source],
+    options: &Options,
+    on_result: &mut dyn FnMut(&CaseResult) -> ControlFlow<()>,
+) -> Result<Report, Failure> {
     let mut given = match &options.given {
-        Some((near, far)) => Some(stand(Place::given(near, far)?)?),
+        Some((near, far)) => Some(Stand::at(Place::given(registry, near, far)?)?),
         None => None,
     };
     let mut stands: BTreeMap<(Setup, bool), Stand> = BTreeMap::new();
@@ -82,8 +93,8 @@ pub fn run_with(
                 (None, Entry::Occupied(there)) => there.into_mut(),
                 (None, Entry::Vacant(free)) => {
                     let (setup, sockets) = free.key();
-                    let place = Place::create(setup, *sockets)?;
-                    free.insert(stand(place)?)
+                    let place = Place::create(registry, setup, *sockets)?;
+                    free.insert(Stand::at(place)?)
                 }
             };
             report.environment = environment(&stand.place, padded);
@@ -150,7 +161,7 @@ impl Runner<'_> {
             _ => Hook::Xdp,
         });
         let device = self.stand.place.dut.port().name.clone();
-        let evidence = &self.options.evidence;
+        let (evidence, given) = (&self.options.evidence, self.padded);
         let sheet = |shot: &Shot, evidence, outcome| CaseResult {
             case: shot.name.clone(),
             program: job.program_name().to_owned(),
@@ -159,9 +170,10 @@ impl Runner<'_> {
             device: device.clone(),
             evidence,
             rows: shot.rows.clone(),
-            outcome: match &shot.needs {
-                Some(needs) => Outcome::NotRun { why: format!("needs {needs}") },
-                None => outcome,
+            outcome: match (&shot.needs, given.then(|| shot.setup.beyond_given(evidence))) {
+                (Some(needs), _) => Outcome::NotRun { why: format!("needs {needs}") },
+                (None, Some(Some(why))) => Outcome::NotRun { why },
+                (None, _) => outcome,
             },
         };
         let (shots, unfit): (Vec<&Shot>, Vec<&Shot>) =

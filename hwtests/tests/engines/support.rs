@@ -92,6 +92,7 @@ pub(crate) fn job_of(module: &Module, program: Option<&str>) -> Job {
         count_verdicts: true,
         pin_root: None,
         contents: BTreeMap::new(),
+        merged: Default::default(),
     }
 }
 

@@ -1,5 +1,7 @@
 //! An attachment whose program relies on changed settings.
 
+use std::collections::BTreeMap;
+
 use crate::adjust::{Change, Grip};
 use crate::attach::{Attachment, Effective, MapHandle, Stats};
 use crate::engine::{EngineKind, Prepared};
@@ -43,6 +45,14 @@ impl Attachment for Adjusted {
 
     fn stats(&self) -> Result<Option<Stats>, Error> {
         self.inner.stats()
+    }
+
+    fn events(&self) -> Result<BTreeMap<&'static str, u64>, Error> {
+        self.inner.events()
+    }
+
+    fn readdress(&self, address: [u8; 6]) -> Result<(), Error> {
+        self.inner.readdress(address)
     }
 
     fn adjusted(&self) -> Vec<Change> {

@@ -56,6 +56,7 @@ fn job() -> Job {
         count_verdicts: false,
         pin_root: None,
         contents: BTreeMap::new(),
+        merged: Default::default(),
     }
 }
 

@@ -1,5 +1,6 @@
 //! A program that runs on an interface.
 
+use std::collections::BTreeMap;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -7,7 +8,7 @@ use std::sync::Arc;
 use hoist_bpf::kernel::{Kernel, KernelError, loader};
 use hoist_bpf::passes::count;
 
-use crate::attach::{Attachment, Effective, MapHandle, Stats};
+use crate::attach::{self, Attachment, Effective, MapHandle, Stats};
 use crate::device::{Device, Slot};
 use crate::engine::{EngineKind, Prepared};
 use crate::error::{Error, Gap};
@@ -55,10 +56,6 @@ impl KernelAttachment {
     /// Pins everything, so that the program outlives this process.
     pub(super) fn keep(&mut self, root: &Path) -> Result<(), Error> {
         let directory = pins::directory(root, self.namespace, self.device.ifindex, self.slot);
-        if let Some(Hold::Filter(filter)) = &mut self.hold {
-            // The program that is replaced leaves the qdisc that was added for it to this one.
-            filter.made_qdisc |= pins::made_qdisc(&*self.kernel, &directory)?;
-        }
         // Leftovers do no harm; should sweeping fail, pinning will say why.
         drop(pins::sweep(&*self.kernel, root));
         self.pin(&directory)?;
@@ -200,6 +197,19 @@ impl Attachment for KernelAttachment {
 
     fn stats(&self) -> Result<Option<Stats>, Error> {
         self.maps.counters.as_ref().map(|counters| Stats::read(&**counters)).transpose()
+    }
+
+    fn events(&self) -> Result<BTreeMap<&'static str, u64>, Error> {
+        match &self.maps.events {
+            Some((map, names)) => attach::events(&**map, names),
+            None => Ok(BTreeMap::new()),
+        }
+    }
+
+    fn readdress(&self, address: [u8; 6]) -> Result<(), Error> {
+        let Some(map) = &self.maps.address else { return Ok(()) };
+        let [a, b, c, d, e, f] = address;
+        map.update(&[0; 4], &[a, b, c, d, e, f, 0, 0])
     }
 
     fn replace(&mut self, next: Box<dyn Prepared>) -> Result<(), Error> {

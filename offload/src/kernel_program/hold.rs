@@ -41,18 +41,20 @@ impl<'a> Identified<'a> {
 }
 
 impl Hold {
-    /// Attaches `program`: to an empty slot, or in place of the program `replace` and no other.
+    /// Attaches `program`: to an empty slot, or in place of the program `replace` and no other;
+    /// `made_qdisc` says that hoist added the qdisc for that one.
     pub(super) fn take(
         kernel: &dyn Kernel,
         program: BorrowedFd<'_>,
         refuser: &Refuser<'_>,
         replace: Option<u32>,
+        made_qdisc: bool,
     ) -> Result<Self, Error> {
         match refuser.slot {
             Slot::Hw | Slot::Native | Slot::Generic => xdp::take(kernel, program, refuser, replace),
             Slot::TcxIngress => tcx::take(kernel, program, refuser, replace),
             Slot::ClsactIngress => {
-                Filter::take(kernel, program, refuser, replace).map(Self::Filter)
+                Filter::take(kernel, program, refuser, replace, made_qdisc).map(Self::Filter)
             }
             Slot::TcxEgress | Slot::ClsactEgress => Err(Error::Input {
                 what: format!("{} is not where XDP programs run", refuser.slot.hook()),

@@ -39,6 +39,7 @@ fn job(object: &str) -> Job {
         count_verdicts: false,
         pin_root: None,
         contents: BTreeMap::new(),
+        merged: Default::default(),
     }
 }
 

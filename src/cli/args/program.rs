@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::values::{Assignment, EngineList, Interval};
+use super::values::{Assignment, EngineList, Interval, Merged};
 
 /// Options shared by plan, run and load.
 #[derive(Debug, Args)]
@@ -49,6 +49,17 @@ pub(crate) struct ProgramArgs {
                      if it was killed. 'plan' says what would be changed."
     )]
     pub adjust_device: bool,
+    /// What tc does with frames that were merged from several
+    #[arg(
+        long,
+        value_name = "POLICY",
+        default_value = "run",
+        long_help = "What tc does with frames that GRO or a local sender merged from several, where \
+                     merged-packets is accepted: 'run' the program on the merged frame, as generic \
+                     XDP does, or 'drop' it, counted as merged_seen. Other engines see no such \
+                     frames, or can only run the program on them."
+    )]
+    pub merged: Merged,
     /// Set a global variable before loading
     #[arg(
         long,

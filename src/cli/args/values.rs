@@ -119,3 +119,21 @@ impl FromStr for Interval {
         Ok(Self(duration))
     }
 }
+
+/// `run` or `drop`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Merged {
+    /// Run the program on the merged frame
+    Run,
+    /// Drop the frame and count it
+    Drop,
+}
+
+impl From<Merged> for hoist_offload::engine::Merged {
+    fn from(merged: Merged) -> Self {
+        match merged {
+            Merged::Run => Self::Run,
+            Merged::Drop => Self::Drop,
+        }
+    }
+}

@@ -7,7 +7,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use hoist_hwtests::conformance::report::{Evidence, Reason};
 
-use hoist_hwtests::conformance::{CaseError, Options, Outcome, Report, Source, run as run_cases};
+use hoist_hwtests::conformance::{
+    CaseError, Options, Outcome, Report, Source, run_for as run_cases,
+};
 use hoist_hwtests::lab::{Namespace, Port};
 use hoist_offload::bpf::kernel::Capability;
 use hoist_offload::plan::{Choice, Wanted};
@@ -66,6 +68,10 @@ pub(super) fn run(cx: &mut Context<'_>, args: &args::Verify) -> Result<(), Failu
     let stop = Arc::new(AtomicBool::new(false));
     for signal in [SIGINT, SIGTERM, SIGHUP] {
         signal_hook::flag::register(signal, stop.clone())?;
+    }
+    if let Some(path) = &args.junit {
+        // Before the cases are run, not after them.
+        write_junit(path, "")?;
     }
     let date = date::now();
     let Target { device, peer, given, evidence } = target;
@@ -190,7 +196,8 @@ fn report(
     stop: &AtomicBool,
 ) -> Result<Report, Failure> {
     let mut progress = progress::Progress::start(cx.shell);
-    let report = run_cases(sources, options, &mut |result| progress.result(result, stop));
+    let report =
+        run_cases(&cx.registry, sources, options, &mut |result| progress.result(result, stop));
     progress.end();
     report.map_err(|error| match error.downcast::<CaseError>() {
         Ok(wrong) => {

@@ -23,6 +23,14 @@ const TOLD: usize = 5;
 /// # Errors
 /// A case file cannot be read or is wrong, or no case is left.
 pub(super) fn sources(args: &args::Verify) -> Result<Vec<Source>, Failure> {
+    if let (Some(object), Some(_)) = (&args.object, &args.cases)
+        && let Err(error) = file::bytes(object)
+    {
+        return Err(Failure::input(
+            format!("cannot read {}: {}", object.display(), file::words(&error)),
+            "--object takes the compiled program",
+        ));
+    }
     let mut sources = match (&args.cases, &args.object) {
         (Some(path), object) => files(path)?
             .iter()

@@ -27,6 +27,17 @@ pub enum Event {
     RedirectMiss = 7,
 }
 
+/// The names of all events, in the order of their keys.
+pub const NAMES: [&str; 8] = {
+    let mut names = [""; 8];
+    let mut at = 0;
+    while at < names.len() {
+        names[at] = Event::ALL[at].name();
+        at += 1;
+    }
+    names
+};
+
 impl Event {
     /// All events, in the order of their keys.
     pub const ALL: [Self; 8] = [

@@ -12,6 +12,7 @@
 use hoist_bpf::analysis;
 use hoist_bpf::module::{MapId, Module, ProgramId};
 use hoist_offload::Gap;
+pub use hoist_offload::engine::Merged;
 use hoist_offload::plan::Warning;
 
 mod assemble;
@@ -28,17 +29,6 @@ pub use device::DeviceAddress;
 pub use events::Event;
 pub(super) use runtime::object as runtime_object;
 use survey::Survey;
-
-/// What to do with frames that GRO or the sender merged from several (`gso_size` is not 0), which
-/// native XDP never sees.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum Merged {
-    /// Run the program on the merged frame, as generic XDP does.
-    #[default]
-    Run,
-    /// Drop them without running the program.
-    Drop,
-}
 
 /// What becomes of a program's global functions.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -70,7 +60,7 @@ pub struct Options {
     /// Count packets and bytes by verdict, in a map laid out as that of
     /// [`hoist_bpf::passes::count`].
     pub count: bool,
-    /// What to do with merged frames.
+    /// What to do with merged frames (`gso_size` is not 0).
     pub merged: Merged,
     /// What becomes of global functions.
     pub globals: Globals,

@@ -25,12 +25,14 @@ pub(in crate::kernel_program) struct Filter {
 
 impl Filter {
     /// Adds the filter, or takes over the one that runs the program to be replaced. Until
-    /// [`Filter::let_stay`] it goes with this process.
+    /// [`Filter::let_stay`] it goes with this process. `made_qdisc`: the qdisc was added for the program
+    /// to be replaced, which leaves it to this one.
     pub(super) fn take(
         kernel: &dyn Kernel,
         program: BorrowedFd<'_>,
         refuser: &Refuser<'_>,
         replace: Option<u32>,
+        made_qdisc: bool,
     ) -> Result<Self, Error> {
         let ifindex = refuser.device.ifindex;
         let new = Identified::of(kernel, program)?;
@@ -40,7 +42,7 @@ impl Filter {
                 let ids: Vec<u32> = there.iter().filter_map(|f| f.program_id).collect();
                 return Err(refuser.refused(mismatch(refuser, old, &ids)));
             };
-            let mut filter = Self { key: found.key, watcher: None, made_qdisc: false };
+            let mut filter = Self { key: found.key, watcher: None, made_qdisc };
             filter.watch(kernel, ifindex, new.id).map_err(|e| refuser.attach(e))?;
             filter.exchange(kernel, program, old, refuser)?;
             return Ok(filter);

@@ -142,7 +142,7 @@ pub(crate) const EPILOGUE: [Mutation; 13] = [
         "the own address is compared without its first byte",
         "settle",
         "DESTINATION(own) == destination",
-        suite("rewrite", "for a group becomes ours"),
+        suite("rewrite_ours", "for a group becomes ours"),
         |i, _| i.insn.code == SHIFT && imm(i, 16, 24),
     ),
     at(

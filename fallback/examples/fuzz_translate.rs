@@ -108,8 +108,8 @@ fn exercise(seed: u64, module: &Module) -> Result<[u64; 2], String> {
     Ok(counts)
 }
 
-fn hostile() -> Result<(), String> {
-    for (name, module, expected) in cases::all() {
+fn hostile(cases: Vec<cases::Case>) -> Result<(), String> {
+    for (name, module, expected) in cases {
         let started = Instant::now();
         let result = translate(&module, ProgramId(0), &Options::default());
         let took = started.elapsed();
@@ -133,6 +133,8 @@ fn main() -> Result<(), String> {
         Some(resolve(&module, &TargetBtf::none()).unwrap_or(module))
     };
     let whole: Vec<Module> = objects.iter().filter_map(fit).collect();
+    // Modules of a million instructions are there before anything is translated.
+    let hostile_cases = cases::all();
     let before = peak_kib().ok_or("/proc/self/status does not say how much memory is used")?;
     let (started, mut runs, mut parsed) = (Instant::now(), 0, 0_u64);
     let (mut counts, mut slowest) = ([0_u64; 2], (Duration::ZERO, 0));
@@ -148,7 +150,7 @@ fn main() -> Result<(), String> {
         let outcome = outcome.map_err(|_| repeat("panic".to_owned()))?.map_err(repeat)?;
         counts = [counts[0] + outcome[0], counts[1] + outcome[1]];
     }
-    hostile()?;
+    hostile(hostile_cases)?;
     let grown = peak_kib().unwrap_or(u64::MAX).saturating_sub(before);
     println!("{runs} runs in {:.1?}, {grown} KiB of memory, {parsed} parsed", started.elapsed());
     println!("translated {}, refused {}", counts[0], counts[1]);

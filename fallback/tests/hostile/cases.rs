@@ -91,8 +91,11 @@ fn redirects(times: u32) -> Code {
     code
 }
 
+/// A name, the module, and the code of the refusal that is expected.
+pub(crate) type Case = (&'static str, Module, Option<&'static str>);
+
 /// Each with the code it is refused with, or none where it is translated.
-pub(crate) fn all() -> Vec<(&'static str, Module, Option<&'static str>)> {
+pub(crate) fn all() -> Vec<Case> {
     let store = Insn::new(class::STX | mode::MEM | size::W, 1, 2, 16, 0);
     let branch = |i: u32| to(asm::jump_imm(jmp::JSGT, 1, 5), i.wrapping_mul(7919) % MILLION);
     let wide = vec![

@@ -1,10 +1,10 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0 OR MIT
 #
-# Compiles the runtime into ../prebuilt.
+# Compiles both forms of the runtime into ../prebuilt.
 #
-#   build.sh               rebuild the object in ../prebuilt
-#   build.sh --check       fail unless it equals a fresh build
+#   build.sh               rebuild the objects in ../prebuilt
+#   build.sh --check       fail unless they equal a fresh build
 #
 # The compiler decides the bytes: CLANG, LLVM_STRIP and CPU (-mcpu) may be set in the environment;
 # what is committed comes from the defaults.

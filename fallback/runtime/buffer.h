@@ -61,7 +61,7 @@ static __inline long push_dummy(struct __sk_buff *skb)
  * dummy is put in and taken out. The second removal drops the dummy that is left, and takes out the
  * frame's own outer tag, if it has one.
  */
-static __inline long refresh_inline(struct __sk_buff *skb)
+static __noinline long refresh(struct __sk_buff *skb)
 {
 	void *header = frame(skb);
 
@@ -74,11 +74,6 @@ static __inline long refresh_inline(struct __sk_buff *skb)
 	if (push_dummy(skb) || bpf_skb_vlan_pop(skb))
 		return -EINVAL;
 	return bpf_skb_vlan_pop(skb);
-}
-
-static __noinline long refresh(struct __sk_buff *skb)
-{
-	return refresh_inline(skb);
 }
 
 /* Whether the protocol and the tag that the kernel knows still hold. */
@@ -127,10 +122,19 @@ static __noinline int settle(struct __sk_buff *skb)
 	if (header + ETH_HLEN > frame_end(skb))
 		return lose(EVENT_REFRESH_FAILED);
 	destination = DESTINATION(header);
-	if (refresh_inline(skb))
+	RARELY(PROTOCOL(header), "!=", (__be16)KNOWN(skb), changed);
+	RARELY(skb->vlan_present, "==", 0, untagged);
+	if (bpf_skb_vlan_pop(skb))
 		return lose(EVENT_REFRESH_FAILED);
-	if ((KNOWN(skb) & ~0xffffULL) != destination)
-		bpf_skb_change_type(skb, packet_type(destination));
+untagged:
+	RARELY(KNOWN(skb) & ~0xffffULL, "!=", destination, readdressed);
+	return TC_ACT_UNSPEC;
+changed:
+	if (refresh(skb))
+		return lose(EVENT_REFRESH_FAILED);
+	goto untagged;
+readdressed:
+	bpf_skb_change_type(skb, packet_type(destination));
 	return TC_ACT_UNSPEC;
 }
 

@@ -26,6 +26,15 @@ typedef __u16 __be16;
 /* Keeps the compiler from taking a value apart again. */
 #define IN_REGISTER(value) asm volatile("" : "+r"(value))
 
+/*
+ * Jumps where something holds that seldom does, to code that stands behind the rest. Of an unlikely
+ * `if` the compiler would jump over the body, and a processor that has not run the program for a
+ * while guesses that jumps are not taken.
+ */
+#define RARELY(left, is, right, place)                                                            \
+	asm goto("if %0 " is " %1 goto %l[" #place "]" ::"r"((__u64)(left)),                      \
+		 "ri"((__u64)(right))::place)
+
 #if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
 #define be16(x) ((__be16)__builtin_bswap16(x))
 #else

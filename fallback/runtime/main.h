@@ -44,12 +44,6 @@ static __noinline long make_linear(struct __sk_buff *skb)
 	return bpf_skb_pull_data(skb, skb->len);
 }
 
-/* A comparison that processes without CAP_PERFMON may make too. */
-static __inline int is_linear(const struct __sk_buff *skb, __u32 len)
-{
-	return len <= 0xffff && frame(skb) + len <= frame_end(skb);
-}
-
 static __inline void count(__u32 verdict, __u32 len)
 {
 	struct verdict *counter = at(&hoist_verdicts, verdict);
@@ -81,27 +75,26 @@ static __inline long put_tag_back(struct __sk_buff *skb, int writes)
 
 static __inline int enter(struct __sk_buff *skb, int features)
 {
-	__u32 len, verdict;
+	__u64 len, verdict;
 	struct state *to;
 
 	if (features & DROPS_MERGED && unlikely(skb->gso_size))
 		return lose(EVENT_MERGED);
-	if (unlikely(skb->vlan_present) && put_tag_back(skb, features & WRITES))
-		return lose(EVENT_VLAN_PUSH_FAILED);
+	RARELY(skb->vlan_present, "!=", 0, tagged);
+untagged:
 	len = skb->len;
-	if (!(features & DROPS_MERGED) && unlikely(len > FRAME_LEN))
-		note_merged(skb);
-	if (unlikely(!is_linear(skb, len)) && make_linear(skb))
-		return lose(EVENT_PULL_FAILED);
+	IN_REGISTER(len);
+	RARELY(len, ">", FRAME_LEN, long_frame);
+	/* A comparison that processes without CAP_PERFMON may make too. */
+	RARELY(frame(skb) + len, ">", frame_end(skb), split);
+linear:
 	if (features & WRITES && remember(skb))
 		return lose(EVENT_PULL_FAILED);
 
-	verdict = hoist_program(skb);
+	verdict = (__u32)hoist_program(skb);
 
-	if (unlikely(verdict > XDP_REDIRECT)) {
-		note(EVENT_INVALID_CODE);
-		verdict = XDP_ABORTED;
-	}
+	RARELY(verdict, ">", XDP_REDIRECT, invalid);
+valid:
 	skb->cb[4] = verdict;
 	if (features & COUNTS)
 		count(verdict, len);
@@ -117,8 +110,9 @@ static __inline int enter(struct __sk_buff *skb, int features)
 	if (unlikely(verdict == XDP_ABORTED))
 		return lose(EVENT_ABORTED);
 	/* The interface that a frame goes back to does not look at the sum. */
-	if (features & WRITES && verdict != XDP_TX && unlikely(bpf_csum_update(skb, 0) >= 0))
-		forget_checksum(skb);
+	if (features & WRITES && verdict != XDP_TX)
+		RARELY(bpf_csum_update(skb, 0), "s>=", 0, summed);
+unsummed:
 	if (verdict == XDP_PASS) {
 		if (features & WRITES)
 			return likely(is_settled(skb)) ? TC_ACT_UNSPEC : settle(skb);
@@ -127,8 +121,7 @@ static __inline int enter(struct __sk_buff *skb, int features)
 	if (verdict == XDP_REDIRECT) {
 		if (!(features & REDIRECTS))
 			return lose(EVENT_REDIRECT_MISS);
-		if (unlikely(to->target != TARGET_DEVICE))
-			return features & WRITES ? divert_written(skb, to) : divert_read(skb, to);
+		RARELY(to->target, "!=", TARGET_DEVICE, diverted);
 		to->target = TARGET_NONE;
 	}
 	if (unlikely(!(features & WRITES ? is_known(skb) : !skb->vlan_present)) &&
@@ -137,6 +130,29 @@ static __inline int enter(struct __sk_buff *skb, int features)
 	if (verdict == XDP_TX || !(features & REDIRECTS))
 		return bpf_redirect(skb->ifindex, 0);
 	return forward(skb, to);
+
+diverted:
+	return features & WRITES ? divert_written(skb, to) : divert_read(skb, to);
+tagged:
+	if (put_tag_back(skb, features & WRITES))
+		return lose(EVENT_VLAN_PUSH_FAILED);
+	goto untagged;
+long_frame:
+	if (!(features & DROPS_MERGED))
+		note_merged(skb);
+	if (len <= 0xffff && frame(skb) + len <= frame_end(skb))
+		goto linear;
+split:
+	if (make_linear(skb))
+		return lose(EVENT_PULL_FAILED);
+	goto linear;
+invalid:
+	note(EVENT_INVALID_CODE);
+	verdict = XDP_ABORTED;
+	goto valid;
+summed:
+	forget_checksum(skb);
+	goto unsummed;
 }
 
 #define MAIN(number)                                                                              \

@@ -35,19 +35,19 @@ __noinline long hoist_redirect_devmap(void *map, __u32 key, __u64 flags, __u32 n
 	if (flags & ~(__u64)(MISS | BPF_F_BROADCAST | BPF_F_EXCLUDE_INGRESS) || !to)
 		return XDP_ABORTED;
 	to->key = both;
-	to->index = both >> 32;
-	if (flags & BPF_F_BROADCAST) {
-		to->target = TARGET_BROADCAST;
-		to->flags = flags;
-		return XDP_REDIRECT;
-	}
+	RARELY(flags & BPF_F_BROADCAST, "!=", 0, broadcast);
 	entry = bpf_map_lookup_elem(map, &to->key);
-	if (!entry) {
-		to->target = TARGET_NONE;
-		return flags & MISS;
-	}
+	RARELY(entry, "==", 0, miss);
 	to->target = TARGET_DEVICE;
 	to->index = entry->ifindex;
+	return XDP_REDIRECT;
+miss:
+	to->target = TARGET_NONE;
+	return flags & MISS;
+broadcast:
+	to->target = TARGET_BROADCAST;
+	to->index = both >> 32;
+	to->flags = flags;
 	return XDP_REDIRECT;
 }
 
@@ -154,12 +154,14 @@ static __inline int forward(struct __sk_buff *skb, struct state *to)
 {
 	__u32 index = to->index;
 
-	if (skb->len > ETH_HLEN + LEAST_MTU) {
-		to->mtu = 0;
-		if (bpf_check_mtu(skb, index, &to->mtu, mtu_slack(skb), 0))
-			return lose(EVENT_MTU_DROP);
-	}
+	RARELY(skb->len, ">", ETH_HLEN + LEAST_MTU, measure);
+fits:
 	return bpf_redirect(index, 0);
+measure:
+	to->mtu = 0;
+	if (bpf_check_mtu(skb, index, &to->mtu, mtu_slack(skb), 0))
+		return lose(EVENT_MTU_DROP);
+	goto fits;
 }
 
 #endif

@@ -93,12 +93,16 @@ static __noinline long write_tag(struct __sk_buff *skb)
 /* Cuts four bytes off a tagged frame: what taking a tag out does, to any protocol. */
 static __inline long cut_tag(struct __sk_buff *skb)
 {
-	if (!skb->vlan_present && push_dummy(skb))
-		return -EINVAL;
+	RARELY(skb->vlan_present, "==", 0, untagged);
+tagged:
 	if (bpf_skb_vlan_pop(skb))
 		return -EINVAL;
 	know_protocol(skb, skb->protocol);
 	return 0;
+untagged:
+	if (push_dummy(skb))
+		return -EINVAL;
+	goto tagged;
 }
 
 /*
@@ -116,19 +120,32 @@ static __noinline long cut_short(struct __sk_buff *skb, __u32 rest)
 	return bpf_skb_change_tail(skb, ETH_HLEN + rest, 0);
 }
 
-static __inline long cut(struct __sk_buff *skb, __u32 by, __u32 rest)
+/* `four`: by four bytes, maybe. */
+static __inline long cut(struct __sk_buff *skb, __u32 by, __u32 rest, int four)
 {
-	if (by == VLAN_HLEN && is_vlan(skb->protocol))
+	if (four && by == VLAN_HLEN) {
+		RARELY(skb->protocol, "!=", be16(ETH_P_8021Q), no_customer);
+tag:
 		return cut_tag(skb);
-	if (rest < IP_LEAST)
-		return cut_short(skb, rest);
-	if (!is_ip(skb, rest) && make_ip(skb))
-		return -EINVAL;
+no_customer:
+		if (skb->protocol == be16(ETH_P_8021AD))
+			goto tag;
+	}
+	RARELY(rest, "<", IP_LEAST, little);
+	RARELY(skb->protocol, "!=", be16(ETH_P_IP), other);
 	return adjust_room(skb, -(__s32)skb->cb[3]);
+little:
+	return cut_short(skb, rest);
+other:
+	if (unlikely(!is_ip(skb, rest)) && make_ip(skb))
+		return -EINVAL;
+	by = skb->cb[3];
+	IN_REGISTER(by);
+	return adjust_room(skb, -(__s32)by);
 }
 
 /* Moves the start up. The helpers cut behind the MAC header, so the new one is put in place. */
-static __inline long shrink_head(struct __sk_buff *skb, __u32 by)
+static __inline long shrink_head(struct __sk_buff *skb, __u32 by, int four)
 {
 	__u64 low, high;
 	void *from;
@@ -144,7 +161,7 @@ static __inline long shrink_head(struct __sk_buff *skb, __u32 by)
 	IN_REGISTER(high);
 	skb->cb[2] -= by;
 	skb->cb[3] = by;
-	if (cut(skb, by, skb->len - by - ETH_HLEN))
+	if (cut(skb, by, skb->len - by - ETH_HLEN, four))
 		return -EINVAL;
 	return put_header(skb, 0, low, high);
 }
@@ -152,8 +169,10 @@ static __inline long shrink_head(struct __sk_buff *skb, __u32 by)
 /* Inserts four bytes: what putting a tag in does, to any protocol. */
 static __inline long insert_tag(struct __sk_buff *skb)
 {
-	if (!skb->vlan_present && push_dummy(skb))
+	RARELY(skb->vlan_present, "!=", 0, tagged);
+	if (push_dummy(skb))
 		return -EINVAL;
+tagged:
 	if (push_dummy(skb))
 		return -EINVAL;
 	know_protocol(skb, skb->protocol);
@@ -164,9 +183,14 @@ static __inline long insert(struct __sk_buff *skb, __u32 by)
 {
 	if (by == VLAN_HLEN && !PUSH_LEAVES_NETWORK_HEADER)
 		return insert_tag(skb);
-	if (!is_ip(skb, IPV6_LEAST) && make_ip(skb))
-		return -EINVAL;
+	RARELY(skb->protocol, "!=", be16(ETH_P_IP), other);
 	return adjust_room(skb, skb->cb[3]);
+other:
+	if (unlikely(!is_ip(skb, IPV6_LEAST)) && make_ip(skb))
+		return -EINVAL;
+	by = skb->cb[3];
+	IN_REGISTER(by);
+	return adjust_room(skb, by);
 }
 
 /* Moves the start down. */
@@ -188,7 +212,8 @@ static __inline long grow_head(struct __sk_buff *skb, __u32 by)
 	skb->cb[3] = by;
 	if (insert(skb, by))
 		return -EINVAL;
-	by = skb->cb[3];
+	if (!__builtin_constant_p(by))
+		by = skb->cb[3];
 	if (by > HEADROOM + LONGEST_CUT)
 		return -EINVAL;
 	return put_header(skb, by, low, high);
@@ -197,8 +222,33 @@ static __inline long grow_head(struct __sk_buff *skb, __u32 by)
 __noinline long hoist_adjust_head(struct __sk_buff *skb, __s32 by)
 {
 	if (by > 0)
-		return shrink_head(skb, by);
+		return shrink_head(skb, by, 1);
 	return by ? grow_head(skb, -by) : 0;
+}
+
+/* By how much is known when the program is translated: four bytes up, four down, more up, more down. */
+__noinline long hoist_adjust_head_cut_four(struct __sk_buff *skb, __s32 by)
+{
+	return shrink_head(skb, VLAN_HLEN, 1);
+}
+
+__noinline long hoist_adjust_head_insert_four(struct __sk_buff *skb, __s32 by)
+{
+	return grow_head(skb, VLAN_HLEN);
+}
+
+__noinline long hoist_adjust_head_cut_many(struct __sk_buff *skb, __s32 by)
+{
+	if (by <= VLAN_HLEN)
+		return -EINVAL;
+	/* One comparison for both of its limits would leave the verifier without either. */
+	IN_REGISTER(by);
+	return shrink_head(skb, by, 0);
+}
+
+__noinline long hoist_adjust_head_insert_many(struct __sk_buff *skb, __s32 by)
+{
+	return by < -VLAN_HLEN ? grow_head(skb, -by) : -EINVAL;
 }
 
 __noinline long hoist_adjust_tail(struct __sk_buff *skb, __s32 by)

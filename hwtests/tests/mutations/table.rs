@@ -7,9 +7,10 @@ use super::edit::{By, Edit, MAIN, Mutation, gives, helper, imm, instead, never, 
 
 /// 32-bit load.
 const LOAD: u8 = 0x61;
-/// 32-bit and 64-bit comparisons with a constant: unequal.
+/// 64-bit comparisons with a constant and with a register: unequal.
 const JNE: u8 = 0x55;
-const JNE32_REG: u8 = 0x5e;
+const JNE_REG: u8 = 0x5d;
+/// 32-bit comparison with a constant: equal.
 const JEQ32: u8 = 0x16;
 /// 32-bit and 64-bit moves of a constant.
 const MOV32: u8 = 0xb4;
@@ -101,7 +102,7 @@ pub(crate) const EPILOGUE: [Mutation; 13] = [
         MAIN,
         "note(EVENT_INVALID_CODE)",
         suite("verdict", "7 is unknown"),
-        |i, _| i.insn.code == MOV32 && imm(i, 0, 2),
+        |i, _| i.insn.code == MOV && imm(i, 0, 2),
     ),
     at(
         "what was changed is not settled",
@@ -127,9 +128,9 @@ pub(crate) const EPILOGUE: [Mutation; 13] = [
     at(
         "the protocol is not brought in line",
         "settle",
-        "if (PROTOCOL(header) == (__be16)KNOWN(skb))",
+        "RARELY(PROTOCOL(header)",
         suite("rewrite", "IPv4 becomes something else"),
-        |i, _| i.insn.code == JNE32_REG && never(i),
+        |i, _| i.insn.code == JNE_REG && never(i),
     ),
     at(
         "the packet type is not brought in line",
@@ -206,9 +207,9 @@ pub(crate) const RESIZE: [Mutation; 11] = [
     at(
         "short rests are cut like long ones",
         HEAD,
-        "if (rest < IP_LEAST)",
+        "RARELY(rest, \"<\", IP_LEAST",
         suite("head", "twenty bytes less, leaving"),
-        |i, _| imm(i, 19, 0),
+        |i, _| imm(i, 20, 0),
     ),
     at(
         "what the end lent is not taken off",

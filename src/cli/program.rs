@@ -9,7 +9,7 @@ use hoist_offload::plan::{Choice, Plan, Wanted, Wishes};
 use hoist_offload::{Error, Registry, pins, privilege};
 
 use super::adjusted;
-use super::args::{Attach, ProgramArgs};
+use super::args::{Attach, ProgramArgs, Settings, Which};
 use super::context::{Context, LOAD};
 use super::failure::{Exit, Failure, Words};
 use super::render;
@@ -32,12 +32,24 @@ pub(super) fn order(args: &ProgramArgs, object: &Path, count: Counting) -> Resul
     };
     Ok(Order {
         object: object.to_owned(),
-        selector: Selector { program: args.program.clone(), section: args.section.clone() },
-        set: args.set.iter().map(|a| (a.name.clone(), a.value.clone())).collect(),
-        contents: args.maps.as_deref().map(Contents::read).transpose()?,
         count,
         pin_root: args.pin_root.clone(),
         merged: args.merged.into(),
+        ..chosen(&args.which, &args.settings, object)?
+    })
+}
+
+/// The order for a program as it is: which one, and what it finds when it starts.
+///
+/// # Errors
+/// The map file cannot be read.
+pub(super) fn chosen(which: &Which, settings: &Settings, object: &Path) -> Result<Order, Error> {
+    Ok(Order {
+        object: object.to_owned(),
+        selector: Selector { program: which.program.clone(), section: which.section.clone() },
+        set: settings.set.iter().map(|a| (a.name.clone(), a.value.clone())).collect(),
+        contents: settings.maps.as_deref().map(Contents::read).transpose()?,
+        ..Order::default()
     })
 }
 

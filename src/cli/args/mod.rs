@@ -13,7 +13,7 @@ mod values;
 mod verify;
 
 pub(crate) use map::{MapCommand, MapList, MapSelector, MapWatch};
-pub(crate) use program::{Attach, Load, Plan, ProgramArgs, Run};
+pub(crate) use program::{Attach, Load, Plan, ProgramArgs, Run, Settings, Which};
 pub(crate) use values::Interval;
 pub(crate) use verify::Verify;
 

@@ -6,15 +6,40 @@ use clap::Args;
 
 use super::values::{Assignment, EngineList, Interval, Merged};
 
-/// Options shared by plan, run and load.
+/// Which of an object's programs.
 #[derive(Debug, Args)]
-pub(crate) struct ProgramArgs {
+pub(crate) struct Which {
     /// The program, where the object has several
     #[arg(short = 'n', long = "program", visible_alias = "prog-name", value_name = "PROG")]
     pub program: Option<String>,
     /// The ELF section of the program
     #[arg(short, long, value_name = "SECTION")]
     pub section: Option<String>,
+}
+
+/// What a program finds when it starts.
+#[derive(Debug, Args)]
+pub(crate) struct Settings {
+    /// Set a global variable before loading
+    #[arg(
+        long,
+        value_name = "VAR=VALUE",
+        long_help = "Set a global variable (.rodata, .data or .bss) before loading; the value is \
+                     read by the variable's BTF type: 10, 0x1f, true, 192.0.2.1, \
+                     02:00:00:00:00:01, {\"port\": 80}, [1, 2]. May be given several times."
+    )]
+    pub set: Vec<Assignment>,
+    /// Fill maps from this file before attaching ('map dump' writes it)
+    #[arg(long, value_name = "FILE")]
+    pub maps: Option<PathBuf>,
+}
+
+/// Options shared by plan, run and load.
+#[derive(Debug, Args)]
+pub(crate) struct ProgramArgs {
+    /// Which program.
+    #[command(flatten)]
+    pub which: Which,
     /// Engines to try, in this order [default: every engine, best first]
     #[arg(
         short = 'm',
@@ -60,18 +85,9 @@ pub(crate) struct ProgramArgs {
                      frames, or can only run the program on them."
     )]
     pub merged: Merged,
-    /// Set a global variable before loading
-    #[arg(
-        long,
-        value_name = "VAR=VALUE",
-        long_help = "Set a global variable (.rodata, .data or .bss) before loading; the value is \
-                     read by the variable's BTF type: 10, 0x1f, true, 192.0.2.1, \
-                     02:00:00:00:00:01, {\"port\": 80}, [1, 2]. May be given several times."
-    )]
-    pub set: Vec<Assignment>,
-    /// Fill maps from this file before attaching ('map dump' writes it)
-    #[arg(long, value_name = "FILE")]
-    pub maps: Option<PathBuf>,
+    /// What is set before it runs.
+    #[command(flatten)]
+    pub settings: Settings,
     /// Where maps that ask to be pinned by name are pinned
     #[arg(
         long,

@@ -1,0 +1,5 @@
+//! The userspace engine: an eBPF machine that needs no kernel BPF.
+
+pub mod environment;
+pub mod maps;
+pub mod vm;

@@ -1,0 +1,196 @@
+//! The machine: runs a program of a module, frame by frame.
+//!
+//! Nothing is trusted: no verifier has seen the code. What the verifier would have refused ends in a
+//! [`Fault`], and the frame is dropped.
+
+pub mod address;
+pub mod code;
+pub mod fault;
+mod frame;
+mod interpreter;
+mod memory;
+pub mod observer;
+pub mod proof;
+mod running;
+pub mod semantics;
+
+use std::sync::Arc;
+
+use hoist_bpf::module::{Module, ProgramId};
+use hoist_offload::{Gap, Verdict};
+
+pub use fault::{Fault, FaultKind};
+pub use frame::{Arrival, Frame, Metadata};
+pub use observer::{Observer, Place};
+pub use running::Running;
+
+use super::environment::{Destination, Environment, Helper, Settings};
+use super::maps::Maps;
+use code::Code;
+use memory::Stack;
+
+/// Instructions that one run may take unless told otherwise.
+pub const FUEL: u64 = 1 << 26;
+/// Tail calls in one run (`MAX_TAIL_CALL_CNT` of the kernel).
+pub const MAX_TAIL_CALLS: u32 = 33;
+
+/// How a machine runs.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Instructions one run may take: backward jumps and calls are charged with the instructions
+    /// they may repeat.
+    pub fuel: u64,
+    /// Clock, randomness, routes.
+    pub environment: Settings,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { fuel: FUEL, environment: Settings::default() }
+    }
+}
+
+/// What became of one frame.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ran {
+    /// The verdict; aborted after a fault.
+    pub verdict: Verdict,
+    /// `r0` as the program returned it; 0 after a fault.
+    pub code: u64,
+    /// Where the frame goes, where the verdict is to redirect.
+    pub redirect: Option<Destination>,
+    /// Why the run did not end by itself.
+    pub fault: Option<Box<Fault>>,
+}
+
+/// A program, its maps, and all it needs to run.
+#[derive(Debug)]
+pub struct Machine {
+    module: Arc<Module>,
+    program: ProgramId,
+    code: Code,
+    maps: Maps,
+    environment: Environment,
+    stack: Stack,
+    helpers: Vec<Option<Helper>>,
+    kfuncs: Vec<Option<Helper>>,
+    fuel: u64,
+}
+
+impl Machine {
+    /// Makes a machine for one program of a resolved module, with its maps.
+    ///
+    /// # Errors
+    /// What the program needs and this machine has not.
+    pub fn new(
+        module: &Arc<Module>,
+        program: ProgramId,
+        options: &Options,
+    ) -> Result<Self, Vec<Gap>> {
+        let maps = Maps::new(module)?;
+        let environment = Environment::new(module, &options.environment)?;
+        let code = Code::decode(module);
+        Ok(Self {
+            module: Arc::clone(module),
+            program,
+            code,
+            maps,
+            environment,
+            stack: Stack::default(),
+            helpers: (0..256).map(super::environment::helper).collect(),
+            kfuncs: module.externs.iter().map(|e| super::environment::kfunc(&e.name)).collect(),
+            fuel: options.fuel,
+        })
+    }
+
+    /// Runs the program on one frame.
+    pub fn run(&mut self, frame: &mut Frame<'_>, arrival: &Arrival) -> Ran {
+        self.run_with(frame, arrival, None)
+    }
+
+    /// Runs the program on one frame under an observer. The interpreter runs it, compiled code or
+    /// not.
+    pub fn observe(
+        &mut self,
+        frame: &mut Frame<'_>,
+        arrival: &Arrival,
+        observer: &mut dyn Observer,
+    ) -> Ran {
+        self.run_with(frame, arrival, Some(observer))
+    }
+
+    fn run_with(
+        &mut self,
+        frame: &mut Frame<'_>,
+        arrival: &Arrival,
+        observer: Option<&mut dyn Observer>,
+    ) -> Ran {
+        self.stack.reset();
+        self.environment.begin_run();
+        let function = self.module.program(self.program).function;
+        let execute: running::Execute =
+            if observer.is_some() { interpreter::execute_observed } else { interpreter::execute };
+        let mut run = Running {
+            frame: frame.reborrow(),
+            arrival,
+            maps: &mut self.maps,
+            environment: &mut self.environment,
+            module: &self.module,
+            code: &self.code,
+            stack: &mut self.stack,
+            fuel: self.fuel,
+            tail_calls: MAX_TAIL_CALLS,
+            faulted: None,
+            execute,
+            observer: match observer {
+                Some(observer) => Some(observer),
+                None => None,
+            },
+            helpers: &self.helpers,
+            kfuncs: &self.kfuncs,
+        };
+        let result = execute(&mut run, function, [address::CONTEXT, 0, 0, 0, 0]);
+        let (meta, data, end) = (run.frame.meta, run.frame.data, run.frame.end);
+        let faulted = run.faulted;
+        (frame.meta, frame.data, frame.end) = (meta, data, end);
+        self.maps.end_run();
+        match result {
+            Ok(code) => {
+                let verdict = Verdict::from(code as u32);
+                let redirect = match verdict {
+                    Verdict::Redirect => self.environment.take_redirect(),
+                    _ => None,
+                };
+                Ran { verdict, code, redirect, fault: None }
+            }
+            Err(kind) => {
+                let place = faulted.unwrap_or(Place { function, op: 0 });
+                let fault = Some(Box::new(Fault::new(&self.module, &self.code, place, kind)));
+                Ran { verdict: Verdict::Aborted, code: 0, redirect: None, fault }
+            }
+        }
+    }
+
+    /// The maps.
+    #[must_use]
+    pub const fn maps(&self) -> &Maps {
+        &self.maps
+    }
+
+    /// The maps, for changing them between runs.
+    pub const fn maps_mut(&mut self) -> &mut Maps {
+        &mut self.maps
+    }
+
+    /// The module.
+    #[must_use]
+    pub const fn module(&self) -> &Arc<Module> {
+        &self.module
+    }
+
+    /// The program's code.
+    #[must_use]
+    pub const fn code(&self) -> &Code {
+        &self.code
+    }
+}

@@ -125,6 +125,14 @@ pub enum FaultKind {
         /// Of which memory.
         region: Region,
     },
+    /// A read of memory that the program may only write.
+    #[error("{access} of {region}, which is write only")]
+    WriteOnly {
+        /// What was tried.
+        access: Access,
+        /// Of which memory.
+        region: Region,
+    },
     /// Not an aligned 4-byte read of a field of `struct xdp_md` (`xdp_is_valid_access`).
     #[error("{0} of the context; it is read in aligned fields of 4 bytes")]
     ContextAccess(Access),
@@ -184,6 +192,7 @@ impl FaultKind {
             Self::WildAddress(_) => "wild-address",
             Self::OutOfBounds { .. } => "out-of-bounds",
             Self::ReadOnly { .. } => "read-only",
+            Self::WriteOnly { .. } => "write-only",
             Self::ContextAccess(_) => "context-access",
             Self::UnalignedAtomic(_) => "unaligned-atomic",
             Self::CallDepth => "call-depth",

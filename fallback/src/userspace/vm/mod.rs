@@ -14,6 +14,7 @@ pub mod proof;
 mod running;
 pub mod semantics;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use hoist_bpf::module::{Module, ProgramId};
@@ -25,7 +26,7 @@ pub use observer::{Observer, Place};
 pub use running::Running;
 
 use super::environment::{Destination, Environment, Helper, Settings};
-use super::maps::Maps;
+use super::maps::{self, Maps};
 use code::Code;
 use memory::Stack;
 
@@ -42,11 +43,13 @@ pub struct Options {
     pub fuel: u64,
     /// Clock, randomness, routes.
     pub environment: Settings,
+    /// CPUs and interfaces, as far as maps know of them.
+    pub maps: maps::Options,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { fuel: FUEL, environment: Settings::default() }
+        Self { fuel: FUEL, environment: Settings::default(), maps: maps::Options::default() }
     }
 }
 
@@ -87,7 +90,7 @@ impl Machine {
         program: ProgramId,
         options: &Options,
     ) -> Result<Self, Vec<Gap>> {
-        let maps = Maps::new(module)?;
+        let maps = Maps::new(module, program, &BTreeMap::new(), &options.maps)?;
         let environment = Environment::new(module, &options.environment)?;
         let code = Code::decode(module);
         Ok(Self {
@@ -192,5 +195,11 @@ impl Machine {
     #[must_use]
     pub const fn code(&self) -> &Code {
         &self.code
+    }
+}
+
+impl AsMut<Maps> for Machine {
+    fn as_mut(&mut self) -> &mut Maps {
+        &mut self.maps
     }
 }

@@ -2,4 +2,5 @@
 
 pub mod environment;
 pub mod maps;
+pub mod ports;
 pub mod vm;

@@ -36,6 +36,7 @@ pub const LIST: &[Program] = embedded! {
     "store_pointers",
     "tables",
     "tail",
+    "tail_verdict",
     "verdict",
     "xskmap",
 };

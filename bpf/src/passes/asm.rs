@@ -104,3 +104,22 @@ pub const fn jump_equal(dst: u8, src: u8) -> Insn {
 pub const fn goto() -> Insn {
     Insn::new(class::JMP | jmp::JA, 0, 0, 0, 0)
 }
+
+/// `dst = htobe32(dst)`, upper half cleared.
+#[must_use]
+pub const fn big_endian32(dst: u8) -> Insn {
+    Insn::new(class::ALU | X | alu::END, dst, 0, 0, 32)
+}
+
+/// Two instructions that leave the lower half of a register as it is, and the verifier without an
+/// idea of what it holds.
+///
+/// A tail call from a subprogram returns what its target returns. Until Linux 6.19 (and 6.18.y with
+/// the fix "bpf: properly verify tail call behavior") the verifier thinks that it never succeeds: where
+/// the subprogram returns a constant after it, branches on the result that this constant does not
+/// take are removed as dead (`opt_hard_wire_dead_code_branches`), bounds checks among them. No
+/// verifier before that fix follows a value through a byte swap.
+#[must_use]
+pub const fn forget(dst: u8) -> [Insn; 2] {
+    [big_endian32(dst), big_endian32(dst)]
+}

@@ -94,8 +94,9 @@ pub fn apply_with(
     let mut module = module.clone();
     module.maps.push(counters());
     let map = MapId(module.maps.len() as u32 - 1);
-    let body = counting_main(&module, program, map, length);
-    wrap::enter_through(&mut module, program, body, needs.uses(Feature::TailCall))?;
+    let tail_calls = needs.uses(Feature::TailCall);
+    let body = counting_main(&module, program, map, length, tail_calls);
+    wrap::enter_through(&mut module, program, body, tail_calls)?;
     Ok(Counted { module, program, counters: map })
 }
 
@@ -111,7 +112,13 @@ pub(crate) fn counters() -> Map {
 }
 
 /// The new main. r6 holds the context, then the verdict; r7 the length.
-fn counting_main(module: &Module, program: ProgramId, counters: MapId, length: Length) -> Function {
+fn counting_main(
+    module: &Module,
+    program: ProgramId,
+    counters: MapId,
+    length: Length,
+    tail_calls: bool,
+) -> Function {
     let mut f = Function::empty(&module.program(program).name, Linkage::Static);
     let known = f.new_inst(asm::store32(10, -4, 1), Target::None);
     let out = f.new_inst(asm::mov(0, 6), Target::None);
@@ -124,10 +131,13 @@ fn counting_main(module: &Module, program: ProgramId, counters: MapId, length: L
         let length = [asm::load32(7, 1, DATA_END), asm::load32(0, 1, DATA), asm::sub(7, 0)];
         emit(&mut f, length.map(|insn| (insn, Target::None)));
     }
+    emit(&mut f, [(asm::call(), old_main)]);
+    if tail_calls {
+        emit(&mut f, asm::forget(0).map(|insn| (insn, Target::None)));
+    }
     emit(
         &mut f,
         [
-            (asm::call(), old_main),
             (asm::mov(6, 0), Target::None),
             // The kernel reads 32 bits of the verdict and treats what it does not know as aborted.
             (asm::mov32(1, 0), Target::None),
@@ -188,6 +198,19 @@ mod tests {
         let counted = apply(&fits, ProgramId(0)).unwrap();
         let again = apply(&counted.module, counted.program).unwrap_err();
         assert_eq!(again.code, "counting-twice");
+    }
+
+    #[test]
+    fn the_verdict_of_a_tail_call_is_not_taken_for_known() {
+        let forgets = |code: &[Insn]| {
+            let counted = apply(&program(code), ProgramId(0)).unwrap().module;
+            let main = &counted.function(counted.programs[0].function).code;
+            let call = main.iter().position(|i| matches!(i.target, Target::Call(_))).unwrap();
+            main[call + 1].insn == asm::forget(0)[0] && main[call + 2].insn == asm::forget(0)[1]
+        };
+        let tail = [asm::load_map(2), asm::helper(12), asm::mov_imm(0, 2), asm::exit()];
+        assert!(forgets(&tail));
+        assert!(!forgets(&[asm::mov_imm(0, 2), asm::exit()]), "costs nothing elsewhere");
     }
 
     #[test]

@@ -7,8 +7,12 @@ use hoist_bpf::btf::{Btf, Kind};
 use hoist_bpf::image::{Image, ImageError};
 use hoist_bpf::module::{Function, FunctionId, Inst, Module, ProgramId, Target};
 use hoist_bpf::opcode::{access_bytes, class};
+use hoist_bpf::passes::asm;
 use hoist_bpf::requirements::ContextField;
 use hoist_fallback::tc::translate::Translated;
+
+/// `bpf_tail_call`.
+const TAIL_CALL: u32 = 12;
 
 /// Helpers that socket-buffer programs may not call (`tc_cls_act_func_proto`).
 const XDP_ONLY: [u32; 7] = [44, 51, 54, 65, 188, 189, 190];
@@ -37,6 +41,9 @@ pub(crate) fn check(
     }
     for &id in &before.functions {
         function(module, new, id, &before)?;
+    }
+    if before.calls.values().any(|call| call.callee == Callee::Helper(TAIL_CALL)) {
+        verdict(new, new.program(program).function, module.program(program).function)?;
     }
     main(module, new, program)
 }
@@ -188,6 +195,19 @@ fn main(module: &Module, new: &Module, program: ProgramId) -> Result<(), String>
     let calls = |id| new.function(id).code.iter().any(|i| i.target == Target::Call(old_main));
     if new_main == old_main || !calls(new_main) {
         return Err("the new main does not call the old one".to_owned());
+    }
+    Ok(())
+}
+
+/// What a tail call's target returns is not what the verifier may think (`asm::forget`).
+fn verdict(new: &Module, main: FunctionId, old_main: FunctionId) -> Result<(), String> {
+    let code = &new.function(main).code;
+    let calls = code.iter().enumerate().filter(|(_, i)| i.target == Target::Call(old_main));
+    for (at, _) in calls {
+        let next: Vec<_> = code[at + 1..].iter().take(2).map(|i| i.insn).collect();
+        if next != asm::forget(0) {
+            return Err("the verifier believes what stands behind a tail call".to_owned());
+        }
     }
     Ok(())
 }

@@ -13,7 +13,7 @@ use hoist_hwtests::conformance::{
 use hoist_hwtests::lab::{Namespace, Port};
 use hoist_offload::bpf::kernel::Capability;
 use hoist_offload::plan::{Choice, Wanted};
-use hoist_offload::{Capabilities, Device, Error, privilege};
+use hoist_offload::{Capabilities, Device, Error, Gap, privilege};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use super::args;
@@ -35,6 +35,9 @@ pub(crate) mod tally;
 
 /// The namespace of the thread that asks.
 const HERE: &str = "/proc/thread-self/ns/net";
+
+/// What the tc engine says of a kernel before Linux 6.6.
+const NO_TCX: &str = "no-tcx";
 
 /// What loading programs for an interface takes, from a thread that enters its namespace.
 const LOADING: [Capability; 3] =
@@ -79,11 +82,10 @@ pub(super) fn run(cx: &mut Context<'_>, args: &args::Verify) -> Result<(), Failu
     let mut report = report(cx, &sources, &options, &stop)?;
     let own = args.cases.is_some();
     // What an engine refuses is its contract's business only on the veth that every case is written
-    // for, and a user's only where engines were named.
-    let strict = if own { args.engine.choice != Choice::Auto } else { device.is_none() };
-    if !strict {
-        accept_refusals(&mut report);
-    }
+    // for, and a user's only where engines were named. A kernel without tcx is not hoist's fault.
+    let named = args.engine.choice != Choice::Auto;
+    let strict = if own { named } else { device.is_none() };
+    accept_refusals(&mut report, |gap| !strict || !named && gap.code == NO_TCX);
     let stopped = stop.load(Ordering::Relaxed);
     let mut rows = if own { Vec::new() } else { semantics::rows() };
     if args.filter.is_some() {
@@ -214,11 +216,12 @@ fn report(
     })
 }
 
-/// Lets refusals stand as they are: the engine says itself why it does not run the program.
-fn accept_refusals(report: &mut Report) {
+/// Lets refusals for some reasons stand as they are: the engine says itself why it does not run the
+/// program.
+fn accept_refusals(report: &mut Report, stands: impl Fn(&Gap) -> bool) {
     for result in &mut report.results {
         if let Outcome::Refused { known: known @ None, gaps } = &mut result.outcome {
-            *known = gaps.first().map(|gap| Reason {
+            *known = gaps.iter().find(|gap| stands(gap)).map(|gap| Reason {
                 code: gap.code.clone(),
                 why: gap.message.clone(),
                 source: String::new(),

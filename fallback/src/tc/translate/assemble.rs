@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use hoist_bpf::module::{Function, FunctionId, Linkage, MapId, Module, ProgramId, Target};
+use hoist_bpf::module::{Function, FunctionId, Inst, Linkage, MapId, Module, ProgramId, Target};
 use hoist_bpf::opcode::jmp;
 use hoist_bpf::passes::link::{self, Linked};
 use hoist_bpf::passes::{PassError, asm};
@@ -71,6 +71,9 @@ pub(super) fn assemble(
         Globals::Keep => link::Globals::Keep { context: "__sk_buff" },
     };
     let main = linked.functions[&main];
+    if survey.tail_calls {
+        forget_results(&mut translated.functions[main.0 as usize], old_main);
+    }
     link::enter_by(&mut translated, program, main, survey.typed, globals)
         .map_err(|e| refused(&e))?;
     Ok(Translated {
@@ -83,6 +86,16 @@ pub(super) fn assemble(
         warnings: survey.warnings,
         module: translated,
     })
+}
+
+/// Has the verifier take any verdict for possible: see [`asm::forget`].
+fn forget_results(main: &mut Function, old_main: FunctionId) {
+    let calls = main.code.iter().filter(|inst| inst.target == Target::Call(old_main));
+    let calls: Vec<_> = calls.map(|inst| (inst.id, inst.line)).collect();
+    for (call, line) in calls {
+        let code = asm::forget(0).map(|insn| Inst { line, ..main.new_inst(insn, Target::None) });
+        main.insert_after(call, &code);
+    }
 }
 
 /// The routines that a change needs.

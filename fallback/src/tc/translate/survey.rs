@@ -78,6 +78,8 @@ pub(super) struct Survey {
     pub(super) features: u32,
     /// Whether the verifier will want the types of all functions.
     pub(super) typed: bool,
+    /// Whether another program may answer in this one's place.
+    pub(super) tail_calls: bool,
     /// Reasons against it.
     pub(super) gaps: Vec<Gap>,
     /// What will differ.
@@ -229,6 +231,7 @@ impl Survey {
             )),
             id::TAIL_CALL => {
                 self.typed = true;
+                self.tail_calls = true;
                 // Programs that are put into the map later may do anything.
                 self.features |= feature::WRITES;
                 if names::license_is_gpl_compatible(&module.license) {

@@ -154,6 +154,20 @@ pub enum AtomicOp {
     CompareExchange,
 }
 
+impl AtomicOp {
+    /// Whether a register receives the old value: `r0` of a compare and exchange, else the operand's.
+    #[must_use]
+    pub const fn fetches(self) -> bool {
+        match self {
+            Self::Add { fetch }
+            | Self::Or { fetch }
+            | Self::And { fetch }
+            | Self::Xor { fetch } => fetch,
+            Self::Exchange | Self::CompareExchange => true,
+        }
+    }
+}
+
 /// How wide a byte swap is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]

@@ -28,6 +28,7 @@ pub use running::Running;
 use super::environment::{Destination, Environment, Helper, Settings};
 use super::maps::{self, Maps};
 use code::Code;
+use interpreter::{Caller, DenseFunction};
 use memory::Stack;
 
 /// Instructions that one run may take unless told otherwise.
@@ -72,6 +73,8 @@ pub struct Machine {
     module: Arc<Module>,
     program: ProgramId,
     code: Code,
+    dense: Vec<DenseFunction>,
+    callers: Vec<Caller>,
     maps: Maps,
     environment: Environment,
     stack: Stack,
@@ -96,6 +99,8 @@ impl Machine {
         Ok(Self {
             module: Arc::clone(module),
             program,
+            dense: code.functions.iter().map(DenseFunction::new).collect(),
+            callers: Vec::with_capacity(address::MAX_CALL_FRAMES),
             code,
             maps,
             environment,
@@ -129,6 +134,7 @@ impl Machine {
         observer: Option<&mut dyn Observer>,
     ) -> Ran {
         self.stack.reset();
+        self.callers.clear();
         self.environment.begin_run();
         let function = self.module.program(self.program).function;
         let execute: running::Execute =
@@ -140,6 +146,8 @@ impl Machine {
             environment: &mut self.environment,
             module: &self.module,
             code: &self.code,
+            dense: &self.dense,
+            callers: &mut self.callers,
             stack: &mut self.stack,
             fuel: self.fuel,
             tail_calls: MAX_TAIL_CALLS,

@@ -3,6 +3,7 @@
 use super::code::Code;
 use super::fault::FaultKind;
 use super::frame::{Arrival, Frame};
+use super::interpreter::{Caller, DenseFunction};
 use super::memory::Stack;
 use super::observer::{MapEffect, Observer, Place};
 use crate::userspace::environment::{Environment, Helper};
@@ -25,6 +26,8 @@ pub struct Running<'a> {
     /// The module, for names.
     pub module: &'a Module,
     pub(crate) code: &'a Code,
+    pub(crate) dense: &'a [DenseFunction],
+    pub(crate) callers: &'a mut Vec<Caller>,
     pub(crate) stack: &'a mut Stack,
     /// Instructions left.
     pub(crate) fuel: u64,

@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0 OR MIT
 #
-# Compiles both forms of the runtime into ../prebuilt.
+# Compiles the three forms of the runtime into ../prebuilt.
 #
 #   build.sh               rebuild the objects in ../prebuilt
 #   build.sh --check       fail unless they equal a fresh build
@@ -45,3 +45,5 @@ cd "$here"
 build runtime.bpf.o
 # For kernels whose bpf_skb_vlan_push leaves the network header where it is (buffer.h).
 build runtime_older.bpf.o -DPUSH_LEAVES_NETWORK_HEADER=1
+# For processes without CAP_PERFMON (kernel.h), on either kind of kernel.
+build runtime_constant.bpf.o -DPUSH_LEAVES_NETWORK_HEADER=1 -DCONSTANT_OFFSETS=1

@@ -23,6 +23,14 @@ typedef __u16 __be16;
 #define likely(x) __builtin_expect(!!(x), 1)
 #define unlikely(x) __builtin_expect(!!(x), 0)
 
+/*
+ * Without CAP_PERFMON the verifier lets a program move pointers by constants only, and compare those
+ * that were. Built with this set to 1 the runtime keeps to that, at the price of more helper calls.
+ */
+#ifndef CONSTANT_OFFSETS
+#define CONSTANT_OFFSETS 0
+#endif
+
 /* Keeps the compiler from taking a value apart again. */
 #define IN_REGISTER(value) asm volatile("" : "+r"(value))
 

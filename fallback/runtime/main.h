@@ -44,14 +44,25 @@ static __noinline long make_linear(struct __sk_buff *skb)
 	return bpf_skb_pull_data(skb, skb->len);
 }
 
-static __inline void count(__u32 verdict, __u32 len)
+static __inline void add(struct verdict *counter, __u32 len)
 {
-	struct verdict *counter = at(&hoist_verdicts, verdict);
-
 	if (counter) {
 		counter->packets++;
 		counter->bytes += len;
 	}
+}
+
+static __noinline void count_by_stack(__u32 verdict, __u32 len)
+{
+	add(bpf_map_lookup_elem(&hoist_verdicts, &verdict), len);
+}
+
+static __inline void count(__u32 verdict, __u32 len)
+{
+	if (CONSTANT_OFFSETS)
+		count_by_stack(verdict, len);
+	else
+		add(at(&hoist_verdicts, verdict), len);
 }
 
 static __inline int remember(struct __sk_buff *skb)
@@ -85,7 +96,8 @@ untagged:
 	len = skb->len;
 	IN_REGISTER(len);
 	RARELY(len, ">", FRAME_LEN, long_frame);
-	/* A comparison that processes without CAP_PERFMON may make too. */
+	if (CONSTANT_OFFSETS)
+		goto split;
 	RARELY(frame(skb) + len, ">", frame_end(skb), split);
 linear:
 	if (features & WRITES && remember(skb))
@@ -140,7 +152,7 @@ tagged:
 long_frame:
 	if (!(features & DROPS_MERGED))
 		note_merged(skb);
-	if (len <= 0xffff && frame(skb) + len <= frame_end(skb))
+	if (!CONSTANT_OFFSETS && len <= 0xffff && frame(skb) + len <= frame_end(skb))
 		goto linear;
 split:
 	if (make_linear(skb))

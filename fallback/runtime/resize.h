@@ -19,10 +19,37 @@
 #define HEADER_LOW(frame) (*(__u64 *)(frame))
 #define HEADER_HIGH(frame) (*(__u32 *)((frame) + 8) | (__u64)PROTOCOL(frame) << 32)
 
+/* With constant offsets only, the bytes wait in the state in place of registers. */
+static __inline long get_header(struct __sk_buff *skb, __u32 offset, __u64 *low, __u64 *high)
+{
+	struct state *saved;
+	void *from;
+
+	if (CONSTANT_OFFSETS) {
+		saved = state();
+		return saved ? bpf_skb_load_bytes(skb, offset, saved->header, ETH_HLEN) : -EINVAL;
+	}
+	from = frame(skb) + offset;
+	if (from + ETH_HLEN > frame_end(skb))
+		return -EINVAL;
+	*low = HEADER_LOW(from);
+	*high = HEADER_HIGH(from);
+	IN_REGISTER(*low);
+	IN_REGISTER(*high);
+	return 0;
+}
+
 static __inline long put_header(struct __sk_buff *skb, __u32 offset, __u64 low, __u64 high)
 {
-	void *to = frame(skb) + offset;
+	struct state *saved;
+	void *to;
 
+	if (CONSTANT_OFFSETS) {
+		saved = state();
+		return saved ? bpf_skb_store_bytes(skb, offset, saved->header, ETH_HLEN, 0)
+			     : -EINVAL;
+	}
+	to = frame(skb) + offset;
 	if (to + ETH_HLEN > frame_end(skb))
 		return -EINVAL;
 	HEADER_LOW(to) = low;
@@ -147,18 +174,10 @@ other:
 /* Moves the start up. The helpers cut behind the MAC header, so the new one is put in place. */
 static __inline long shrink_head(struct __sk_buff *skb, __u32 by, int four)
 {
-	__u64 low, high;
-	void *from;
+	__u64 low = 0, high = 0;
 
-	if (by > LONGEST_CUT || skb->len < by + ETH_HLEN)
+	if (by > LONGEST_CUT || skb->len < by + ETH_HLEN || get_header(skb, by, &low, &high))
 		return -EINVAL;
-	from = frame(skb) + by;
-	if (from + ETH_HLEN > frame_end(skb))
-		return -EINVAL;
-	low = HEADER_LOW(from);
-	high = HEADER_HIGH(from);
-	IN_REGISTER(low);
-	IN_REGISTER(high);
 	skb->cb[2] -= by;
 	skb->cb[3] = by;
 	if (cut(skb, by, skb->len - by - ETH_HLEN, four))
@@ -196,18 +215,11 @@ other:
 /* Moves the start down. */
 static __inline long grow_head(struct __sk_buff *skb, __u32 by)
 {
-	__u64 low, high;
-	void *from;
+	__u64 low = 0, high = 0;
 
-	if (by > HEADROOM + LONGEST_CUT || (__s32)(skb->cb[2] + by) > HEADROOM)
+	if (by > HEADROOM + LONGEST_CUT || (__s32)(skb->cb[2] + by) > HEADROOM ||
+	    get_header(skb, 0, &low, &high))
 		return -EINVAL;
-	from = frame(skb);
-	if (from + ETH_HLEN > frame_end(skb))
-		return -EINVAL;
-	low = HEADER_LOW(from);
-	high = HEADER_HIGH(from);
-	IN_REGISTER(low);
-	IN_REGISTER(high);
 	skb->cb[2] += by;
 	skb->cb[3] = by;
 	if (insert(skb, by))

@@ -19,7 +19,7 @@ use hoist_hwtests::fuzz::{forms, render, run, save};
 
 const USAGE: &str = "\
 usage: differential [--seed N] [--first N] [--programs N] [--runs N] [--workers N]
-                    [--findings N] [--against tc|xdp] [--save FOLDER] [--show]
+                    [--findings N] [--against tc|tc-constant|xdp] [--save FOLDER] [--show]
        differential --replay FILE [--save FOLDER]";
 
 fn main() -> Result<ExitCode, Box<dyn Error>> {
@@ -43,6 +43,7 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
     let kernel = Linux::new()?;
     let pass: Pass<'_> = match options.get("--against").map(String::as_str) {
         None | Some("tc") => &forms::translated,
+        Some("tc-constant") => &forms::translated_by_constants,
         Some("xdp") => &forms::same,
         Some(_) => return Err(USAGE.into()),
     };

@@ -38,15 +38,20 @@ fn translated_programs_do_what_they_did() {
     if !require::veth("translated_programs_do_what_they_did") {
         return;
     }
-    let settings = Settings { seed: 3, programs: 150, runs: 100, ..Settings::default() };
-    let outcome = campaign(&forms::translated, &settings);
-    let differences: Vec<_> = outcome.findings.iter().map(|f| (f.number, &f.difference)).collect();
-    assert!(differences.is_empty(), "{differences:#?}");
-    let older = !require::kernel(6, 12);
-    let refused: Vec<_> =
-        outcome.refused.iter().filter(|(code, _)| !older || *code != "tc-stack").collect();
-    assert!(refused.is_empty(), "{refused:?}");
-    assert!(outcome.coverage.enough(), "{:#?}", outcome.coverage.gates());
+    let forms: [(u64, Pass<'_>); 2] =
+        [(150, &forms::translated), (75, &forms::translated_by_constants)];
+    for (programs, pass) in forms {
+        let settings = Settings { seed: 3, programs, runs: 100, ..Settings::default() };
+        let outcome = campaign(pass, &settings);
+        let differences: Vec<_> =
+            outcome.findings.iter().map(|f| (f.number, &f.difference)).collect();
+        assert!(differences.is_empty(), "{differences:#?}");
+        let older = !require::kernel(6, 12);
+        let refused: Vec<_> =
+            outcome.refused.iter().filter(|(code, _)| !older || *code != "tc-stack").collect();
+        assert!(refused.is_empty(), "{refused:?}");
+        assert!(outcome.coverage.enough(), "{:#?}", outcome.coverage.gates());
+    }
 }
 
 /// A fault: every call of the helper is replaced by the answer "done".

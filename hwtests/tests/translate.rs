@@ -14,9 +14,12 @@ use hoist_bpf::parse::Selector;
 use hoist_bpf::passes::asm;
 use hoist_bpf::programs;
 use hoist_bpf::resolve::{Needs, TargetBtf, resolve};
-use hoist_fallback::tc::translate::{Event, Globals, Merged, Options, Translated, translate};
+use hoist_fallback::tc::translate::{
+    Event, Globals, Merged, Offsets, Options, Translated, translate,
+};
 use hoist_hwtests::dut::tc_options;
 use hoist_hwtests::require;
+use rustix::thread::{CapabilitySet, capabilities, set_capabilities};
 
 const SCHED_CLS: u32 = 3;
 /// `cb[4]` in `struct __sk_buff`.
@@ -105,6 +108,11 @@ impl Bench {
     }
 
     fn load(&self, module: &Module, program: ProgramId, kind: u32) -> Loaded {
+        self.try_load(module, program, kind).unwrap_or_else(|refused| panic!("{refused}"))
+    }
+
+    /// The program in the kernel, or what the verifier says in the end.
+    fn try_load(&self, module: &Module, program: ProgramId, kind: u32) -> Result<Loaded, String> {
         let mut contents = BTreeMap::new();
         for (at, map) in module.maps.iter().enumerate() {
             if ["target", "ports", "others", "hashed", "cpus"].contains(&map.name.as_str()) {
@@ -123,14 +131,14 @@ impl Bench {
             pin_root: None,
             contents: &contents,
         };
-        loader::load(&self.kernel, &spec).unwrap_or_else(|error| {
+        loader::load(&self.kernel, &spec).map_err(|error| {
             let log = match &error {
                 loader::LoadError::Program { error, .. } => error.log.clone().unwrap_or_default(),
                 _ => String::new(),
             };
             let tail: Vec<&str> = log.lines().rev().take(60).collect();
             let tail: Vec<&str> = tail.into_iter().rev().collect();
-            panic!("{} as {kind}: {error}\n{}", module.name, tail.join("\n"))
+            format!("{} as {kind}: {error}\n{}", module.name, tail.join("\n"))
         })
     }
 
@@ -224,6 +232,48 @@ fn programs_do_the_same_translated() {
             bench.compare(&module, program, &translated);
         }
     }
+}
+
+/// Without `CAP_PERFMON` the verifier takes less. What it takes as XDP it must take translated.
+#[test]
+fn translated_programs_can_do_without_perfmon() {
+    if !require::veth("translated_programs_can_do_without_perfmon") {
+        return;
+    }
+    let mut bench = Bench::new();
+    let mut modules = Vec::new();
+    for prebuilt in programs::LIST.iter().filter(|p| !NOT_COMPARED.contains(&p.name)) {
+        let module = bench.module(prebuilt.name, prebuilt.object);
+        let selector = Selector { program: Some(prebuilt.program()), section: None };
+        let program = module.select(&selector).unwrap();
+        modules.push((module, program));
+    }
+    modules.push((bench.module("redirect", REDIRECT), ProgramId(0)));
+    let tc = tc_options();
+    let mut held = capabilities(None).unwrap();
+    held.effective = CapabilitySet::BPF | CapabilitySet::NET_ADMIN;
+    // Capabilities are a thread's own; this one ends with the test.
+    set_capabilities(None, held).unwrap();
+    let (mut refused, mut taken) = (Vec::new(), 0);
+    for (module, program) in &modules {
+        if let Err(said) = bench.try_load(module, *program, PROG_TYPE_XDP) {
+            println!("not taken as XDP either: {}", said.lines().last().unwrap_or_default());
+            continue;
+        }
+        for (count, merged) in [(false, Merged::Run), (true, Merged::Drop)] {
+            let options = Options { count, merged, offsets: Offsets::Constant, ..tc };
+            let translated = translate(module, *program, &options).unwrap();
+            match bench.try_load(&translated.module, translated.program, SCHED_CLS) {
+                Ok(_) => {
+                    bench.compare(module, *program, &translated);
+                    taken += 1;
+                }
+                Err(said) => refused.push(said),
+            }
+        }
+    }
+    assert!(refused.is_empty(), "{}: {}", refused.len(), refused.join("\n\n"));
+    assert!(taken >= 24, "{taken}");
 }
 
 /// Compilers with the versions of the instruction set that they write.

@@ -24,7 +24,7 @@ mod dry_run;
 mod self_test;
 pub mod translate;
 
-use translate::{DeviceAddress, Globals, Options, TagPush, Translated};
+use translate::{DeviceAddress, Globals, Offsets, Options, TagPush, Translated};
 
 /// `BPF_PROG_TYPE_SCHED_CLS`.
 const PROG_TYPE_SCHED_CLS: u32 = 3;
@@ -65,14 +65,8 @@ impl TcEngine {
     }
 
     /// The program's form for TC, or every reason why there is none.
-    fn translated(
-        self,
-        job: &Job,
-        globals: Globals,
-        tag_push: TagPush,
-    ) -> Result<Translated, Vec<Gap>> {
-        let count = job.count_verdicts;
-        let options = Options { count, merged: job.merged, globals, tag_push };
+    fn translated(self, job: &Job, form: Options) -> Result<Translated, Vec<Gap>> {
+        let options = Options { count: job.count_verdicts, merged: job.merged, ..form };
         let mut gaps = entry_programs(job);
         match (self.translator)(&job.module, job.program, &options) {
             Ok(translated) if gaps.is_empty() => Ok(translated),
@@ -121,7 +115,7 @@ impl Engine for TcEngine {
     }
 
     fn examine(&self, job: &Job) -> Vec<Gap> {
-        self.translated(job, Globals::Inline, TagPush::default()).err().unwrap_or_default()
+        self.translated(job, Options::default()).err().unwrap_or_default()
     }
 
     fn prepare(
@@ -134,21 +128,23 @@ impl Engine for TcEngine {
         let refused = |gap| refuser.refused(gap);
         self.hook_exists(&**kernel, device).map_err(refused)?;
         let tag_push = self_test::passed(&**kernel).map_err(refused)?;
-        let form = |globals| {
-            let mut translated =
-                self.translated(job, globals, tag_push).map_err(|g| refuser.refused_for(g))?;
+        let attempt = |form| {
+            let mut translated = self.translated(job, form).map_err(|g| refuser.refused_for(g))?;
             if translated.resolve_again {
                 resolve_again(&**kernel, &mut translated).map_err(refused)?;
             }
             let loaded = load(&**kernel, device, job, &translated);
             Ok::<_, Error>((translated, loaded))
         };
-        let (mut translated, mut loaded) = form(Globals::Inline)?;
-        // Followed from each caller, global functions may be more than the verifier goes through.
-        if loaded.as_ref().is_err_and(too_complex)
-            && let (again, Ok(fits)) = form(Globals::Keep)?
-        {
-            (translated, loaded) = (again, Ok(fits));
+        let first = Options { tag_push, ..Options::default() };
+        let (mut translated, mut loaded) = attempt(first)?;
+        let mut next = other_form(first, &loaded);
+        while let Some(form) = next {
+            let (again, result) = attempt(form)?;
+            next = other_form(form, &result);
+            if result.is_ok() {
+                (translated, loaded) = (again, result);
+            }
         }
         let loaded = loaded.map_err(|error| refuser.load(error))?;
         let own = job.module.maps.len();
@@ -206,9 +202,19 @@ fn load(
     loader::load(kernel, &spec)
 }
 
-/// Whether the verifier gave up for the size of the program.
-fn too_complex(error: &LoadError) -> bool {
-    matches!(error, LoadError::Program { error, .. } if error.errno == E2BIG)
+/// The form to try when the verifier has refused one.
+fn other_form(form: Options, loaded: &Result<Loaded, LoadError>) -> Option<Options> {
+    let Err(LoadError::Program { error, .. }) = loaded else { return None };
+    let log = error.log.as_deref().unwrap_or_default();
+    // Followed from each caller, global functions may be more than the verifier goes through.
+    if error.errno == E2BIG && form.globals == Globals::Inline {
+        Some(Options { globals: Globals::Keep, ..form })
+    // So it says to those without CAP_PERFMON.
+    } else if log.contains("prohibited for !root") && form.offsets == Offsets::Any {
+        Some(Options { offsets: Offsets::Constant, ..form })
+    } else {
+        None
+    }
 }
 
 /// Map entries with a program of their own, which would run on XDP frames only.

@@ -1,4 +1,4 @@
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use hoist_bpf::kernel::fake::FakeInterface;
 use hoist_bpf::kernel::{Fake, KernelError};
@@ -88,6 +88,33 @@ fn what_is_too_complex_is_tried_in_another_form() {
     assert!(REFUSED.load(Ordering::Relaxed), "the first form was refused");
 }
 
+/// A verifier that takes no moved pointers gets a runtime that moves them by constants only; what it
+/// says to that is not what the user reads.
+#[test]
+fn what_needs_a_capability_is_tried_without() {
+    static LOADS: AtomicUsize = AtomicUsize::new(0);
+    let said = |log: &str| KernelError {
+        log: Some(log.to_owned()),
+        ..KernelError::new("BPF_PROG_LOAD", "xdp_acl", 13)
+    };
+    let pointers = "R1 has pointer, pointer arithmetic with it prohibited for !root";
+    for (second, taken) in [(None, true), (Some("R2 something else"), false)] {
+        let (fake, kernel, device) = machine();
+        LOADS.store(0, Ordering::Relaxed);
+        fake.verify_with(move |spec| match (spec.name.as_str(), second) {
+            ("xdp_acl", _) if LOADS.fetch_add(1, Ordering::Relaxed) == 0 => Err(said(pointers)),
+            ("xdp_acl", Some(second)) => Err(said(second)),
+            _ => Ok(()),
+        });
+        let prepared = TCX.prepare(&kernel, &device, &job("acl"));
+        assert_eq!(LOADS.load(Ordering::Relaxed), 2);
+        assert_eq!(prepared.is_ok(), taken);
+        if let Err(error) = prepared {
+            assert!(format!("{error:?}").contains("!root"), "{error:?}");
+        }
+    }
+}
+
 #[test]
 fn entries_with_programs_are_refused_with_every_other_reason() {
     let mut job = job("redirect_devmap");
@@ -119,7 +146,7 @@ fn merged_frames_are_what_the_job_says() {
     use hoist_offload::engine::Merged;
     let form = |merged| {
         let job = Job { merged, ..job("pass") };
-        format!("{:?}", TCX.translated(&job, Globals::Inline, TagPush::default()).unwrap().module)
+        format!("{:?}", TCX.translated(&job, Options::default()).unwrap().module)
     };
     assert_eq!(form(Merged::Run), form(Merged::Run));
     assert_ne!(form(Merged::Run), form(Merged::Drop));

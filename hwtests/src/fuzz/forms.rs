@@ -2,7 +2,7 @@
 
 use hoist_bpf::module::{Module, ProgramId};
 
-use hoist_fallback::tc::translate::{Options, Translated, translate};
+use hoist_fallback::tc::translate::{Offsets, Options, Translated, translate};
 
 use super::bench::Refusal;
 use super::run::{Form, Hook};
@@ -21,8 +21,20 @@ pub fn same(module: &Module, program: ProgramId) -> Result<Form, Refusal> {
 /// # Errors
 /// Its reasons not to.
 pub fn translated(module: &Module, program: ProgramId) -> Result<Form, Refusal> {
+    translated_with(module, program, dut::tc_options())
+}
+
+/// What processes without `CAP_PERFMON` get.
+///
+/// # Errors
+/// The translator's reasons not to.
+pub fn translated_by_constants(module: &Module, program: ProgramId) -> Result<Form, Refusal> {
+    translated_with(module, program, Options { offsets: Offsets::Constant, ..dut::tc_options() })
+}
+
+fn translated_with(module: &Module, program: ProgramId, options: Options) -> Result<Form, Refusal> {
     // Shrinking leaves functions in place, so a program keeps its choice.
-    let options = Options { count: module.functions.len() % 2 == 1, ..dut::tc_options() };
+    let options = Options { count: module.functions.len() % 2 == 1, ..options };
     match translate(module, program, &options) {
         Ok(translated) => Ok(of(translated)),
         Err(gaps) => {

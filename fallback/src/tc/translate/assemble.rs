@@ -24,7 +24,7 @@ pub(super) fn assemble(
     options: &Options,
     survey: Survey,
 ) -> Result<Translated, Gap> {
-    let library = runtime::library(options.tag_push)
+    let library = runtime::library(options.tag_push, options.offsets)
         .map_err(|e| Gap::new("not-loadable", format!("the runtime cannot be read: {e}")))?;
     let mut features = survey.features;
     if options.count {

@@ -54,6 +54,17 @@ pub enum TagPush {
     LeavesNetworkHeader,
 }
 
+/// By what the runtime moves pointers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Offsets {
+    /// By whatever is least work.
+    #[default]
+    Any,
+    /// By constants only, at the price of more helper calls: the verifier takes nothing else from
+    /// processes without `CAP_PERFMON`.
+    Constant,
+}
+
 /// How a program is translated.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Options {
@@ -66,6 +77,8 @@ pub struct Options {
     pub globals: Globals,
     /// What kind of kernel the program is for.
     pub tag_push: TagPush,
+    /// By what the runtime moves pointers.
+    pub offsets: Offsets,
 }
 
 /// A module whose program runs at TC ingress (`BPF_PROG_TYPE_SCHED_CLS`, attach type 0).

@@ -5,17 +5,21 @@ use std::sync::LazyLock;
 use hoist_bpf::module::{MapId, Module};
 use hoist_bpf::parse::ParseError;
 
-use super::TagPush;
+use super::{Offsets, TagPush};
 
 /// The object file, as the compiler wrote it.
 const OBJECT: &[u8] = include_bytes!("../../../prebuilt/runtime.bpf.o");
 /// The same for [`TagPush::LeavesNetworkHeader`].
 const OBJECT_FOR_OLDER: &[u8] = include_bytes!("../../../prebuilt/runtime_older.bpf.o");
+/// The same for [`Offsets::Constant`] and either kind of kernel.
+const OBJECT_CONSTANT: &[u8] = include_bytes!("../../../prebuilt/runtime_constant.bpf.o");
 
 static LIBRARY: LazyLock<Result<Module, ParseError>> =
     LazyLock::new(|| Module::parse("runtime", OBJECT));
 static LIBRARY_FOR_OLDER: LazyLock<Result<Module, ParseError>> =
     LazyLock::new(|| Module::parse("runtime", OBJECT_FOR_OLDER));
+static LIBRARY_CONSTANT: LazyLock<Result<Module, ParseError>> =
+    LazyLock::new(|| Module::parse("runtime", OBJECT_CONSTANT));
 
 /// What the main program does for a program: numbers of the variants in `runtime/main.h`.
 pub(super) mod feature {
@@ -51,17 +55,22 @@ pub(in super::super) const fn object(tag_push: TagPush) -> &'static [u8] {
     }
 }
 
-/// The runtime for kernels of a kind.
-pub(super) fn library(tag_push: TagPush) -> Result<&'static Module, &'static ParseError> {
-    match tag_push {
-        TagPush::MovesNetworkHeader => LIBRARY.as_ref(),
-        TagPush::LeavesNetworkHeader => LIBRARY_FOR_OLDER.as_ref(),
+/// The runtime for kernels and processes of a kind.
+pub(super) fn library(
+    tag_push: TagPush,
+    offsets: Offsets,
+) -> Result<&'static Module, &'static ParseError> {
+    match (offsets, tag_push) {
+        (Offsets::Constant, _) => LIBRARY_CONSTANT.as_ref(),
+        (Offsets::Any, TagPush::MovesNetworkHeader) => LIBRARY.as_ref(),
+        (Offsets::Any, TagPush::LeavesNetworkHeader) => LIBRARY_FOR_OLDER.as_ref(),
     }
 }
 
 /// Whether a map of that name is one of the runtime's.
 pub(super) fn owns(map: &str) -> bool {
-    library(TagPush::default()).is_ok_and(|library| library.maps.iter().any(|m| m.name == map))
+    library(TagPush::default(), Offsets::default())
+        .is_ok_and(|library| library.maps.iter().any(|m| m.name == map))
 }
 
 /// The map of that name.

@@ -7,6 +7,8 @@ use super::flags::kind;
 pub(super) struct Uses(u16);
 
 impl Uses {
+    /// Nothing: a kind that is not here.
+    pub(super) const NONE: Self = Self(0);
     /// `bpf_map_lookup_elem`.
     pub(super) const LOOKUP: Self = Self(1 << 0);
     /// `bpf_map_update_elem`, `bpf_map_delete_elem`.
@@ -58,7 +60,7 @@ impl Uses {
             kind::PROG_ARRAY => Self::TAIL_CALL,
             kind::PERF_EVENT_ARRAY => Self::EVENTS,
             kind::RINGBUF => Self::RECORDS,
-            _ => Self(0),
+            _ => Self::NONE,
         }
     }
 }

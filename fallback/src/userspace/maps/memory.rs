@@ -44,11 +44,6 @@ impl Memory {
         self.start
     }
 
-    /// Bytes reserved.
-    pub(super) const fn len(&self) -> usize {
-        self.len
-    }
-
     /// The address of `len` bytes at `offset`; `None` outside.
     #[inline]
     pub(super) fn at(&self, offset: u64, len: u64) -> Option<NonNull<u8>> {

@@ -22,21 +22,37 @@ use hoist_offload::attach::MapDef;
 pub use hoist_bpf::module::MapId;
 
 mod array;
+mod bloom;
+mod cpumap;
 mod create;
 mod denied;
+mod devmap;
 mod errno;
+mod events;
 mod fields;
 mod flags;
 mod handle;
+mod hash;
+mod key;
 mod kinds;
+mod limits;
+mod lpm;
+mod lru;
 mod memory;
 mod program;
+mod queue;
 mod reach;
+mod records;
+mod ringbuf;
+mod slot_array;
+mod slots;
 mod table;
 mod user;
+mod xskmap;
 
 pub use denied::{Denied, Failure};
 pub use errno::Errno;
+pub use events::Event;
 pub use handle::handle;
 pub use user::User;
 

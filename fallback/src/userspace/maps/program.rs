@@ -73,7 +73,7 @@ impl Maps {
 
     /// The map, if this use goes with its kind.
     #[inline]
-    fn used(&mut self, map: MapId, uses: Uses) -> Result<&mut Map, Denied> {
+    pub(super) fn used(&mut self, map: MapId, uses: Uses) -> Result<&mut Map, Denied> {
         let entry = self.map_mut(map)?;
         if entry.uses.contain(uses) { Ok(entry) } else { Err(Denied::WrongKind(map)) }
     }

@@ -3,10 +3,13 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
-use hoist_bpf::module::{MapId, ProgramId};
+use hoist_bpf::module::{MapId, ProgramHint, ProgramId};
 use hoist_offload::attach::MapDef;
 
+use super::events::Events;
+use super::flags::{create, kind};
 use super::memory::Memory;
+use super::ringbuf::Ringbuf;
 use super::{Denied, Errno, Found, Redirect, Region};
 use crate::userspace::vm::address::map_value;
 
@@ -15,8 +18,8 @@ use crate::userspace::vm::address::map_value;
 pub(super) struct World {
     /// Definitions, by map.
     pub(super) defs: Vec<Option<MapDef>>,
-    /// Programs in the module.
-    pub(super) programs: u32,
+    /// What the programs of the module are for.
+    pub(super) programs: Vec<ProgramHint>,
     /// Possible CPUs.
     pub(super) cpus: u32,
     /// The CPU that operations run on.
@@ -31,9 +34,36 @@ impl World {
     }
 
     /// The program a value names: its index plus one stands for a descriptor.
-    pub(super) fn program(&self, value: u32) -> Option<ProgramId> {
-        let index = value.checked_sub(1)?;
-        (index < self.programs).then_some(ProgramId(index))
+    pub(super) fn program(&self, value: u32) -> Result<ProgramId, Errno> {
+        let index = value.checked_sub(1).ok_or(Errno::EBADF)?;
+        if (index as usize) < self.programs.len() {
+            Ok(ProgramId(index))
+        } else {
+            Err(Errno::EBADF)
+        }
+    }
+
+    /// The program a value names, if it is for entries of that kind of map
+    /// (`expected_attach_type`).
+    pub(super) fn program_for(&self, value: u32, hint: ProgramHint) -> Option<ProgramId> {
+        let program = self.program(value).ok()?;
+        (self.programs[program.0 as usize] == hint).then_some(program)
+    }
+
+    /// The map a value names (`bpf_map_fd_get_ptr`), which must be like the template
+    /// (`bpf_map_meta_equal`, `array_map_meta_equal`).
+    pub(super) fn inner(&self, template: &MapDef, value: &[u8]) -> Result<MapId, Errno> {
+        let value = value.try_into().map_or(0, u32::from_ne_bytes);
+        let map = MapId(value.checked_sub(1).ok_or(Errno::EBADF)?);
+        let def = self.def(map).ok_or(Errno::EBADF)?;
+        let sized = matches!(def.kind, kind::ARRAY | kind::XSKMAP)
+            && template.flags & create::INNER_MAP == 0;
+        let like = def.kind == template.kind
+            && def.key_size == template.key_size
+            && def.value_size == template.value_size
+            && def.flags == template.flags
+            && (!sized || def.max_entries == template.max_entries);
+        if like { Ok(map) } else { Err(Errno::EINVAL) }
     }
 
     pub(super) fn has_interface(&self, ifindex: u32) -> bool {
@@ -76,6 +106,8 @@ pub(super) enum Wrong {
     ReadOnly,
     /// No value is there any more.
     Gone,
+    /// Programs get no addresses in this kind of map.
+    Closed,
 }
 
 impl Wrong {
@@ -84,6 +116,7 @@ impl Wrong {
             Self::Outside { low, high } => Denied::OutOfBounds { map, low, high },
             Self::ReadOnly => Denied::ReadOnly(map),
             Self::Gone => Denied::UseAfterDelete(map),
+            Self::Closed => Denied::NoMap(map),
         }
     }
 }
@@ -112,7 +145,9 @@ pub(super) trait Table: fmt::Debug + Send {
     fn memory_mut(&mut self) -> &mut Memory;
 
     /// Whether a program may use these bytes of the value memory. What it lets pass is within it.
-    fn check(&self, offset: u64, len: u64, write: bool) -> Result<(), Wrong>;
+    fn check(&self, _offset: u64, _len: u64, _write: bool) -> Result<(), Wrong> {
+        Err(Wrong::Closed)
+    }
 
     /// Bytes of the value memory for a program to read.
     #[inline]
@@ -129,7 +164,9 @@ pub(super) trait Table: fmt::Debug + Send {
     }
 
     /// `map_lookup_elem` for the values of `cpu`.
-    fn lookup(&mut self, key: &[u8], cpu: u32) -> Option<Place>;
+    fn lookup(&mut self, _key: &[u8], _cpu: u32) -> Option<Place> {
+        None
+    }
 
     /// `map_update_elem` as programs call it: a per-CPU value is the current CPU's.
     fn update(
@@ -179,6 +216,16 @@ pub(super) trait Table: fmt::Debug + Send {
 
     /// The program in a slot.
     fn program(&self, _index: u32) -> Option<ProgramId> {
+        None
+    }
+
+    /// The table as a ring buffer.
+    fn ringbuf(&mut self) -> Option<&mut Ringbuf> {
+        None
+    }
+
+    /// The table as a perf event array.
+    fn events(&mut self) -> Option<&mut Events> {
         None
     }
 

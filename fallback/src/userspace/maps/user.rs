@@ -71,6 +71,26 @@ impl<'a> User<'a> {
         Ok(value)
     }
 
+    /// `BPF_MAP_LOOKUP_ELEM` of a Bloom filter, which is given a value: whether it may hold it.
+    ///
+    /// # Errors
+    /// The kernel's but for absence.
+    pub fn contains(&mut self, map: MapId, value: &[u8]) -> Result<bool, Errno> {
+        self.check(map, None, Some(value))?;
+        let (entry, world) = self.entry(map)?;
+        if world.def(map).is_none_or(|def| def.kind != kind::BLOOM_FILTER) {
+            return Err(Errno::EINVAL);
+        }
+        if !entry.user.read {
+            return Err(Errno::EPERM);
+        }
+        match entry.table.peek(&mut value.to_vec()) {
+            Ok(()) => Ok(true),
+            Err(Errno::ENOENT) => Ok(false),
+            Err(errno) => Err(errno),
+        }
+    }
+
     /// `BPF_MAP_UPDATE_ELEM`.
     ///
     /// # Errors

@@ -1,56 +1,126 @@
 //! What a program finds around it: helpers, kernel functions, time, routes.
+//!
+//! Each helper does what the kernel's does, with its return codes in every case that a verified
+//! program can bring about; the comments name the kernel's function. What the verifier would have
+//! refused, such as an argument that is no pointer to what it should point to, is a fault.
 
-use hoist_bpf::module::Module;
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use hoist_bpf::module::{Module, ProgramId};
 use hoist_offload::Gap;
 
 use super::vm::Running;
 use super::vm::fault::FaultKind;
 
+mod argument;
+mod checksum;
+mod clock;
+mod control;
+mod lock;
+mod machine;
+mod map;
+mod missing;
+mod packet;
+mod random;
+mod redirect;
+pub mod routing;
+mod settings;
+mod table;
+mod text;
+
+pub use clock::Clock;
+pub use redirect::{Destination, Device};
+pub use settings::Settings;
+pub use table::{helper, kfunc};
+
+use random::Random;
+use redirect::Redirect;
+use routing::Index;
+
 /// A helper or kernel function: `r1` to `r5` in, `r0` out. A negative errno is a result; an error is
 /// what the verifier would have refused.
 pub type Helper = fn(&mut Running<'_>, [u64; 5]) -> Result<u64, FaultKind>;
 
-/// How the environment is set up.
-#[derive(Clone, Debug, Default)]
-pub struct Settings {}
-
 /// The environment of one machine.
-#[derive(Debug, Default)]
-pub struct Environment {}
+#[derive(Debug)]
+pub struct Environment {
+    clock: Clock,
+    random: Random,
+    routing: Arc<Index>,
+    redirect: Redirect,
+    messages: VecDeque<String>,
+    scratch: map::Scratch,
+    /// VM address of the spin lock that the program holds.
+    lock: Option<u64>,
+}
 
 impl Environment {
-    /// The environment for a module.
+    /// Most messages of `bpf_trace_printk` that are kept for whoever wants them; the oldest go.
+    pub const MESSAGES: usize = 1024;
+
+    /// The environment for a program of a module.
     ///
     /// # Errors
-    /// The helpers and kernel functions that this machine has not.
-    pub fn new(_module: &Module, _settings: &Settings) -> Result<Self, Vec<Gap>> {
-        Ok(Self {})
+    /// The helpers and kernel functions that the program needs and this machine has not.
+    pub fn new(module: &Module, program: ProgramId, settings: &Settings) -> Result<Self, Vec<Gap>> {
+        let gaps = missing::gaps(module, program);
+        if !gaps.is_empty() {
+            return Err(gaps);
+        }
+        Ok(Self {
+            clock: settings.clock,
+            random: Random::new(settings.seed),
+            routing: Arc::clone(&settings.routing),
+            redirect: Redirect::default(),
+            messages: VecDeque::new(),
+            scratch: map::Scratch::default(),
+            lock: None,
+        })
     }
 
     /// A run starts.
-    pub fn begin_run(&mut self) {}
+    pub fn begin_run(&mut self) {
+        self.redirect = Redirect::default();
+        self.lock = None;
+    }
+
+    /// A run has come to its end.
+    ///
+    /// # Errors
+    /// The program still holds something that it must give back.
+    pub const fn end_run(&mut self) -> Result<(), FaultKind> {
+        if self.lock.is_some() {
+            return Err(FaultKind::SpinLockMisuse("the program ends while it holds a spin lock"));
+        }
+        Ok(())
+    }
 
     /// Where the frame goes that the program redirected, if a helper said so in this run.
     pub fn take_redirect(&mut self) -> Option<Destination> {
-        None
+        std::mem::take(&mut self.redirect).destination()
     }
-}
 
-/// The function for a helper's number.
-#[must_use]
-pub const fn helper(_number: u32) -> Option<Helper> {
-    None
-}
+    /// Interfaces, routes and neighbours.
+    #[must_use]
+    pub fn routing(&self) -> &Index {
+        &self.routing
+    }
 
-/// The function for a kernel function's name.
-#[must_use]
-pub const fn kfunc(_name: &str) -> Option<Helper> {
-    None
-}
+    /// Puts another snapshot in place of the present one.
+    pub fn set_routing(&mut self, routing: Arc<Index>) {
+        self.routing = routing;
+    }
 
-/// Where a redirected frame goes.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Destination {
-    /// Out of an interface.
-    Interface(u32),
+    /// What the program said by `bpf_trace_printk` since the last call, a line each.
+    pub fn take_messages(&mut self) -> Vec<String> {
+        self.messages.drain(..).collect()
+    }
+
+    fn say(&mut self, message: String) {
+        if self.messages.len() == Self::MESSAGES {
+            self.messages.pop_front();
+        }
+        self.messages.push_back(message);
+    }
 }

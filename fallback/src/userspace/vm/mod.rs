@@ -94,7 +94,7 @@ impl Machine {
         options: &Options,
     ) -> Result<Self, Vec<Gap>> {
         let maps = Maps::new(module, program, &BTreeMap::new(), &options.maps)?;
-        let environment = Environment::new(module, &options.environment)?;
+        let environment = Environment::new(module, program, &options.environment)?;
         let code = Code::decode(module);
         Ok(Self {
             module: Arc::clone(module),
@@ -165,7 +165,7 @@ impl Machine {
         let faulted = run.faulted;
         (frame.meta, frame.data, frame.end) = (meta, data, end);
         self.maps.end_run();
-        match result {
+        match result.and_then(|code| self.environment.end_run().map(|()| code)) {
             Ok(code) => {
                 let verdict = Verdict::from(code as u32);
                 let redirect = match verdict {

@@ -66,7 +66,17 @@ impl Action {
             (Verdict::Pass, _) => Self::Pass,
             (Verdict::Tx, _) => Self::Transmit,
             (Verdict::Redirect, Some(Destination::Interface(ifindex))) => Self::Redirect(*ifindex),
-            (Verdict::Redirect, None) | (Verdict::Drop | Verdict::Aborted, _) => Self::Drop,
+            (Verdict::Redirect, Some(Destination::Device(device))) => {
+                Self::Redirect(device.ifindex)
+            }
+            (Verdict::Redirect, Some(Destination::Broadcast(devices))) => {
+                Self::Broadcast(devices.iter().map(|device| device.ifindex).collect())
+            }
+            // The stack is the host's, whatever CPU was wanted.
+            (Verdict::Redirect, Some(Destination::Cpu { .. })) => Self::Pass,
+            // Nobody's AF_XDP socket is behind a port.
+            (Verdict::Redirect, Some(Destination::Socket { .. }) | None)
+            | (Verdict::Drop | Verdict::Aborted, _) => Self::Drop,
         }
     }
 }

@@ -12,11 +12,11 @@ use super::running::Running;
 
 /// The stack of a machine.
 pub(crate) struct Stack {
-    bytes: Box<[u8; STACK_BYTES as usize]>,
+    pub(super) bytes: Box<[u8; STACK_BYTES as usize]>,
     /// Everything from here to the top was cleared for the active functions.
-    clean: u64,
+    pub(super) clean: u64,
     /// Where the innermost active function's stack begins.
-    floor: u64,
+    pub(super) floor: u64,
 }
 
 impl fmt::Debug for Stack {
@@ -71,6 +71,19 @@ impl Stack {
     pub(crate) const fn leave(&mut self, mark: StackMark) {
         self.clean = mark.clean;
         self.floor = mark.floor;
+    }
+
+    /// Clears the rest of the innermost function's stack: it calls another.
+    #[cfg(feature = "compiled")]
+    pub(super) fn clear_rest(&mut self) {
+        self.clear_to(self.floor);
+    }
+
+    /// A function whose `r10` is `top` makes place for another, which clears what it uses itself.
+    #[cfg(feature = "compiled")]
+    pub(super) const fn replace(&mut self, top: u64) {
+        self.clean = top;
+        self.floor = top - STACK_FRAME;
     }
 
     /// Makes the stack zero from `low` up to what is clean already.

@@ -5,6 +5,8 @@
 
 pub mod address;
 pub mod code;
+#[cfg(feature = "compiled")]
+pub mod compiled;
 pub mod fault;
 mod frame;
 mod interpreter;
@@ -46,11 +48,26 @@ pub struct Options {
     pub environment: Settings,
     /// CPUs and interfaces, as far as maps know of them.
     pub maps: maps::Options,
+    /// When the program is compiled.
+    #[cfg(feature = "compiled")]
+    pub compile: compiled::When,
+    /// Lets machine code check even what is proven, and ends the run with
+    /// [`FaultKind::ProofViolated`] where a proof turns out wrong.
+    #[cfg(feature = "compiled")]
+    pub paranoid: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { fuel: FUEL, environment: Settings::default(), maps: maps::Options::default() }
+        Self {
+            fuel: FUEL,
+            environment: Settings::default(),
+            maps: maps::Options::default(),
+            #[cfg(feature = "compiled")]
+            compile: compiled::When::default(),
+            #[cfg(feature = "compiled")]
+            paranoid: false,
+        }
     }
 }
 
@@ -72,7 +89,7 @@ pub struct Ran {
 pub struct Machine {
     module: Arc<Module>,
     program: ProgramId,
-    code: Code,
+    code: Arc<Code>,
     dense: Vec<DenseFunction>,
     callers: Vec<Caller>,
     maps: Maps,
@@ -81,6 +98,8 @@ pub struct Machine {
     helpers: Vec<Option<Helper>>,
     kfuncs: Vec<Option<Helper>>,
     fuel: u64,
+    #[cfg(feature = "compiled")]
+    compiled: compiled::Background,
 }
 
 impl Machine {
@@ -95,8 +114,11 @@ impl Machine {
     ) -> Result<Self, Vec<Gap>> {
         let maps = Maps::new(module, program, &BTreeMap::new(), &options.maps)?;
         let environment = Environment::new(module, program, &options.environment)?;
-        let code = Code::decode(module);
+        let code = Arc::new(Code::decode(module));
+        let stack = Stack::default();
         Ok(Self {
+            #[cfg(feature = "compiled")]
+            compiled: compiled::start(module, program, &code, &maps, &stack, options),
             module: Arc::clone(module),
             program,
             dense: code.functions.iter().map(DenseFunction::new).collect(),
@@ -104,7 +126,7 @@ impl Machine {
             code,
             maps,
             environment,
-            stack: Stack::default(),
+            stack,
             helpers: (0..256).map(super::environment::helper).collect(),
             kfuncs: module.externs.iter().map(|e| super::environment::kfunc(&e.name)).collect(),
             fuel: options.fuel,
@@ -137,6 +159,8 @@ impl Machine {
         self.callers.clear();
         self.environment.begin_run();
         let function = self.module.program(self.program).function;
+        #[cfg(feature = "compiled")]
+        let compiled = if observer.is_some() { None } else { self.compiled.poll() };
         let execute: running::Execute =
             if observer.is_some() { interpreter::execute_observed } else { interpreter::execute };
         let mut run = Running {
@@ -159,8 +183,17 @@ impl Machine {
             },
             helpers: &self.helpers,
             kfuncs: &self.kfuncs,
+            #[cfg(feature = "compiled")]
+            native: compiled::Native::default(),
         };
-        let result = execute(&mut run, function, [address::CONTEXT, 0, 0, 0, 0]);
+        let args = [address::CONTEXT, 0, 0, 0, 0];
+        #[cfg(feature = "compiled")]
+        let result = match compiled {
+            Some(compiled) => compiled.run(&mut run),
+            None => execute(&mut run, function, args),
+        };
+        #[cfg(not(feature = "compiled"))]
+        let result = execute(&mut run, function, args);
         let (meta, data, end) = (run.frame.meta, run.frame.data, run.frame.end);
         let faulted = run.faulted;
         (frame.meta, frame.data, frame.end) = (meta, data, end);
@@ -201,7 +234,7 @@ impl Machine {
 
     /// The program's code.
     #[must_use]
-    pub const fn code(&self) -> &Code {
+    pub fn code(&self) -> &Code {
         &self.code
     }
 }

@@ -39,6 +39,8 @@ pub struct Running<'a> {
     pub(crate) observer: Option<&'a mut (dyn Observer + 'a)>,
     pub(crate) helpers: &'a [Option<Helper>],
     pub(crate) kfuncs: &'a [Option<Helper>],
+    #[cfg(feature = "compiled")]
+    pub(crate) native: super::compiled::Native<'a>,
 }
 
 impl std::fmt::Debug for Running<'_> {

@@ -15,7 +15,7 @@ use super::{address, code};
 use dense::{Kind, families};
 
 pub(crate) use dense::DenseFunction;
-pub(crate) use steps::tail_call;
+pub(crate) use steps::{NO_TAIL_CALL, load, store, tail_call};
 
 /// Passes of `may_goto` in one function activation (`BPF_MAX_LOOPS` of the kernel).
 pub(crate) const MAX_LOOPS: u32 = 8 << 20;

@@ -13,7 +13,7 @@ use crate::userspace::vm::running::Running;
 use crate::userspace::vm::semantics::combined;
 
 /// `r0` after a tail call that fell through.
-pub(super) const NO_TAIL_CALL: u64 = 0;
+pub(crate) const NO_TAIL_CALL: u64 = 0;
 
 /// Notes where a run ended.
 #[cold]
@@ -68,7 +68,7 @@ pub(super) fn wrote(
     }
 }
 
-fn load(run: &mut Running<'_>, size: Size, address: u64) -> Result<u64, FaultKind> {
+pub(crate) fn load(run: &mut Running<'_>, size: Size, address: u64) -> Result<u64, FaultKind> {
     match size {
         Size::B => run.load::<1>(address),
         Size::H => run.load::<2>(address),
@@ -77,7 +77,12 @@ fn load(run: &mut Running<'_>, size: Size, address: u64) -> Result<u64, FaultKin
     }
 }
 
-fn store(run: &mut Running<'_>, size: Size, address: u64, value: u64) -> Result<(), FaultKind> {
+pub(crate) fn store(
+    run: &mut Running<'_>,
+    size: Size,
+    address: u64,
+    value: u64,
+) -> Result<(), FaultKind> {
     match size {
         Size::B => run.store::<1>(address, value),
         Size::H => run.store::<2>(address, value),

@@ -1,0 +1,177 @@
+//! What machine code calls: checked memory, helpers, faults.
+//!
+//! Each routine takes the run as machine code got it from [`super::entry`]: exclusive for as long as
+//! machine code runs, and no Rust reference to it is in use meanwhile.
+#![expect(unsafe_code, reason = "entered from machine code with a pointer to the run")]
+
+use hoist_bpf::module::FunctionId;
+
+use super::super::code::{Invalid, Op, Size};
+use super::super::fault::FaultKind;
+use super::super::interpreter;
+use super::super::observer::Place;
+use super::super::running::Running;
+
+/// What [`raise`] records.
+pub(super) const INVALID: i64 = 0;
+/// What [`raise`] records.
+pub(super) const OUT_OF_FUEL: i64 = 1;
+/// What [`raise`] records.
+pub(super) const CALL_DEPTH: i64 = 2;
+
+type Run = *mut Running<'static>;
+
+const fn place(site: u64) -> Place {
+    Place { function: FunctionId((site >> 32) as u32), op: site as u32 }
+}
+
+impl Running<'_> {
+    /// Records a fault, which machine code looks for after each routine. The innermost place counts.
+    #[cold]
+    fn record(&mut self, site: u64, kind: FaultKind) {
+        self.faulted.get_or_insert(place(site));
+        self.native.raised = Some(Box::new(kind));
+    }
+
+    fn recorded<T: Default>(&mut self, site: u64, result: Result<T, FaultKind>) -> T {
+        result.unwrap_or_else(|kind| {
+            self.record(site, kind);
+            T::default()
+        })
+    }
+}
+
+/// An access as machine code describes it: its bytes; bit 8 set for a write.
+const fn size(access: u64) -> Size {
+    match access & 0xff {
+        1 => Size::B,
+        2 => Size::H,
+        4 => Size::W,
+        _ => Size::D,
+    }
+}
+
+/// A fault of an operation that has no other cause than itself.
+#[cold]
+pub(super) extern "C" fn raise(run: Run, site: u64, kind: u64) {
+    // SAFETY: as the module says.
+    let run = unsafe { &mut *run };
+    let place = place(site);
+    let function = run.code.functions.get(place.function.0 as usize);
+    let kind = match (kind as i64, function.and_then(|f| f.ops.get(place.op as usize))) {
+        (OUT_OF_FUEL, _) => FaultKind::OutOfFuel,
+        (CALL_DEPTH, _) => FaultKind::CallDepth,
+        (_, Some(Op::Invalid(reason))) => FaultKind::InvalidInstruction(*reason),
+        _ => FaultKind::InvalidInstruction(Invalid::End),
+    };
+    run.record(site, kind);
+}
+
+/// A load that is not proven and lies outside of what machine code compares with.
+pub(super) extern "C" fn load(run: Run, site: u64, address: u64, access: u64) -> u64 {
+    // SAFETY: as the module says.
+    let run = unsafe { &mut *run };
+    let result = interpreter::load(run, size(access), address);
+    run.recorded(site, result)
+}
+
+/// Likewise a store.
+pub(super) extern "C" fn store(run: Run, site: u64, address: u64, access: u64, value: u64) {
+    // SAFETY: as the module says.
+    let run = unsafe { &mut *run };
+    let result = interpreter::store(run, size(access), address, value);
+    run.recorded(site, result);
+}
+
+/// Likewise a load that must be aligned.
+pub(super) extern "C" fn load_aligned(run: Run, site: u64, address: u64, access: u64) -> u64 {
+    // SAFETY: as the module says.
+    let run = unsafe { &mut *run };
+    let size = size(access);
+    let result = interpreter::aligned(address, size, false)
+        .and_then(|()| interpreter::load(run, size, address));
+    run.recorded(site, result)
+}
+
+/// Likewise a store that must be aligned.
+pub(super) extern "C" fn store_aligned(run: Run, site: u64, address: u64, access: u64, value: u64) {
+    // SAFETY: as the module says.
+    let run = unsafe { &mut *run };
+    let size = size(access);
+    let result = interpreter::aligned(address, size, true)
+        .and_then(|()| interpreter::store(run, size, address, value));
+    run.recorded(site, result);
+}
+
+/// The address in this process of memory that an atomic operation reads and writes; null after a
+/// fault.
+pub(super) extern "C" fn atomic(run: Run, site: u64, address: u64, access: u64) -> u64 {
+    // SAFETY: as the module says.
+    let run = unsafe { &mut *run };
+    let size = size(access);
+    let result = interpreter::aligned(address, size, true)
+        // The read comes first, and with it what is wrong with reading.
+        .and_then(|()| interpreter::load(run, size, address))
+        .and_then(|_| run.bytes_mut(address, size.bytes()).map(|b| b.as_mut_ptr() as u64));
+    run.recorded(site, result)
+}
+
+/// Clears what is not clean yet of the innermost function's stack.
+pub(super) extern "C" fn clear_stack(run: Run) {
+    // SAFETY: as the module says.
+    let run = unsafe { &mut *run };
+    run.stack.clear_rest();
+}
+
+/// Calls a helper by its number with `r1` to `r5`.
+pub(super) extern "C" fn helper(run: Run, site: u64, number: u64, args: *const [u64; 5]) -> u64 {
+    // SAFETY: as the module says; `args` points to five words on machine code's own stack.
+    let (run, args) = unsafe { (&mut *run, *args) };
+    let helper = run.helpers.get(number as usize).copied().flatten();
+    let result = match helper {
+        Some(helper) => helper(run, args),
+        None => Err(FaultKind::UnknownHelper(number as u32)),
+    };
+    run.recorded(site, result)
+}
+
+/// Calls a kernel function by the number of its extern with `r1` to `r5`.
+pub(super) extern "C" fn kfunc(run: Run, site: u64, external: u64, args: *const [u64; 5]) -> u64 {
+    // SAFETY: as the module says; `args` points to five words on machine code's own stack.
+    let (run, args) = unsafe { (&mut *run, *args) };
+    let kfunc = run.kfuncs.get(external as usize).copied().flatten();
+    let result = match kfunc {
+        Some(kfunc) => kfunc(run, args),
+        None => {
+            let external = run.module.externs.get(external as usize);
+            Err(FaultKind::UnknownKfunc(external.map_or_else(String::new, |e| e.name.clone())))
+        }
+    };
+    run.recorded(site, result)
+}
+
+/// The machine code that takes the place of the function that calls; null to go on, or after a
+/// fault.
+pub(super) extern "C" fn tail_call(
+    run: Run,
+    site: u64,
+    context: u64,
+    map: u64,
+    index: u64,
+    frame_pointer: u64,
+) -> u64 {
+    // SAFETY: as the module says.
+    let run = unsafe { &mut *run };
+    let result = replace(run, [context, map, index], frame_pointer);
+    run.recorded(site, result)
+}
+
+fn replace(run: &mut Running<'_>, args: [u64; 3], frame_pointer: u64) -> Result<u64, FaultKind> {
+    let Some(callee) = interpreter::tail_call(run, args)? else { return Ok(0) };
+    let code = run.code;
+    let slots = code.functions.get(callee.0 as usize).map_or(0, |function| function.slots);
+    run.charge(u64::from(slots))?;
+    run.stack.replace(frame_pointer);
+    // Compiled with every program that tail calls; a machine function has an address.
+    Ok(run.native.subprogram(callee).map_or(0, |entry| entry as u64))
+}

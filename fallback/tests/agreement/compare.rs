@@ -1,0 +1,103 @@
+//! Both ways of running one program, side by side.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use hoist_bpf::module::{MapId, Module, ProgramId};
+use hoist_fallback::userspace::vm::compiled::When;
+use hoist_fallback::userspace::vm::{Arrival, Frame, Machine, Options, Ran};
+
+use crate::generate;
+use crate::random::Random;
+
+/// What one run leaves behind.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Outcome {
+    ran: Ran,
+    meta: u32,
+    data: u32,
+    end: u32,
+    buffer: Vec<u8>,
+    values: BTreeMap<MapId, Vec<u8>>,
+}
+
+fn outcome(machine: &mut Machine, packet: &[u8], arrival: &Arrival) -> Outcome {
+    let mut buffer = vec![0; 1024];
+    buffer[256..256 + packet.len()].copy_from_slice(packet);
+    let mut frame = Frame::new(&mut buffer, packet.len() as u32);
+    let ran = machine.run(&mut frame, arrival);
+    let (meta, data, end) = (frame.meta, frame.data, frame.end);
+    let maps = machine.maps();
+    let values = maps.ids().filter_map(|map| {
+        let region = maps.region(map)?;
+        let len = u64::from(region.entries) * region.stride;
+        let bytes = (0..len).filter_map(|offset| maps.value(map, offset, 1).ok()?.first().copied());
+        Some((map, bytes.collect()))
+    });
+    let values = values.collect();
+    Outcome { ran, meta, data, end, buffer, values }
+}
+
+fn options(compile: When) -> Options {
+    Options { fuel: 3_000, compile, ..Options::default() }
+}
+
+/// Runs a program both ways on some frames; returns the faults it met.
+pub(crate) fn agree(module: Module, program: ProgramId, frames: &[Vec<u8>]) -> Vec<&'static str> {
+    let name = module.name.clone();
+    let module = Arc::new(module);
+    let machine = |when| Machine::new(&module, program, &options(when));
+    let (Ok(mut interpreted), Ok(mut compiled)) = (machine(When::Never), machine(When::First))
+    else {
+        return Vec::new();
+    };
+    compiled.wait_compiled().unwrap_or_else(|error| panic!("{name}: {error}"));
+    let arrival = Arrival { ingress_ifindex: 7, rx_queue_index: 3, ..Arrival::default() };
+    let mut faults = Vec::new();
+    for frame in frames {
+        let one = outcome(&mut interpreted, frame, &arrival);
+        let other = outcome(&mut compiled, frame, &arrival);
+        // Interpreted on the left.
+        assert_eq!(one.ran, other.ran, "{name}");
+        assert_eq!(one, other, "{name}");
+        faults.push(one.ran.fault.map_or("none", |fault| fault.kind.code()));
+    }
+    faults
+}
+
+/// How many random programs: enough to be quick, more where asked for.
+fn programs() -> u64 {
+    std::env::var("HOIST_PROGRAMS").ok().and_then(|n| n.parse().ok()).unwrap_or(400)
+}
+
+#[test]
+fn random_programs_run_alike() {
+    let first = std::env::var("HOIST_SEED").ok().and_then(|n| n.parse().ok()).unwrap_or(1);
+    let mut seen: BTreeMap<&str, u32> = BTreeMap::new();
+    for seed in first..first + programs() {
+        let mut random = Random(seed ^ 0xf00d);
+        let frames: Vec<Vec<u8>> = (0..3)
+            .map(|_| {
+                let len = random.pick(&[14, 34, 60, 61, 128]);
+                (0..len).map(|_| random.next() as u8).collect()
+            })
+            .collect();
+        for fault in agree(generate::module(seed), ProgramId(0), &frames) {
+            *seen.entry(fault).or_default() += 1;
+        }
+    }
+    eprintln!("{seen:?}");
+    // The programs are worth something only if they end in all the ways there are.
+    for fault in [
+        "none",
+        "wild-address",
+        "out-of-bounds",
+        "context-access",
+        "unaligned-atomic",
+        "out-of-fuel",
+        "call-depth",
+        "invalid-instruction",
+    ] {
+        assert!(seen.contains_key(fault), "no program ended by {fault}: {seen:?}");
+    }
+}

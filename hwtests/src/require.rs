@@ -54,6 +54,13 @@ pub fn veth_and_command(name: &str, command: &str) -> bool {
     veth(name) && verdict("veth", name, (!found).then(|| format!("the command {command}")))
 }
 
+/// Whether the running kernel is a PREEMPT_RT one.
+#[must_use]
+pub fn preempt_rt() -> bool {
+    let version = std::fs::read_to_string("/proc/version").unwrap_or_default();
+    version.contains("PREEMPT_RT")
+}
+
 /// Whether the running kernel is of this version or a later one, for what older kernels lack or do
 /// otherwise.
 #[must_use]

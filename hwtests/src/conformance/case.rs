@@ -99,6 +99,9 @@ pub struct Setup {
     /// MTU of the port that redirects go out of, in bytes; 1500 when absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub third_mtu: Option<u32>,
+    /// Queues of both ends each way; 1 when absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub queues: Option<u32>,
     /// The port that redirects go out of is down.
     pub third_down: bool,
     /// The sender leaves transport checksums and segmentation to its "hardware", so that unfinished
@@ -137,6 +140,9 @@ impl Setup {
             (self.far_deaf, "a peer that does not receive by XDP"),
         ];
         let needed = settings.iter().find(|(needed, _)| *needed).map(|(_, what)| *what);
+        if let Some(queues) = self.queues {
+            return Some(format!("needs a veth of {queues} queues"));
+        }
         match self.mtu {
             Some(mtu) => Some(format!("needs an MTU of {mtu} on both ends")),
             None => needed.map(|what| format!("needs {what}")),
@@ -188,6 +194,9 @@ pub struct Case {
     /// What this needs that no laboratory has, in words: the case is written down, and not run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub needs: Option<String>,
+    /// Only a PREEMPT_RT kernel can be asked.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub preempt_rt: bool,
     /// The first release of Linux that can be asked; the file's when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kernel: Option<Release>,
@@ -253,6 +262,9 @@ pub enum How {
     TagBeside,
     /// Out of the far end by the redirect of a TC program there, as between containers.
     Redirected,
+    /// By a raw socket on the second CPU past the queueing discipline, so out of the second transmit
+    /// queue.
+    SecondQueue,
 }
 
 impl How {
@@ -320,6 +332,10 @@ pub struct Onlookers {
     /// Frames that reach a TC program behind ours.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub later: Option<u32>,
+    /// The receive hash that such a program finds. Frames that are requeued or redirected come with
+    /// 0x600df00d.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hash: Option<u32>,
     /// Events of the tracepoint `xdp:xdp_exception`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub traced: Option<u32>,

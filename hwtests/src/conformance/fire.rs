@@ -133,6 +133,9 @@ impl<'a> Range<'a> {
             let why = "real sockets need the laboratory's addresses".to_owned();
             return Ok(Outcome::NotRun { why });
         }
+        if shot.how == How::SecondQueue && thread::available_parallelism()?.get() < 2 {
+            return Ok(Outcome::NotRun { why: "there is no second CPU".to_owned() });
+        }
         let watch = match &shot.expect.onlookers {
             None => None,
             Some(asked) => match Watch::open(self.place, asked)? {

@@ -41,6 +41,7 @@ pub(super) struct Looked {
     tap: Option<Vec<Captured>>,
     received: Option<u64>,
     later: Option<u64>,
+    hash: Option<u64>,
     traced: Option<usize>,
 }
 
@@ -58,7 +59,7 @@ impl<'a> Watch<'a> {
             },
             None => None,
         };
-        let later = asked.later.map(|_| Later::attach(place)).transpose()?;
+        let later = asked.later.or(asked.hash).map(|_| Later::attach(place)).transpose()?;
         let tap = asked.tap.is_some().then(|| Capture::both_ways(near)).transpose()?;
         let received = asked.received.map(|_| received(place)).transpose()?;
         Ok(Ok(Self { place, tap, received, later, trace }))
@@ -70,10 +71,15 @@ impl<'a> Watch<'a> {
             Some(before) => Some(received(self.place)?.saturating_sub(before)),
             None => None,
         };
+        let (later, hash) = match self.later.as_ref().map(Later::seen).transpose()? {
+            Some((count, hash)) => (Some(count), Some(hash)),
+            None => (None, None),
+        };
         Ok(Looked {
             tap: self.tap.as_ref().map(Capture::rest).transpose()?,
             received,
-            later: self.later.as_ref().map(Later::count).transpose()?,
+            later,
+            hash,
             traced: self.trace.map(Trace::events).transpose()?,
         })
     }
@@ -106,6 +112,7 @@ pub(super) fn differences(
     };
     count("packets in the interface's statistics", asked.received, looked.received);
     count("frames at a later TC program", asked.later, looked.later);
+    count("the receive hash at a later TC program", asked.hash, looked.hash);
     count("events of xdp:xdp_exception", asked.traced, looked.traced.map(|n| n as u64));
     if let (Some(wanted), Some(got)) = (&asked.tap, &looked.tap) {
         let wanted: Vec<(bool, Vec<u8>)> =
@@ -158,7 +165,8 @@ fn received(place: &Place) -> Result<u64, Failure> {
     packets.ok_or_else(|| format!("{name} is not in /proc/net/dev").into())
 }
 
-/// A TC program behind ours that counts what reaches it and leaves it to the next.
+/// A TC program behind ours that counts what reaches it, notes its receive hash and leaves it to the
+/// next.
 struct Later {
     kernel: Arc<dyn Kernel>,
     place_index: u32,
@@ -175,7 +183,7 @@ impl Later {
             name: NAME.to_owned(),
             kind: ARRAY,
             key_size: 4,
-            value_size: 8,
+            value_size: 16,
             max_entries: 1,
             ..MapSpec::default()
         })?;
@@ -193,9 +201,12 @@ impl Later {
         Ok(Self { kernel, place_index: index, inside, map, program: id, clsact })
     }
 
-    fn count(&self) -> Result<u64, Failure> {
-        let value = self.kernel.map_lookup(self.map.as_fd(), &[0; 4], 8)?.unwrap_or_default();
-        Ok(u64::from_ne_bytes(value.try_into().unwrap_or_default()))
+    /// How many frames, and the receive hash of the last.
+    fn seen(&self) -> Result<(u64, u64), Failure> {
+        let value = self.kernel.map_lookup(self.map.as_fd(), &[0; 4], 16)?.unwrap_or_default();
+        let word = |at: usize| value.get(at..at + 8).and_then(|word| word.try_into().ok());
+        let number = |at| word(at).map_or(0, u64::from_ne_bytes);
+        Ok((number(0), number(8)))
     }
 }
 
@@ -223,18 +234,21 @@ pub(super) fn load(kernel: &dyn Kernel, insns: &[Insn]) -> Result<OwnedFd, Failu
     })?)
 }
 
-/// Adds 1 to the only value of a map, and says "next".
-fn counting(map: i32) -> [Insn; 11] {
+/// Adds 1 to the first half of a map's only value, puts `skb->hash` into the second, and says "next".
+fn counting(map: i32) -> [Insn; 14] {
     [
+        Insn::new(0xbf, 6, 1, 0, 0),   // r6 = the buffer
         Insn::new(0x62, 10, 0, -4, 0), // *(u32 *)(r10 - 4) = 0
         Insn::new(0xbf, 2, 10, 0, 0),  // r2 = r10
         Insn::new(0x07, 2, 0, 0, -4),  // r2 += -4
         Insn::new(0x18, 1, 1, 0, map), // r1 = map
         Insn::new(0, 0, 0, 0, 0),      // the wide load's second half
         Insn::new(0x85, 0, 0, 0, 1),   // call bpf_map_lookup_elem
-        Insn::new(0x15, 0, 0, 2, 0),   // if r0 == 0 goto +2
+        Insn::new(0x15, 0, 0, 4, 0),   // if r0 == 0 goto +4
         Insn::new(0xb7, 1, 0, 0, 1),   // r1 = 1
         Insn::new(0xdb, 0, 1, 0, 0),   // lock *(u64 *)(r0 + 0) += r1
+        Insn::new(0x61, 1, 6, 68, 0),  // r1 = __sk_buff.hash
+        Insn::new(0x7b, 0, 1, 8, 0),   // *(u64 *)(r0 + 8) = r1
         Insn::new(0xb4, 0, 0, 0, -1),  // w0 = TC_ACT_UNSPEC
         Insn::new(0x95, 0, 0, 0, 0),   // exit
     ]
@@ -263,6 +277,7 @@ mod tests {
             tap: Some(vec![captured(false, &sent), captured(true, &back)]),
             received: Some(1),
             later: None,
+            hash: None,
             traced: Some(2),
         };
         let told = |asked: &Onlookers| differences(Some(asked), &looked, &sent, &names).unwrap();

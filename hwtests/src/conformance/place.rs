@@ -61,8 +61,10 @@ impl Place {
         }
         let address = |name: &str| names.get(name).map_or([0; 4].into(), |s| s.ipv4);
         let end = |name, n, mtu: Option<u32>| End::new(name, n).mtu(mtu.unwrap_or(1500));
-        let mut v0 = end("v0", 1, setup.mtu).gro(setup.gro);
-        let mut v1 = end("v1", 2, setup.mtu).tx_checksum(setup.sender_offloads);
+        let queues = setup.queues.unwrap_or(1);
+        let mut v0 = end("v0", 1, setup.mtu).queues(queues, queues).gro(setup.gro);
+        let mut v1 = end("v1", 2, setup.mtu).queues(queues, queues);
+        v1 = v1.tx_checksum(setup.sender_offloads);
         if sockets {
             v0 = v0.address(address("near"), 24);
             v1 = v1.address(address("far"), 24);

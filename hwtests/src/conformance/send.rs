@@ -3,10 +3,12 @@
 use std::io::{self, Write as _};
 use std::net::{SocketAddr, TcpStream, UdpSocket};
 use std::os::fd::AsFd as _;
+use std::thread;
 use std::time::Duration;
 
 use hoist_bpf::Insn;
 use hoist_bpf::kernel::FilterKey;
+use rustix::thread::{CpuSet, sched_setaffinity};
 
 use super::case::How;
 use super::onlook;
@@ -36,20 +38,47 @@ pub(super) struct Gun {
 }
 
 const REDIRECT: i32 = 23;
+/// The receive hash of frames that went through a TC program.
+const HASH: i32 = 0x600d_f00d;
 /// A veth without NAPI hands frames on by the backlog, soon after they were sent.
 const SOON: Duration = Duration::from_millis(10);
+
+/// Gives the buffer a receive hash, as a NIC does, and keeps its address in r6.
+fn hashed() -> [Insn; 3] {
+    const SET_HASH: i32 = 48;
+    [
+        Insn::new(0xbf, 6, 1, 0, 0), // r6 = the buffer
+        Insn::new(0xb4, 2, 0, 0, HASH),
+        Insn::new(0x85, 0, 0, 0, SET_HASH),
+    ]
+}
+
+/// Sends on the second CPU, which a socket past the queueing discipline takes the transmit queue from
+/// (`packet_pick_tx_queue`).
+fn on_second_cpu(from: &Port, frame: &[u8]) -> Result<(), Failure> {
+    let fire = || -> Result<(), Failure> {
+        let mut second = CpuSet::new();
+        second.set(1);
+        sched_setaffinity(None, &second)?;
+        Ok(Sender::bypassing_qdisc(from)?.send(frame)?)
+    };
+    // A thread of its own: where it may run is changed.
+    let fired = thread::scope(|scope| scope.spawn(fire).join());
+    fired.map_err(|_| "the sender panicked")?
+}
 
 /// Sends to the other port, where a TC program says: ingress of the device under test.
 fn requeue(place: &Place, frame: &[u8]) -> Result<(), Failure> {
     const BPF_F_INGRESS: i32 = 1;
     let (exit, third) = place.exit.as_ref().ok_or("there is no second port")?;
     let near = i32::try_from(place.dut.port().ifindex)?;
-    let insns = [
+    let mut insns = hashed().to_vec();
+    insns.extend([
         Insn::new(0xb4, 1, 0, 0, near),          // w1 = the device
         Insn::new(0xb4, 2, 0, 0, BPF_F_INGRESS), // w2 = its ingress
         Insn::new(0x85, 0, 0, 0, REDIRECT),
         Insn::new(0x95, 0, 0, 0, 0),
-    ];
+    ]);
     through(place, exit, third, &insns, frame)
 }
 
@@ -58,13 +87,14 @@ fn requeue(place: &Place, frame: &[u8]) -> Result<(), Failure> {
 fn redirected(place: &Place, frame: &[u8], tag: bool) -> Result<(), Failure> {
     const VLAN_PUSH: i32 = 18;
     let far = i32::try_from(place.far.ifindex)?;
-    let (mut insns, mut bare) = (Vec::new(), frame.to_vec());
+    let (mut insns, mut bare) = (hashed().to_vec(), frame.to_vec());
     if tag {
         let Some([0x81, 0x00, a, b]) = frame.get(12..16) else {
             return Err("not a frame with an 802.1Q tag".into());
         };
         bare.drain(12..16);
         insns.extend([
+            Insn::new(0xbf, 1, 6, 0, 0), // r1 = the buffer
             Insn::new(0xb4, 2, 0, 0, i32::from(0x8100_u16.to_be())), // w2 = the protocol
             Insn::new(0xb4, 3, 0, 0, i32::from(u16::from_be_bytes([*a, *b]))), // w3 = the tag
             Insn::new(0x85, 0, 0, 0, VLAN_PUSH),
@@ -95,7 +125,7 @@ fn through(
     let program = onlook::load(&**kernel, insns)?;
     let fire = || -> Result<(), Failure> {
         Sender::open(from)?.send(frame)?;
-        std::thread::sleep(SOON);
+        thread::sleep(SOON);
         Ok(())
     };
     if require::kernel(6, 6) {
@@ -133,6 +163,7 @@ impl Gun {
             How::Requeued => requeue(place, frame),
             How::TagBeside => redirected(place, frame, true),
             How::Redirected => redirected(place, frame, false),
+            How::SecondQueue => on_second_cpu(&place.far, frame),
         }
     }
 

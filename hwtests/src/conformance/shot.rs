@@ -9,6 +9,7 @@ use super::report::Evidence;
 use super::{CaseError, Source};
 use crate::frame::Frame;
 use crate::frame::notation::Names;
+use crate::require;
 
 /// The suite's own frames.
 const FRAMES: &str = include_str!("frames.toml");
@@ -132,7 +133,9 @@ pub fn of(source: &Source, names: &Names) -> Result<Vec<Shot>, CaseError> {
 fn needs(file: &CaseFile, case: &Case) -> Option<String> {
     let release = case.kernel.as_ref().or(file.kernel.as_ref()).filter(|r| !r.is_here());
     let newer = || release.map(|r| format!("Linux {}", String::from(r.clone())));
-    case.needs.clone().or_else(newer)
+    let realtime = case.preempt_rt && !require::preempt_rt();
+    let realtime = realtime.then(|| "a PREEMPT_RT kernel".to_owned());
+    case.needs.clone().or(realtime).or_else(newer)
 }
 
 /// The case's words over the file's.

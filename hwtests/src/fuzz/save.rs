@@ -90,6 +90,7 @@ impl Saved {
             },
             rows: Vec::new(),
             needs: None,
+            preempt_rt: false,
             kernel: None,
             maps_vary: false,
             only: Vec::new(),

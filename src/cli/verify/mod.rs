@@ -36,8 +36,9 @@ pub(crate) mod tally;
 /// The namespace of the thread that asks.
 const HERE: &str = "/proc/thread-self/ns/net";
 
-/// What the tc engine says of a kernel before Linux 6.6.
-const NO_TCX: &str = "no-tcx";
+/// What the tc engine says of kernels that lack something: tcx before Linux 6.6, a state that is safe
+/// from preemption.
+const KERNELS: [&str; 2] = ["no-tcx", "redirect-preempt-rt"];
 
 /// What loading programs for an interface takes, from a thread that enters its namespace.
 const LOADING: [Capability; 3] =
@@ -82,10 +83,10 @@ pub(super) fn run(cx: &mut Context<'_>, args: &args::Verify) -> Result<(), Failu
     let mut report = report(cx, &sources, &options, &stop)?;
     let own = args.cases.is_some();
     // What an engine refuses is its contract's business only on the veth that every case is written
-    // for, and a user's only where engines were named. A kernel without tcx is not hoist's fault.
+    // for, and a user's only where engines were named. What the kernel lacks is not hoist's fault.
     let named = args.engine.choice != Choice::Auto;
     let strict = if own { named } else { device.is_none() };
-    accept_refusals(&mut report, |gap| !strict || !named && gap.code == NO_TCX);
+    accept_refusals(&mut report, |gap| !strict || !named && KERNELS.contains(&gap.code.as_str()));
     let stopped = stop.load(Ordering::Relaxed);
     let mut rows = if own { Vec::new() } else { semantics::rows() };
     if args.filter.is_some() {

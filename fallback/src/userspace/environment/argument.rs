@@ -13,8 +13,6 @@ pub(super) const EACCES: Errno = Errno(13);
 pub(super) const EFAULT: Errno = Errno(14);
 /// `ERANGE`: a number beyond its type.
 pub(super) const ERANGE: Errno = Errno(34);
-/// `ENODATA`: nothing known.
-pub(super) const ENODATA: Errno = Errno(61);
 /// `EAFNOSUPPORT`: not a family that is known.
 pub(super) const EAFNOSUPPORT: Errno = Errno(97);
 

@@ -17,3 +17,9 @@ pub(super) fn numa_node(_: &mut Running<'_>, _: [u64; 5]) -> Result<u64, FaultKi
 pub(super) fn task(_: &mut Running<'_>, _: [u64; 5]) -> Result<u64, FaultKind> {
     Ok(0)
 }
+
+/// Kernel functions that keep others away, where there are no others: `bpf_rcu_read_lock`,
+/// `bpf_preempt_disable` and their ends.
+pub(super) fn nothing(_: &mut Running<'_>, _: [u64; 5]) -> Result<u64, FaultKind> {
+    Ok(0)
+}

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use hoist_bpf::module::{Module, ProgramId};
 use hoist_offload::Gap;
 
+use super::maps::Maps;
 use super::vm::Running;
 use super::vm::fault::FaultKind;
 
@@ -17,11 +18,17 @@ mod argument;
 mod checksum;
 mod clock;
 mod control;
+mod dynptr;
+mod events;
+mod fib;
+mod iterators;
 mod lock;
 mod machine;
 mod map;
+mod metadata;
 mod missing;
 mod packet;
+mod probe;
 mod random;
 mod redirect;
 pub mod routing;
@@ -53,6 +60,9 @@ pub struct Environment {
     scratch: map::Scratch,
     /// VM address of the spin lock that the program holds.
     lock: Option<u64>,
+    /// VM addresses of the ring buffer records that the program holds.
+    records: Vec<u64>,
+    masks: iterators::Masks,
 }
 
 impl Environment {
@@ -76,6 +86,8 @@ impl Environment {
             messages: VecDeque::new(),
             scratch: map::Scratch::default(),
             lock: None,
+            records: Vec::new(),
+            masks: iterators::Masks::default(),
         })
     }
 
@@ -83,15 +95,26 @@ impl Environment {
     pub fn begin_run(&mut self) {
         self.redirect = Redirect::default();
         self.lock = None;
+        self.masks.clear();
     }
 
-    /// A run has come to its end.
+    /// A run has ended: what the program still holds is taken from it.
     ///
     /// # Errors
-    /// The program still holds something that it must give back.
-    pub const fn end_run(&mut self) -> Result<(), FaultKind> {
+    /// It held something that it must give back (`check_reference_leak` of the verifier).
+    pub fn end_run(&mut self, maps: &mut Maps) -> Result<(), FaultKind> {
+        let held = !self.records.is_empty();
+        for record in self.records.drain(..) {
+            // It was reserved and not given back since, so it is there.
+            let _ = maps.ringbuf_commit(record, true);
+        }
         if self.lock.is_some() {
             return Err(FaultKind::SpinLockMisuse("the program ends while it holds a spin lock"));
+        }
+        if held {
+            return Err(FaultKind::ReferenceMisuse(
+                "the program ends without submitting or discarding a record",
+            ));
         }
         Ok(())
     }

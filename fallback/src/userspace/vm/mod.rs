@@ -197,8 +197,9 @@ impl Machine {
         let (meta, data, end) = (run.frame.meta, run.frame.data, run.frame.end);
         let faulted = run.faulted;
         (frame.meta, frame.data, frame.end) = (meta, data, end);
+        let ended = self.environment.end_run(&mut self.maps);
         self.maps.end_run();
-        match result.and_then(|code| self.environment.end_run().map(|()| code)) {
+        match result.and_then(|code| ended.map(|()| code)) {
             Ok(code) => {
                 let verdict = Verdict::from(code as u32);
                 let redirect = match verdict {

@@ -64,6 +64,8 @@ impl Running<'_> {
         let Some(function) = known else {
             return Err(FaultKind::InvalidInstruction(super::code::Invalid::Function));
         };
+        // A callback without a loop of its own would cost nothing, however often it is called.
+        self.charge(u64::from(self.code.functions[function.0 as usize].slots))?;
         (self.execute)(self, function, args)
     }
 

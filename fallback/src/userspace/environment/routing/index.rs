@@ -116,6 +116,21 @@ impl Index {
         self.interfaces.get(&index)
     }
 
+    /// Whether packets from or to an address never leave its link (`rt6_need_strict`).
+    #[must_use]
+    pub fn stays_on_link(address: IpAddr) -> bool {
+        address::stays_on_link(address)
+    }
+
+    /// Whether an interface is up and takes a frame of that many bytes, link header included
+    /// (`xdp_ok_fwd_dev`): its MTU, its header and a VLAN tag.
+    #[must_use]
+    pub fn takes(&self, index: u32, bytes: u32) -> bool {
+        const VLAN_TAG: u32 = 4;
+        let fits = |i: &Interface| i.up && bytes <= i.mtu.saturating_add(i.header + VLAN_TAG);
+        self.interface(index).is_some_and(fits)
+    }
+
     /// The hardware address of a neighbour that the kernel would send to without asking first.
     #[must_use]
     pub fn neighbour(&self, interface: &Interface, at: IpAddr) -> Option<[u8; 6]> {

@@ -19,7 +19,7 @@ const MOST_ARGUMENTS: u64 = 12;
 const MOST_STRING: usize = 1 << 16;
 
 /// Bytes up to a NUL or `most`, whichever comes first; `None` where the memory ends before.
-fn string(run: &mut Running<'_>, at: u64, most: usize) -> Option<Vec<u8>> {
+pub(super) fn string(run: &mut Running<'_>, at: u64, most: usize) -> Option<Vec<u8>> {
     let mut text = Vec::new();
     while text.len() < most {
         match run.bytes(at.wrapping_add(text.len() as u64), 1).ok()?.first() {

@@ -217,40 +217,107 @@ impl Running<'_> {
         Ok(u64::from(value))
     }
 
+    /// Loads from the frame, where most loads go; `None` for anything else.
+    #[inline(always)]
+    pub(crate) fn load_frame<const SIZE: usize>(&self, address: u64) -> Option<u64> {
+        let at = address.wrapping_sub(FRAME);
+        let (meta, end) = (u64::from(self.frame.meta), u64::from(self.frame.end));
+        if at < meta || at.wrapping_add(SIZE as u64) > end {
+            return None;
+        }
+        number::<SIZE>(self.frame.buffer.get(at as usize..)?)
+    }
+
+    /// Stores into the frame; `None` for anything else.
+    #[inline(always)]
+    pub(crate) fn store_frame<const SIZE: usize>(
+        &mut self,
+        address: u64,
+        value: u64,
+    ) -> Option<()> {
+        let at = address.wrapping_sub(FRAME);
+        let (meta, end) = (u64::from(self.frame.meta), u64::from(self.frame.end));
+        if at < meta || at.wrapping_add(SIZE as u64) > end {
+            return None;
+        }
+        put::<SIZE>(self.frame.buffer.get_mut(at as usize..)?, value)
+    }
+
+    /// Loads from what is clean of the stack; `None` for anything else.
+    #[inline(always)]
+    pub(crate) fn load_stack<const SIZE: usize>(&self, address: u64) -> Option<u64> {
+        if address < self.stack.clean {
+            return None;
+        }
+        number::<SIZE>(self.stack.bytes.get((address - STACK) as usize..)?)
+    }
+
+    /// Stores into what is clean of the stack; `None` for anything else.
+    #[inline(always)]
+    pub(crate) fn store_stack<const SIZE: usize>(
+        &mut self,
+        address: u64,
+        value: u64,
+    ) -> Option<()> {
+        if address < self.stack.clean {
+            return None;
+        }
+        put::<SIZE>(self.stack.bytes.get_mut((address - STACK) as usize..)?, value)
+    }
+
     /// Loads 1, 2, 4 or 8 bytes in the host's order, zero-extended.
     ///
     /// # Errors
     /// They are not the program's.
-    #[inline]
+    #[inline(never)]
     pub(crate) fn load<const SIZE: usize>(&mut self, address: u64) -> Result<u64, FaultKind> {
         if tag(address) == CONTEXT_TAG {
             return self.context(Access { address, size: SIZE as u64, write: false });
         }
         let bytes = self.bytes(address, SIZE as u64)?;
-        let mut value = [0; 8];
-        match bytes.first_chunk::<SIZE>() {
-            Some(bytes) if cfg!(target_endian = "little") => value[..SIZE].copy_from_slice(bytes),
-            Some(bytes) => value[8 - SIZE..].copy_from_slice(bytes),
-            None => {}
-        }
-        Ok(u64::from_ne_bytes(value))
+        number::<SIZE>(bytes).ok_or_else(|| wild(address, SIZE, false))
     }
 
     /// Stores the lower 1, 2, 4 or 8 bytes of a value in the host's order.
     ///
     /// # Errors
     /// The memory is not the program's, or not for writing.
-    #[inline]
+    #[inline(never)]
     pub(crate) fn store<const SIZE: usize>(
         &mut self,
         address: u64,
         value: u64,
     ) -> Result<(), FaultKind> {
         let bytes = self.bytes_mut(address, SIZE as u64)?;
-        let value = value.to_ne_bytes();
-        let value =
-            if cfg!(target_endian = "little") { &value[..SIZE] } else { &value[8 - SIZE..] };
-        bytes.copy_from_slice(value);
-        Ok(())
+        put::<SIZE>(bytes, value).ok_or_else(|| wild(address, SIZE, true))
     }
+}
+
+#[cold]
+const fn wild(address: u64, size: usize, write: bool) -> FaultKind {
+    FaultKind::WildAddress(Access { address, size: size as u64, write })
+}
+
+/// The first bytes of a slice, in the host's order, as a number. Written size by size because the
+/// general form ends in a call of `memcpy`.
+#[inline(always)]
+fn number<const SIZE: usize>(bytes: &[u8]) -> Option<u64> {
+    match SIZE {
+        1 => bytes.first().map(|byte| u64::from(*byte)),
+        2 => bytes.first_chunk().map(|bytes| u64::from(u16::from_ne_bytes(*bytes))),
+        4 => bytes.first_chunk().map(|bytes| u64::from(u32::from_ne_bytes(*bytes))),
+        _ => bytes.first_chunk().map(|bytes| u64::from_ne_bytes(*bytes)),
+    }
+}
+
+/// Puts the lower bytes of a number, in the host's order, in front of a slice.
+#[inline(always)]
+fn put<const SIZE: usize>(bytes: &mut [u8], value: u64) -> Option<()> {
+    match SIZE {
+        1 => *bytes.first_mut()? = value as u8,
+        2 => *bytes.first_chunk_mut()? = (value as u16).to_ne_bytes(),
+        4 => *bytes.first_chunk_mut()? = (value as u32).to_ne_bytes(),
+        _ => *bytes.first_chunk_mut()? = value.to_ne_bytes(),
+    }
+    Some(())
 }

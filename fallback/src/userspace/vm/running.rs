@@ -1,6 +1,6 @@
 //! One run of a program: what helpers see of it.
 
-use super::code::Code;
+use super::code::{Code, Invalid};
 use super::fault::FaultKind;
 use super::frame::{Arrival, Frame};
 use super::interpreter::{Caller, DenseFunction};
@@ -57,12 +57,12 @@ impl Running<'_> {
     /// Calls a function of the program by its handle, as `bpf_loop` does.
     ///
     /// # Errors
-    /// The handle is none (`argument` says which argument it was), or the function's own fault.
+    /// The handle is none, the budget is used up, or the function's own fault.
     pub fn call_back(&mut self, function: u64, args: [u64; 5]) -> Result<u64, FaultKind> {
         let known = super::address::addressed_function(function)
             .filter(|function| (function.0 as usize) < self.code.functions.len());
         let Some(function) = known else {
-            return Err(FaultKind::InvalidInstruction(super::code::Invalid::Function));
+            return Err(FaultKind::InvalidInstruction(Invalid::Function));
         };
         // A callback without a loop of its own would cost nothing, however often it is called.
         self.charge(u64::from(self.code.functions[function.0 as usize].slots))?;

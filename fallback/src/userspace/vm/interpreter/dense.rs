@@ -5,6 +5,9 @@ use crate::userspace::vm::code::{
 };
 use crate::userspace::vm::semantics::ordered;
 
+/// The frame pointer: what it points to is the stack, whatever the program does.
+const FP: Register = 10;
+
 /// Calls a macro with the families of operations that differ only in what they compute: arithmetic
 /// and comparisons, each on 64 bits with a register and with a constant, and on 32 bits likewise.
 macro_rules! families {
@@ -90,59 +93,136 @@ families! {
         Swap16 Swap32 Swap64 Cut16 Cut32 Nothing
         Load1 Load2 Load4 Load8 LoadSigned1 LoadSigned2 LoadSigned4
         Store1 Store2 Store4 Store8 Store1K Store2K Store4K Store8K
+        LoadStack1 LoadStack2 LoadStack4 LoadStack8
+        StoreStack1 StoreStack2 StoreStack4 StoreStack8
+        StoreStack1K StoreStack2K StoreStack4K StoreStack8K
         Jump Helper Exit Rare
+        SumK SumKGt Move32Of2 Move32Of3 Extend32Of2 Extend32Of3
     }
 }
 
 pub(super) use families;
+
+/// A register, in a form of which the compiler knows that it is below 16.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+#[rustfmt::skip]
+pub(super) enum Name { R0, R1, R2, R3, R4, R5, R6, R7, R8, R9, R10, R11, R12, R13, R14, R15 }
+
+impl Name {
+    #[rustfmt::skip]
+    const ALL: [Self; 16] = [
+        Self::R0, Self::R1, Self::R2, Self::R3, Self::R4, Self::R5, Self::R6, Self::R7,
+        Self::R8, Self::R9, Self::R10, Self::R11, Self::R12, Self::R13, Self::R14, Self::R15,
+    ];
+
+    pub(super) const fn of(register: Register) -> Self {
+        Self::ALL[(register & 15) as usize]
+    }
+
+    pub(super) const fn index(self) -> usize {
+        self as usize
+    }
+}
 
 /// One operation, at the same index as its [`Op`].
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Dense {
     pub(super) kind: Kind,
     /// Result, or the address's base.
-    pub(super) dst: Register,
+    pub(super) dst: Name,
     /// Second operand.
-    pub(super) src: Register,
+    pub(super) src: Name,
+    /// Third operand of fused operations.
+    pub(super) third: Name,
     /// Jump target, or distance from the base.
     pub(super) off: i32,
     /// Second operand, if it is a constant.
-    pub(super) constant: u64,
+    pub(super) constant: i32,
+    /// What a jump costs in fuel: 0 forward. The upper half of a 64-bit constant.
+    pub(super) cost: u32,
+}
+
+impl Dense {
+    /// An operation of which the loop looks at the [`Op`].
+    pub(super) const RARE: Self = Self {
+        kind: Kind::Rare,
+        dst: Name::R0,
+        src: Name::R0,
+        third: Name::R0,
+        off: 0,
+        constant: 0,
+        cost: 0,
+    };
+
+    /// The second operand, sign-extended.
+    #[inline(always)]
+    pub(super) const fn operand(&self) -> u64 {
+        self.constant as i64 as u64
+    }
+
+    /// The 64-bit constant.
+    #[inline(always)]
+    pub(super) const fn wide(&self) -> u64 {
+        self.constant as u32 as u64 | (self.cost as u64) << 32
+    }
 }
 
 /// One function.
 #[derive(Clone, Debug)]
 pub(crate) struct DenseFunction {
-    pub(super) ops: Box<[Dense]>,
+    /// One step for each operation.
+    pub(super) single: Box<[Dense]>,
+    /// The same, but that some steps do what follows them as well.
+    pub(super) fused: Box<[Dense]>,
 }
 
 impl DenseFunction {
     /// The dense form of a function.
     pub(crate) fn new(function: &Function) -> Self {
-        Self { ops: function.ops.iter().map(dense).collect() }
+        let single: Box<[Dense]> = (0..).zip(&function.ops).map(|(at, op)| dense(at, op)).collect();
+        let fused = (0..single.len()).map(|at| super::fuse::fused(&single[at..])).collect();
+        Self { single, fused }
+    }
+
+    /// What is run, with an observer or without.
+    pub(super) fn ops(&self, observed: bool) -> &[Dense] {
+        if observed { &self.single } else { &self.fused }
     }
 }
 
-const fn split(source: Source) -> (Register, u64, bool) {
+const fn split(source: Source) -> (Name, i32, bool) {
     match source {
-        Source::Register(register) => (register, 0, false),
-        Source::Constant(value) => (0, value, true),
+        Source::Register(register) => (Name::of(register), 0, false),
+        // Constants of two-operand operations are sign-extended from 32 bits.
+        Source::Constant(value) => (Name::R0, value as i32, true),
     }
 }
 
-fn dense(op: &Op) -> Dense {
-    let rare = Dense { kind: Kind::Rare, dst: 0, src: 0, off: 0, constant: 0 };
+const fn set(dst: Register, value: u64) -> Dense {
+    let (constant, cost) = (value as i32, (value >> 32) as u32);
+    Dense { kind: Kind::MoveK, dst: Name::of(dst), constant, cost, ..Dense::RARE }
+}
+
+/// What a jump costs: forward nothing, backward as many instructions as it may repeat.
+const fn cost(at: u32, to: u32) -> u32 {
+    if to <= at { at - to + 1 } else { 0 }
+}
+
+fn dense(at: u32, op: &Op) -> Dense {
+    let rare = Dense::RARE;
     match *op {
         Op::Alu { wide, op, dst, source } => {
             let (src, constant, is_constant) = split(source);
-            Dense { kind: arithmetic(wide, op, is_constant), dst, src, constant, ..rare }
+            let kind = arithmetic(wide, op, is_constant);
+            Dense { kind, dst: Name::of(dst), src, constant, ..rare }
         }
         Op::Neg { wide, dst } => {
-            Dense { kind: if wide { Kind::Neg64 } else { Kind::Neg32 }, dst, ..rare }
+            let kind = if wide { Kind::Neg64 } else { Kind::Neg32 };
+            Dense { kind, dst: Name::of(dst), ..rare }
         }
         Op::Move { wide, dst, source: Source::Constant(value), .. } => {
-            let constant = if wide { value } else { u64::from(value as u32) };
-            Dense { kind: Kind::MoveK, dst, constant, ..rare }
+            set(dst, if wide { value } else { u64::from(value as u32) })
         }
         Op::Move { wide, dst, source: Source::Register(src), sign_bits } => {
             let kind = match (sign_bits, wide) {
@@ -154,45 +234,29 @@ fn dense(op: &Op) -> Dense {
                 (_, true) => Kind::Move64,
                 (_, false) => Kind::Move32,
             };
-            Dense { kind, dst, src, ..rare }
+            Dense { kind, dst: Name::of(dst), src: Name::of(src), ..rare }
         }
         Op::Endian { order, width, dst } => {
-            Dense { kind: order_of_bytes(order, width), dst, ..rare }
+            Dense { kind: order_of_bytes(order, width), dst: Name::of(dst), ..rare }
         }
-        Op::LoadImm { dst, value } => Dense { kind: Kind::MoveK, dst, constant: value, ..rare },
+        Op::LoadImm { dst, value } => set(dst, value),
         Op::Load { dst, base, off, size, signed } => {
-            let kind = match (size, signed) {
-                (Size::B, false) => Kind::Load1,
-                (Size::H, false) => Kind::Load2,
-                (Size::W, false) => Kind::Load4,
-                (Size::B, true) => Kind::LoadSigned1,
-                (Size::H, true) => Kind::LoadSigned2,
-                (Size::W, true) => Kind::LoadSigned4,
-                (Size::D, _) => Kind::Load8,
-            };
-            Dense { kind, dst, src: base, off: i32::from(off), ..rare }
+            let kind = load(size, signed, base);
+            let (dst, src) = (Name::of(dst), Name::of(base));
+            Dense { kind, dst, src, off: i32::from(off), ..rare }
         }
         Op::Store { base, off, size, source } => {
             let (src, constant, is_constant) = split(source);
-            let kind = match (size, is_constant) {
-                (Size::B, false) => Kind::Store1,
-                (Size::H, false) => Kind::Store2,
-                (Size::W, false) => Kind::Store4,
-                (Size::D, false) => Kind::Store8,
-                (Size::B, true) => Kind::Store1K,
-                (Size::H, true) => Kind::Store2K,
-                (Size::W, true) => Kind::Store4K,
-                (Size::D, true) => Kind::Store8K,
-            };
-            Dense { kind, dst: base, src, off: i32::from(off), constant }
+            let kind = store(size, is_constant, base);
+            Dense { kind, dst: Name::of(base), src, off: i32::from(off), constant, ..rare }
         }
-        Op::Jump { to } => Dense { kind: Kind::Jump, off: to as i32, ..rare },
+        Op::Jump { to } => Dense { kind: Kind::Jump, off: to as i32, cost: cost(at, to), ..rare },
         Op::Branch { wide, cond, left, right, to } => {
             let (src, constant, is_constant) = split(right);
-            let kind = branch(wide, cond, is_constant);
-            Dense { kind, dst: left, src, off: to as i32, constant }
+            let (kind, dst) = (branch(wide, cond, is_constant), Name::of(left));
+            Dense { kind, dst, src, off: to as i32, constant, cost: cost(at, to), ..rare }
         }
-        Op::Helper(number) => Dense { kind: Kind::Helper, constant: u64::from(number), ..rare },
+        Op::Helper(number) => Dense { kind: Kind::Helper, constant: number as i32, ..rare },
         Op::Exit => Dense { kind: Kind::Exit, ..rare },
         Op::Atomic { .. }
         | Op::LoadAcquire { .. }
@@ -202,6 +266,43 @@ fn dense(op: &Op) -> Dense {
         | Op::TailCall
         | Op::Kfunc(_)
         | Op::Invalid(_) => rare,
+    }
+}
+
+const fn load(size: Size, signed: bool, base: Register) -> Kind {
+    match (size, signed, base) {
+        (Size::B, false, FP) => Kind::LoadStack1,
+        (Size::H, false, FP) => Kind::LoadStack2,
+        (Size::W, false, FP) => Kind::LoadStack4,
+        (Size::D, _, FP) => Kind::LoadStack8,
+        (Size::B, false, _) => Kind::Load1,
+        (Size::H, false, _) => Kind::Load2,
+        (Size::W, false, _) => Kind::Load4,
+        (Size::B, true, _) => Kind::LoadSigned1,
+        (Size::H, true, _) => Kind::LoadSigned2,
+        (Size::W, true, _) => Kind::LoadSigned4,
+        (Size::D, _, _) => Kind::Load8,
+    }
+}
+
+const fn store(size: Size, constant: bool, base: Register) -> Kind {
+    match (size, constant, base) {
+        (Size::B, false, FP) => Kind::StoreStack1,
+        (Size::H, false, FP) => Kind::StoreStack2,
+        (Size::W, false, FP) => Kind::StoreStack4,
+        (Size::D, false, FP) => Kind::StoreStack8,
+        (Size::B, true, FP) => Kind::StoreStack1K,
+        (Size::H, true, FP) => Kind::StoreStack2K,
+        (Size::W, true, FP) => Kind::StoreStack4K,
+        (Size::D, true, FP) => Kind::StoreStack8K,
+        (Size::B, false, _) => Kind::Store1,
+        (Size::H, false, _) => Kind::Store2,
+        (Size::W, false, _) => Kind::Store4,
+        (Size::D, false, _) => Kind::Store8,
+        (Size::B, true, _) => Kind::Store1K,
+        (Size::H, true, _) => Kind::Store2K,
+        (Size::W, true, _) => Kind::Store4K,
+        (Size::D, true, _) => Kind::Store8K,
     }
 }
 

@@ -1,6 +1,7 @@
 //! Runs code operation by operation, every access checked.
 
 mod dense;
+mod fuse;
 mod steps;
 
 use hoist_bpf::module::FunctionId;
@@ -57,59 +58,70 @@ fn interpret<const OBSERVED: bool>(
     // Calls of an outer execution, of which this one is a callback, lie below.
     let outermost = run.callers.len();
     let mut current = function;
-    let mut ops = &*dense[function.0 as usize].ops;
+    let mut ops = dense[function.0 as usize].ops(OBSERVED);
     let (frame_pointer, mut mark) = run.stack.enter(code.functions[function.0 as usize].stack)?;
     let mut r: Registers = [0; 16];
     r[1..6].copy_from_slice(&args);
     r[10] = frame_pointer;
     let mut loops = 0_u32;
-    let mut at = 0_usize;
-    loop {
-        let insn = ops[at];
-        let (dst, src) = (usize::from(insn.dst & 15), usize::from(insn.src & 15));
-        let before = at;
-        let place = Place { function: current, op: at as u32 };
+    let mut rest = ops.iter();
+    // Functions end in operations that do not fall through.
+    while let Some(insn) = rest.next() {
+        let (dst, src) = (insn.dst.index(), insn.src.index());
+        macro_rules! at {
+            () => {
+                ops.len() - rest.len() - 1
+            };
+        }
+        macro_rules! place {
+            () => {
+                Place { function: current, op: at!() as u32 }
+            };
+        }
+        let observed = place!();
         if OBSERVED {
-            let op = &code.functions[current.0 as usize].ops[at];
-            steps::before(run, place, op, &r)?;
+            let op = &code.functions[current.0 as usize].ops[at!()];
+            steps::before(run, observed, op, &r)?;
         }
         macro_rules! check {
             ($result:expr) => {
                 match $result {
                     Ok(value) => value,
-                    Err(kind) => return Err(steps::fault(run, place, kind)),
+                    Err(kind) => return Err(steps::fault(run, place!(), kind)),
                 }
             };
         }
         macro_rules! jump {
             () => {{
-                let to = insn.off as usize;
-                if to <= at {
-                    check!(run.charge((at - to + 1) as u64));
+                if insn.cost != 0 {
+                    check!(run.charge(u64::from(insn.cost)));
                 }
-                at = to;
+                rest = ops.get(insn.off as usize..).unwrap_or_default().iter();
             }};
         }
         macro_rules! load {
-            ($size:literal, $sign_bits:literal) => {{
+            ($quick:ident, $size:literal, $sign_bits:literal) => {{
                 let address = r[src].wrapping_add_signed(i64::from(insn.off));
-                let value = check!(run.load::<$size>(address));
+                let value = match run.$quick::<$size>(address) {
+                    Some(value) => value,
+                    None => check!(run.load::<$size>(address)),
+                };
                 if OBSERVED {
-                    steps::read(run, place, address, $size, value);
+                    steps::read(run, observed, address, $size, value);
                 }
                 r[dst] = moved(true, $sign_bits, value);
-                at += 1;
             }};
         }
         macro_rules! store {
-            ($size:literal, $value:expr) => {{
+            ($quick:ident, $size:literal, $value:expr) => {{
                 let address = r[dst].wrapping_add_signed(i64::from(insn.off));
                 let old = if OBSERVED { run.load::<$size>(address).unwrap_or(0) } else { 0 };
-                check!(run.store::<$size>(address, $value));
-                if OBSERVED {
-                    steps::wrote(run, place, (address, $size), old, $value);
+                if run.$quick::<$size>(address, $value).is_none() {
+                    check!(run.store::<$size>(address, $value));
                 }
-                at += 1;
+                if OBSERVED {
+                    steps::wrote(run, observed, (address, $size), old, $value);
+                }
             }};
         }
         macro_rules! step {
@@ -120,50 +132,30 @@ fn interpret<const OBSERVED: bool>(
             ) => {
                 match insn.kind {
                     $(
-                        Kind::$a64 => {
-                            r[dst] = alu(true, code::AluOp::$alu, r[dst], r[src]);
-                            at += 1;
-                        }
-                        Kind::$a64k => {
-                            r[dst] = alu(true, code::AluOp::$alu, r[dst], insn.constant);
-                            at += 1;
-                        }
-                        Kind::$a32 => {
-                            r[dst] = alu(false, code::AluOp::$alu, r[dst], r[src]);
-                            at += 1;
-                        }
-                        Kind::$a32k => {
-                            r[dst] = alu(false, code::AluOp::$alu, r[dst], insn.constant);
-                            at += 1;
-                        }
+                        Kind::$a64 => r[dst] = alu(true, code::AluOp::$alu, r[dst], r[src]),
+                        Kind::$a64k => r[dst] = alu(true, code::AluOp::$alu, r[dst], insn.operand()),
+                        Kind::$a32 => r[dst] = alu(false, code::AluOp::$alu, r[dst], r[src]),
+                        Kind::$a32k => r[dst] = alu(false, code::AluOp::$alu, r[dst], insn.operand()),
                     )*
                     $(
                         Kind::$b64 => {
                             if holds(true, code::Condition::$cond, r[dst], r[src]) {
                                 jump!();
-                            } else {
-                                at += 1;
                             }
                         }
                         Kind::$b64k => {
-                            if holds(true, code::Condition::$cond, r[dst], insn.constant) {
+                            if holds(true, code::Condition::$cond, r[dst], insn.operand()) {
                                 jump!();
-                            } else {
-                                at += 1;
                             }
                         }
                         Kind::$b32 => {
                             if holds(false, code::Condition::$cond, r[dst], r[src]) {
                                 jump!();
-                            } else {
-                                at += 1;
                             }
                         }
                         Kind::$b32k => {
-                            if holds(false, code::Condition::$cond, r[dst], insn.constant) {
+                            if holds(false, code::Condition::$cond, r[dst], insn.operand()) {
                                 jump!();
-                            } else {
-                                at += 1;
                             }
                         }
                     )*
@@ -172,17 +164,16 @@ fn interpret<const OBSERVED: bool>(
             };
         }
         macro_rules! set {
-            ($value:expr) => {{
-                r[dst] = $value;
-                at += 1;
-            }};
+            ($value:expr) => {
+                r[dst] = $value
+            };
         }
         families! {
             step {
                 Kind::Neg64 => set!(r[dst].wrapping_neg()),
                 Kind::Neg32 => set!(u64::from((r[dst] as u32).wrapping_neg())),
                 Kind::Move64 => set!(r[src]),
-                Kind::MoveK => set!(insn.constant),
+                Kind::MoveK => set!(insn.wide()),
                 Kind::Move32 => set!(moved(false, 0, r[src])),
                 Kind::Extend8 => set!(moved(true, 8, r[src])),
                 Kind::Extend16 => set!(moved(true, 16, r[src])),
@@ -194,31 +185,69 @@ fn interpret<const OBSERVED: bool>(
                 Kind::Swap64 => set!(r[dst].swap_bytes()),
                 Kind::Cut16 => set!(u64::from(r[dst] as u16)),
                 Kind::Cut32 => set!(u64::from(r[dst] as u32)),
-                Kind::Nothing => at += 1,
-                Kind::Load1 => load!(1, 0),
-                Kind::Load2 => load!(2, 0),
-                Kind::Load4 => load!(4, 0),
-                Kind::Load8 => load!(8, 0),
-                Kind::LoadSigned1 => load!(1, 8),
-                Kind::LoadSigned2 => load!(2, 16),
-                Kind::LoadSigned4 => load!(4, 32),
-                Kind::Store1 => store!(1, r[src]),
-                Kind::Store2 => store!(2, r[src]),
-                Kind::Store4 => store!(4, r[src]),
-                Kind::Store8 => store!(8, r[src]),
-                Kind::Store1K => store!(1, insn.constant),
-                Kind::Store2K => store!(2, insn.constant),
-                Kind::Store4K => store!(4, insn.constant),
-                Kind::Store8K => store!(8, insn.constant),
+                Kind::Nothing => {}
+                Kind::Load1 => load!(load_frame, 1, 0),
+                Kind::Load2 => load!(load_frame, 2, 0),
+                Kind::Load4 => load!(load_frame, 4, 0),
+                Kind::Load8 => load!(load_frame, 8, 0),
+                Kind::LoadSigned1 => load!(load_frame, 1, 8),
+                Kind::LoadSigned2 => load!(load_frame, 2, 16),
+                Kind::LoadSigned4 => load!(load_frame, 4, 32),
+                Kind::Store1 => store!(store_frame, 1, r[src]),
+                Kind::Store2 => store!(store_frame, 2, r[src]),
+                Kind::Store4 => store!(store_frame, 4, r[src]),
+                Kind::Store8 => store!(store_frame, 8, r[src]),
+                Kind::Store1K => store!(store_frame, 1, insn.operand()),
+                Kind::Store2K => store!(store_frame, 2, insn.operand()),
+                Kind::Store4K => store!(store_frame, 4, insn.operand()),
+                Kind::Store8K => store!(store_frame, 8, insn.operand()),
+                Kind::LoadStack1 => load!(load_stack, 1, 0),
+                Kind::LoadStack2 => load!(load_stack, 2, 0),
+                Kind::LoadStack4 => load!(load_stack, 4, 0),
+                Kind::LoadStack8 => load!(load_stack, 8, 0),
+                Kind::StoreStack1 => store!(store_stack, 1, r[src]),
+                Kind::StoreStack2 => store!(store_stack, 2, r[src]),
+                Kind::StoreStack4 => store!(store_stack, 4, r[src]),
+                Kind::StoreStack8 => store!(store_stack, 8, r[src]),
+                Kind::StoreStack1K => store!(store_stack, 1, insn.operand()),
+                Kind::StoreStack2K => store!(store_stack, 2, insn.operand()),
+                Kind::StoreStack4K => store!(store_stack, 4, insn.operand()),
+                Kind::StoreStack8K => store!(store_stack, 8, insn.operand()),
+                Kind::SumK => {
+                    set!(r[src].wrapping_add(insn.operand()));
+                    rest.nth(0);
+                }
+                Kind::SumKGt => {
+                    set!(r[src].wrapping_add(insn.operand()));
+                    rest.nth(1);
+                    if r[dst] > r[insn.third.index()] {
+                        jump!();
+                    }
+                }
+                Kind::Move32Of2 => {
+                    set!(moved(false, 0, r[src]));
+                    rest.nth(0);
+                }
+                Kind::Move32Of3 => {
+                    set!(moved(false, 0, r[src]));
+                    rest.nth(1);
+                }
+                Kind::Extend32Of2 => {
+                    set!(moved(true, 32, r[src]));
+                    rest.nth(0);
+                }
+                Kind::Extend32Of3 => {
+                    set!(moved(true, 32, r[src]));
+                    rest.nth(1);
+                }
                 Kind::Jump => jump!(),
                 Kind::Helper => {
-                    let number = insn.constant as usize;
-                    let Some(helper) = run.helpers.get(number).copied().flatten() else {
-                        let kind = FaultKind::UnknownHelper(number as u32);
-                        return Err(steps::fault(run, place, kind));
+                    let number = insn.constant as u32;
+                    let Some(helper) = run.helpers.get(number as usize).copied().flatten() else {
+                        let kind = FaultKind::UnknownHelper(number);
+                        return Err(steps::fault(run, place!(), kind));
                     };
                     r[0] = check!(helper(run, [r[1], r[2], r[3], r[4], r[5]]));
-                    at += 1;
                 }
                 Kind::Exit => {
                     run.stack.leave(mark);
@@ -229,13 +258,13 @@ fn interpret<const OBSERVED: bool>(
                     let returned = r[0];
                     r = caller.registers;
                     r[0] = returned;
-                    (current, at, loops, mark) =
-                        (caller.function, caller.next, caller.loops, caller.mark);
-                    ops = &dense[current.0 as usize].ops;
+                    (current, loops, mark) = (caller.function, caller.loops, caller.mark);
+                    ops = dense[current.0 as usize].ops(OBSERVED);
+                    rest = ops.get(caller.next..).unwrap_or_default().iter();
                 }
                 Kind::Rare => {
+                    let at = at!();
                     let op = &code.functions[current.0 as usize].ops[at];
-                    at += 1;
                     match *op {
                         Op::Call(callee) => {
                             let called = &code.functions[callee.0 as usize];
@@ -243,7 +272,7 @@ fn interpret<const OBSERVED: bool>(
                             let (frame_pointer, entered) = check!(run.stack.enter(called.stack));
                             run.callers.push(Caller {
                                 function: current,
-                                next: at,
+                                next: at + 1,
                                 registers: r,
                                 loops,
                                 mark,
@@ -251,8 +280,9 @@ fn interpret<const OBSERVED: bool>(
                             r[0] = 0;
                             r[6..10].fill(0);
                             r[10] = frame_pointer;
-                            (current, at, loops, mark) = (callee, 0, 0, entered);
-                            ops = &dense[callee.0 as usize].ops;
+                            (current, loops, mark) = (callee, 0, entered);
+                            ops = dense[callee.0 as usize].ops(OBSERVED);
+                            rest = ops.iter();
                         }
                         Op::TailCall => match check!(tail_call(run, [r[1], r[2], r[3]])) {
                             Some(callee) => {
@@ -264,30 +294,32 @@ fn interpret<const OBSERVED: bool>(
                                 r = [0; 16];
                                 r[1] = address::CONTEXT;
                                 r[10] = frame_pointer;
-                                (current, at, loops, mark) = (callee, 0, 0, entered);
-                                ops = &dense[callee.0 as usize].ops;
+                                (current, loops, mark) = (callee, 0, entered);
+                                ops = dense[callee.0 as usize].ops(OBSERVED);
+                                rest = ops.iter();
                             }
                             // What the helper returns, the kernel leaves open.
                             None => r[0] = steps::NO_TAIL_CALL,
                         },
                         Op::MayGoto { to } if loops == MAX_LOOPS => {
                             let to = to as usize;
-                            if to < at {
-                                check!(run.charge((at - to) as u64));
+                            if to <= at {
+                                check!(run.charge((at - to + 1) as u64));
                             }
-                            at = to;
+                            rest = ops.get(to..).unwrap_or_default().iter();
                         }
                         Op::MayGoto { .. } => loops += 1,
-                        _ => check!(steps::rare(run, op, &mut r, place, OBSERVED)),
+                        _ => check!(steps::rare(run, op, &mut r, observed, OBSERVED)),
                     }
                 }
             }
         }
         if OBSERVED {
-            let op = &code.functions[place.function.0 as usize].ops[before];
-            steps::after(run, place, op, &r);
+            let op = &code.functions[observed.function.0 as usize].ops[observed.op as usize];
+            steps::after(run, observed, op, &r);
         }
     }
+    Err(FaultKind::InvalidInstruction(code::Invalid::End))
 }
 
 /// An atomic access must be aligned.

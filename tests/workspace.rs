@@ -59,13 +59,14 @@ const LICENCES: [&str; 11] = [
 ];
 
 /// Where `unsafe` may stand; everything else is safe Rust.
-const UNSAFE_PLACES: [&str; 10] = [
+const UNSAFE_PLACES: [&str; 11] = [
     "bpf/src/kernel/",
     "bpf/tests/fuzz/",
     "bpf/tests/libbpf/",
     "fallback/src/userspace/maps/memory",
     "fallback/src/userspace/ports/af_packet/ring",
     "fallback/src/userspace/ports/af_xdp/ring",
+    "fallback/src/userspace/ports/sys.rs",
     "fallback/src/userspace/vm/compiled/",
     "fallback/src/userspace/vm/memory",
     "fallback/tests/hostile/",

@@ -341,6 +341,15 @@ pub trait Kernel: Send + Sync + std::fmt::Debug {
     /// The watcher cannot be told; if it is gone (`EPIPE`), the filter stays as well.
     fn unwatch_filter(&self, watcher: OwnedFd) -> Result<(), KernelError>;
 
+    /// Drops every frame that comes in by an interface, behind the taps and TC (nf_tables, family
+    /// `netdev`, hook `ingress`), without BPF, for as long as the descriptor is open: the kernel removes
+    /// the table with the last descriptor of the netlink socket that made it, by `kill -9` too.
+    ///
+    /// # Errors
+    /// The kernel's refusal: `EPERM` without `CAP_NET_ADMIN` or when somebody does so already, `ENODEV`
+    /// for an unknown interface.
+    fn drop_ingress(&self, ifindex: u32) -> Result<OwnedFd, KernelError>;
+
     /// Takes hoist's advisory lock of a name, waiting for whoever holds it; closing the descriptor
     /// releases it. It is a file under `/run/hoist`; where none can be made there, one lock stands for
     /// all names, so hold one at a time.

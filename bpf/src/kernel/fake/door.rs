@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::books::Program;
-use super::errno::{EBADF, EDEADLK, EINVAL, ENODEV};
+use super::errno::{EBADF, EDEADLK, EINVAL, ENODEV, EPERM};
 use super::table::Table;
 use super::{Event, Fake, links, load, settings, tc};
 use crate::kernel::{
@@ -307,6 +307,18 @@ impl Kernel for Fake {
 
     fn unwatch_filter(&self, watcher: OwnedFd) -> Result<(), KernelError> {
         tc::unwatch(&mut self.books(), watcher)
+    }
+
+    fn drop_ingress(&self, ifindex: u32) -> Result<OwnedFd, KernelError> {
+        const OPERATION: &str = "NFT_MSG_NEWTABLE";
+        let mut books = self.books();
+        books.may(OPERATION)?;
+        let refused = |errno| KernelError::new(OPERATION, format!("interface {ifindex}"), errno);
+        if !books.interfaces.contains_key(&ifindex) {
+            return Err(refused(ENODEV));
+        }
+        // Like the kernel's table, a lock of the books ends with its descriptor.
+        tc::lock(&mut books, &format!("ingress of {ifindex}"))?.ok_or_else(|| refused(EPERM))
     }
 
     fn lock(&self, name: &str) -> Result<OwnedFd, KernelError> {

@@ -5,7 +5,7 @@ use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use super::netlink::route;
+use super::netlink::{netfilter, route};
 use super::{
     Bytes, Entries, Expect, Filter, FilterKey, Kernel, KernelError, LinkInfo, MapInfo, MapSpec,
     ObjectKind, ProgramInfo, ProgramSpec, TestRun, TestRunSpec, XdpMode, XdpSlots, netns,
@@ -241,6 +241,20 @@ impl Kernel for Linux {
 
     fn unwatch_filter(&self, watcher: OwnedFd) -> Result<(), KernelError> {
         watch::dismiss(watcher)
+    }
+
+    fn drop_ingress(&self, ifindex: u32) -> Result<OwnedFd, KernelError> {
+        const OPERATION: &str = "NFT_MSG_NEWTABLE";
+        let unknown = || KernelError::new(OPERATION, format!("interface {ifindex}"), libc::ENODEV);
+        let interface = self.interface_name(ifindex)?.ok_or_else(unknown)?;
+        let table = format!("hoist_ingress_{ifindex}");
+        netfilter::drop_ingress(&table, &interface).map_err(|refusal| {
+            let refused = refusal.about(OPERATION, format!("{table} on {interface}"));
+            if refused.errno == libc::EPERM {
+                return refused.saying("needs CAP_NET_ADMIN, and that no other process does so");
+            }
+            refused
+        })
     }
 
     fn lock(&self, name: &str) -> Result<OwnedFd, KernelError> {

@@ -7,7 +7,7 @@
 //! for each question and not kept: opening costs microseconds.
 
 use std::io;
-use std::os::fd::{AsRawFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 
 use netlink_sys::{Socket as RawSocket, SocketAddr, protocols};
 
@@ -17,6 +17,7 @@ pub mod attribute;
 pub mod filter;
 mod frame;
 pub mod generic;
+pub mod netfilter;
 pub(crate) mod prepared;
 pub mod route;
 
@@ -110,6 +111,16 @@ impl Socket {
         Self::open(protocols::NETLINK_GENERIC)
     }
 
+    /// Opens a netfilter socket in the calling thread's network namespace.
+    pub(super) fn netfilter() -> Result<Self, Refusal> {
+        Self::open(protocols::NETLINK_NETFILTER)
+    }
+
+    /// The socket as a plain descriptor, for what lives as long as it is open.
+    fn into_descriptor(self) -> Result<OwnedFd, Refusal> {
+        Ok(self.raw.as_fd().try_clone_to_owned()?)
+    }
+
     /// For those who must do without the heap; see [`prepared`].
     pub(crate) fn descriptor(&self) -> RawFd {
         self.raw.as_raw_fd()
@@ -194,9 +205,14 @@ impl Socket {
     }
 
     fn send(&mut self, kind: u16, flags: u16, payload: &[u8]) -> Result<u32, Refusal> {
+        let sequence = self.next_sequence();
+        self.raw.send(&encode(kind, flags, sequence, payload)?, 0)?;
+        Ok(sequence)
+    }
+
+    const fn next_sequence(&mut self) -> u32 {
         self.sequence = self.sequence.wrapping_add(1);
-        self.raw.send(&encode(kind, flags, self.sequence, payload)?, 0)?;
-        Ok(self.sequence)
+        self.sequence
     }
 
     /// One datagram, whole: it is looked at before it is taken, so none is ever cut short.

@@ -2,16 +2,16 @@
 //!
 //! A [`Port`] lends each frame, in place, to the program and does at once what the program wants done
 //! with it. Nothing is copied on the way: a frame lies in the ring that it was received in until its
-//! verdict is carried out. Wrappers (`trace`, `faults`, `record`) are ports around a port.
+//! verdict is carried out. Wrappers ([`trace`], [`faults`], [`record`]) are ports around a port.
 //!
 //! | port | frames | `DROP` | `PASS` | `TX` | `REDIRECT` |
 //! |---|---|---|---|---|---|
 //! | [`memory`] | given | gone | kept in a list | kept in a list | kept in a list |
 //! | [`capture`] | of a file | gone | written | written | written |
-//! | `af_xdp`, native | as the driver has them | gone | re-injected behind the XDP hook | sent | sent |
-//! | `af_xdp`, generic | as the core has them | gone | refused | sent | sent |
-//! | `af_packet` | of the tap, before TC | gone, with the kernel's copy | re-injected, or refused | sent | sent |
-//! | `tap` | what the host sends through the interface | gone | the host receives them | as `PASS` | sent |
+//! | [`af_xdp`], native | as the driver has them | gone | re-injected behind the XDP hook | sent | sent |
+//! | [`af_xdp`], generic | as the core has them | gone | refused | sent | sent |
+//! | [`af_packet`] | as a tap has them | gone, with the host's copy | refused | sent | sent |
+//! | [`tap`] | what is sent through a TAP interface | gone | into another | back into it | sent |
 
 use std::fmt;
 use std::io;
@@ -25,15 +25,29 @@ use super::environment::Destination;
 use super::vm::{Arrival, Frame, Ran};
 use hoist_offload::engine::Verdict;
 
+pub mod af_packet;
+pub mod af_xdp;
 mod buffer;
 pub mod capture;
+pub mod faults;
 pub mod memory;
 mod outcomes;
+mod outlets;
+pub mod record;
+mod sys;
+pub mod tap;
+pub mod trace;
 
+pub use af_packet::AfPacket;
+pub use af_xdp::AfXdp;
 pub use buffer::{LONGEST, PAGE_FRAME};
 pub use capture::Capture;
+pub use faults::Faulty;
 pub use memory::Memory;
 pub use outcomes::{Outcome, Outcomes};
+pub use record::Record;
+pub use tap::Tap;
+pub use trace::Trace;
 
 /// Frames that a port hands over at most before it returns: long enough that waking up, locking and
 /// flushing cost each frame little, short enough that whoever waits for the machine waits microseconds.

@@ -1,0 +1,91 @@
+//! A port that writes down, as a capture, what comes in and what leaves.
+
+use std::os::fd::BorrowedFd;
+
+use hoist_offload::error::Error;
+
+use super::capture::{Lane, Writer};
+use super::{Action, Batch, Outcomes, Port, Program};
+use crate::userspace::vm::{Arrival, Frame};
+
+/// Writes each frame twice: as it came (`received`) and as it left, by the way that it took; dropped
+/// frames too (`drop`).
+#[derive(Debug)]
+pub struct Record<P> {
+    inner: P,
+    writer: Writer,
+}
+
+impl<P: Port> Record<P> {
+    /// Records what goes through `inner`.
+    #[must_use]
+    pub const fn new(inner: P, writer: Writer) -> Self {
+        Self { inner, writer }
+    }
+}
+
+/// The ways that an action takes a frame.
+fn lanes(action: &Action) -> Vec<Lane> {
+    match action {
+        Action::Drop => vec![Lane::Drop],
+        Action::Pass => vec![Lane::Pass],
+        Action::Transmit => vec![Lane::Transmit],
+        Action::Redirect(target) => vec![Lane::Redirect(*target)],
+        Action::Broadcast(targets) => targets.iter().copied().map(Lane::Redirect).collect(),
+    }
+}
+
+fn leave(
+    writer: &mut Writer,
+    frame: &Frame<'_>,
+    arrival: &Arrival,
+    action: &Action,
+) -> Result<(), Error> {
+    lanes(action)
+        .into_iter()
+        .try_for_each(|lane| writer.write(lane, arrival.time_ns, frame.bytes()))
+}
+
+impl<P: Port> Port for Record<P> {
+    fn name(&self) -> &str {
+        self.inner.name()
+    }
+
+    fn descriptor(&self) -> Option<BorrowedFd<'_>> {
+        self.inner.descriptor()
+    }
+
+    fn receive(&mut self, program: &mut Program<'_>) -> Result<Batch, Error> {
+        let Self { inner, writer } = self;
+        let mut failed = Ok(());
+        let batch = inner.receive(&mut |frame, arrival| {
+            let came = writer.write(Lane::Received, arrival.time_ns, frame.bytes());
+            let action = program(frame, arrival);
+            let left = came.and_then(|()| leave(writer, frame, arrival, &action));
+            if failed.is_ok() {
+                failed = left;
+            }
+            action
+        })?;
+        failed.map(|()| batch)
+    }
+
+    fn carry_out(
+        &mut self,
+        frame: &mut Frame<'_>,
+        arrival: &Arrival,
+        action: &Action,
+    ) -> Result<(), Error> {
+        leave(&mut self.writer, frame, arrival, action)?;
+        self.inner.carry_out(frame, arrival, action)
+    }
+
+    fn outcomes(&self) -> Outcomes {
+        self.inner.outcomes()
+    }
+
+    fn finish(&mut self) -> Result<(), Error> {
+        self.writer.finish()?;
+        self.inner.finish()
+    }
+}

@@ -193,3 +193,58 @@ pub fn wait(port: &dyn Port, stop: BorrowedFd<'_>, limit: Option<Duration>) -> R
         (false, false) => Wake::Timeout,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+    use std::os::fd::AsFd as _;
+    use std::os::unix::net::UnixStream;
+
+    use super::*;
+
+    /// A port of which frames are there when its descriptor is readable.
+    #[derive(Debug)]
+    struct Bell(Option<UnixStream>);
+
+    impl Port for Bell {
+        fn name(&self) -> &str {
+            "bell"
+        }
+
+        fn descriptor(&self) -> Option<BorrowedFd<'_>> {
+            self.0.as_ref().map(|socket| socket.as_fd())
+        }
+
+        fn receive(&mut self, _: &mut Program<'_>) -> Result<Batch, Error> {
+            Ok(Batch::Idle)
+        }
+
+        fn carry_out(&mut self, _: &mut Frame<'_>, _: &Arrival, _: &Action) -> Result<(), Error> {
+            Ok(())
+        }
+
+        fn outcomes(&self) -> Outcomes {
+            Outcomes::default()
+        }
+
+        fn finish(&mut self) -> Result<(), Error> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn whoever_waits_is_woken_by_frames_by_a_stop_and_by_time() {
+        let (port, mut ringer) = UnixStream::pair().unwrap();
+        let (stop, stopper) = UnixStream::pair().unwrap();
+        let (bell, file) = (Bell(Some(port)), Bell(None));
+        let short = Some(Duration::from_millis(5));
+        let woken = |port: &Bell, limit| wait(port, stop.as_fd(), limit).unwrap();
+        assert_eq!(woken(&bell, short), Wake::Timeout);
+        assert_eq!(woken(&file, None), Wake::Frames);
+        ringer.write_all(b"!").unwrap();
+        assert_eq!(woken(&bell, None), Wake::Frames);
+        drop(stopper);
+        assert_eq!(woken(&bell, None), Wake::Stop);
+        assert_eq!(woken(&file, None), Wake::Stop);
+    }
+}

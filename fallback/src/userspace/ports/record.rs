@@ -89,3 +89,53 @@ impl<P: Port> Port for Record<P> {
         self.inner.finish()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::userspace::ports::{Capture, Memory, Outcome, capture};
+
+    #[test]
+    fn what_comes_and_goes_is_in_the_capture() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("record.pcapng");
+        let mut memory = Memory::new();
+        let actions =
+            [Action::Drop, Action::Pass, Action::Transmit, Action::Broadcast([4, 5].into())];
+        for at in 0..4 {
+            let arrival = Arrival { time_ns: Some(at), ..Arrival::default() };
+            memory.give(vec![at as u8; 60], arrival);
+        }
+        let mut port = Record::new(memory, Writer::create(&path).unwrap());
+        let batch = port.receive(&mut |frame, arrival| {
+            frame.end += 1;
+            actions[arrival.time_ns.unwrap() as usize].clone()
+        });
+        assert_eq!(batch.unwrap(), Batch::Frames(4));
+        port.finish().unwrap();
+
+        // Interfaces in the order in which they were first used: received, drop, pass, tx, two redirects.
+        let mut seen = Vec::new();
+        let mut recorded = Capture::open(&path, None, capture::Options::default()).unwrap();
+        recorded
+            .receive(&mut |frame, arrival| {
+                let length = frame.bytes().len();
+                seen.push((arrival.ingress_ifindex, arrival.time_ns.unwrap(), length));
+                Action::Drop
+            })
+            .unwrap();
+        let expected = [
+            (1, 0, 60),
+            (2, 0, 61),
+            (1, 1, 60),
+            (3, 1, 61),
+            (1, 2, 60),
+            (4, 2, 61),
+            (1, 3, 60),
+            (5, 3, 61),
+            (6, 3, 61),
+        ];
+        assert_eq!(seen, expected);
+        assert_eq!(port.outcomes().of(Outcome::Redirected), 2);
+    }
+}

@@ -89,3 +89,45 @@ impl<P: Port, T: FnMut(&Passage<'_>) + Send> Port for Trace<P, T> {
         self.inner.finish()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use super::*;
+    use crate::userspace::ports::Memory;
+
+    #[test]
+    fn each_frame_is_told_of_as_it_came_and_as_it_left() {
+        let mut memory = Memory::new();
+        for at in 0..3_u8 {
+            memory.give(vec![at; 60], Arrival { rx_queue_index: at.into(), ..Arrival::default() });
+        }
+        let told = Arc::new(Mutex::new(Vec::new()));
+        let notes = Arc::clone(&told);
+        let mut port = Trace::new(memory, move |passage: &Passage<'_>| {
+            notes.lock().unwrap().push((
+                passage.number,
+                passage.arrival.rx_queue_index,
+                passage.before.to_vec(),
+                passage.after.to_vec(),
+                passage.action.clone(),
+            ));
+        });
+        let batch = port.receive(&mut |frame, _| {
+            let data = frame.data as usize;
+            frame.buffer[data] = 0xee;
+            frame.end -= 1;
+            Action::Redirect(9)
+        });
+        assert_eq!(batch.unwrap(), Batch::Frames(3));
+        let expected: Vec<_> = (0..3_u8)
+            .map(|at| {
+                let mut after = vec![at; 59];
+                after[0] = 0xee;
+                (u64::from(at) + 1, u32::from(at), vec![at; 60], after, Action::Redirect(9))
+            })
+            .collect();
+        assert_eq!(*told.lock().unwrap(), expected);
+    }
+}

@@ -86,16 +86,6 @@ static __inline int is_known(const struct __sk_buff *skb)
 	return (__be16)KNOWN(skb) == PROTOCOL(header);
 }
 
-/* Whether all that the kernel knows of the frame still holds. */
-static __inline int is_settled(const struct __sk_buff *skb)
-{
-	void *header = frame(skb);
-
-	if (header + ETH_HLEN > frame_end(skb) || skb->vlan_present)
-		return 0;
-	return KNOWN(skb) == IDENTITY(header);
-}
-
 #if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
 #define GROUP (1ULL << 16)
 #else

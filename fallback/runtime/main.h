@@ -88,6 +88,7 @@ static __inline int enter(struct __sk_buff *skb, int features)
 {
 	__u64 len, verdict;
 	struct state *to;
+	void *header;
 
 	if (features & DROPS_MERGED && unlikely(skb->gso_size))
 		return lose(EVENT_MERGED);
@@ -126,9 +127,14 @@ valid:
 		RARELY(bpf_csum_update(skb, 0), "s>=", 0, summed);
 unsummed:
 	if (verdict == XDP_PASS) {
-		if (features & WRITES)
-			return likely(is_settled(skb)) ? TC_ACT_UNSPEC : settle(skb);
-		return likely(!skb->vlan_present) ? TC_ACT_UNSPEC : untag(skb);
+		if (!(features & WRITES))
+			return likely(!skb->vlan_present) ? TC_ACT_UNSPEC : untag(skb);
+		header = frame(skb);
+		if (unlikely(header + ETH_HLEN > frame_end(skb)))
+			return settle(skb);
+		RARELY(KNOWN(skb), "!=", IDENTITY(header), unsettled);
+		RARELY(skb->vlan_present, "!=", 0, dummy);
+		return TC_ACT_UNSPEC;
 	}
 	if (verdict == XDP_REDIRECT) {
 		if (!(features & REDIRECTS))
@@ -165,6 +171,10 @@ invalid:
 summed:
 	forget_checksum(skb);
 	goto unsummed;
+unsettled:
+	return settle(skb);
+dummy:
+	return bpf_skb_vlan_pop(skb) ? lose(EVENT_REFRESH_FAILED) : TC_ACT_UNSPEC;
 }
 
 #define MAIN(number)                                                                              \

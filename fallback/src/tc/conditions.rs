@@ -183,7 +183,7 @@ fn preemption(report: Option<&HostReport>) -> Condition {
     let evidence = Evidence::kernel("uname -v");
     Condition::new("redirect-preempt-rt", holds, message, evidence)
         .when(When::Uses(Feature::Redirect))
-        .severity(Severity::Breaks)
+        .severity(Severity::Refuses)
         .remedy("use --engine native,generic")
 }
 

@@ -234,8 +234,9 @@ pub(super) fn load(kernel: &dyn Kernel, insns: &[Insn]) -> Result<OwnedFd, Failu
     })?)
 }
 
-/// Adds 1 to the first half of a map's only value, puts `skb->hash` into the second, and says "next".
-fn counting(map: i32) -> [Insn; 14] {
+/// Adds 1 to the first half of a map's only value, puts `skb->hash` into the second where there is
+/// one, and says "next".
+fn counting(map: i32) -> [Insn; 15] {
     [
         Insn::new(0xbf, 6, 1, 0, 0),   // r6 = the buffer
         Insn::new(0x62, 10, 0, -4, 0), // *(u32 *)(r10 - 4) = 0
@@ -244,10 +245,11 @@ fn counting(map: i32) -> [Insn; 14] {
         Insn::new(0x18, 1, 1, 0, map), // r1 = map
         Insn::new(0, 0, 0, 0, 0),      // the wide load's second half
         Insn::new(0x85, 0, 0, 0, 1),   // call bpf_map_lookup_elem
-        Insn::new(0x15, 0, 0, 4, 0),   // if r0 == 0 goto +4
+        Insn::new(0x15, 0, 0, 5, 0),   // if r0 == 0 goto +5
         Insn::new(0xb7, 1, 0, 0, 1),   // r1 = 1
         Insn::new(0xdb, 0, 1, 0, 0),   // lock *(u64 *)(r0 + 0) += r1
         Insn::new(0x61, 1, 6, 68, 0),  // r1 = __sk_buff.hash
+        Insn::new(0x15, 1, 0, 1, 0),   // if r1 == 0 goto +1
         Insn::new(0x7b, 0, 1, 8, 0),   // *(u64 *)(r0 + 8) = r1
         Insn::new(0xb4, 0, 0, 0, -1),  // w0 = TC_ACT_UNSPEC
         Insn::new(0x95, 0, 0, 0, 0),   // exit

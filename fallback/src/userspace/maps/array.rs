@@ -57,13 +57,15 @@ impl Array {
 
     /// The checks of `array_map_update_elem`, in its order.
     fn slot(&self, key: &[u8], flags: u64) -> Result<u32, Errno> {
-        if flags & !update::LOCK > update::EXIST
-            || flags & update::LOCK != 0 && self.fields.lock.is_none()
-        {
+        if flags & !update::LOCK > update::EXIST {
             return Err(Errno::EINVAL);
         }
         let index = self.index(key).ok_or(Errno::E2BIG)?;
-        if flags & update::NOEXIST != 0 { Err(Errno::EEXIST) } else { Ok(index) }
+        if flags & update::NOEXIST != 0 {
+            return Err(Errno::EEXIST);
+        }
+        let lockable = flags & update::LOCK == 0 || self.fields.lock.is_some();
+        if lockable { Ok(index) } else { Err(Errno::EINVAL) }
     }
 }
 

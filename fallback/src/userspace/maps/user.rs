@@ -163,6 +163,10 @@ impl<'a> User<'a> {
             return Err(Errno::EPERM);
         }
         self.check(map, key, None)?;
+        if key.is_some_and(<[u8]>::is_empty) {
+            // `__bpf_copy_key`: a key for a map without keys.
+            return Err(Errno::EINVAL);
+        }
         let mut next = Vec::new();
         match self.entry(map)?.0.table.next_key(key, &mut next) {
             Ok(()) => Ok(Some(next)),

@@ -135,8 +135,9 @@ fn borrow(outer: &OwnedFd, sub: &str) -> Result<(OwnedFd, u64), KernelError> {
     // SAFETY: only the working directory and root are unshared, not the descriptor table; a thread
     // that shares them may not change its mount namespace.
     unsafe { unshare_unsafe(UnshareFlags::FS) }.map_err(|errno| refused("unshare", errno))?;
-    move_into_link_name_space(outer.as_fd(), Some(LinkNameSpaceType::Mount))
-        .map_err(|errno| refused("setns", errno))?;
+    move_into_link_name_space(outer.as_fd(), Some(LinkNameSpaceType::Mount)).map_err(|errno| {
+        refused("setns", errno).saying("pins go to the bpffs of the outer mount namespace")
+    })?;
     let root = establish(sub)?;
     let device = fs::metadata(&root).map_err(|e: io::Error| KernelError::io("stat", &root, &e))?;
     let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;

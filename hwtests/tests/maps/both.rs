@@ -33,6 +33,8 @@ pub(crate) enum Action {
 
 /// What came of it: an error number or 0, and what was read.
 pub(crate) type Outcome = (i32, Vec<u8>);
+/// Keys, and what came of looking them up.
+pub(crate) type Contents = Vec<(Vec<u8>, Outcome)>;
 
 /// A map and its twin.
 pub(crate) struct Both {
@@ -122,7 +124,7 @@ impl Both {
     }
 
     /// Everything in both, in the order in which each shows it.
-    pub(crate) fn contents(&mut self) -> (Vec<(Vec<u8>, Outcome)>, Vec<(Vec<u8>, Outcome)>) {
+    pub(crate) fn contents(&mut self) -> (Contents, Contents) {
         let mut all = [Vec::new(), Vec::new()];
         for (who, entries) in all.iter_mut().enumerate() {
             let mut key = None;

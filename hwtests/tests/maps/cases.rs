@@ -62,7 +62,7 @@ fn values(map: &Map, bytes: usize) -> Vec<Vec<u8>> {
 fn padded(map: &Map, bytes: usize, byte: u8) -> Vec<u8> {
     let mut value = vec![byte; bytes];
     let one = map.value_size as usize;
-    if bytes != one && one % 8 != 0 {
+    if bytes != one && !one.is_multiple_of(8) {
         for cpu in value.chunks_mut(one.next_multiple_of(8)) {
             cpu[one..].fill(0);
         }
@@ -134,6 +134,12 @@ pub(crate) const fn is_unordered(kind: u32) -> bool {
     matches!(kind, 1 | 5 | 9 | 10 | 13)
 }
 
+/// How many entries an LRU map frees at once depends on its size since Linux 6.17, as here; it was a
+/// constant before.
+pub(crate) fn evicts_alike(kind: u32) -> bool {
+    !matches!(kind, 9 | 10) || require::kernel(6, 17)
+}
+
 /// The maps to compare.
 fn table() -> Vec<Map> {
     let mut maps = vec![
@@ -183,6 +189,9 @@ fn chosen_operations_have_the_kernels_results() {
     let mut wrong = Vec::new();
     let mut count = 0;
     for map in table() {
+        if !evicts_alike(map.kind) {
+            continue;
+        }
         let mut both = Both::new(&map);
         for action in script(&map, both.value_bytes()) {
             let (kernel, ours) = both.act(&action);

@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! cargo build --release --workspace
-//! target/release/hoist-compare [--hoist PATH] [--pairs N] [load|share|probe|rate|hooks|counting|test-run|memory]...
+//! target/release/hoist-compare [--hoist PATH] [--pairs N] [load|share|probe|rate|hooks|counting|test-run|memory|af-xdp|replay]...
 //! ```
 //!
 //! Root only. Everything happens in network namespaces made for the occasion.
@@ -11,8 +11,10 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+mod bare;
 mod load;
 mod memory;
+mod ports;
 mod probe;
 mod rate;
 mod test_run;
@@ -29,11 +31,11 @@ type Figure = (&'static str, Take);
 enum Take {
     /// Commands and traffic in network namespaces.
     InWorld(fn(&World) -> Outcome<()>),
-    /// Test runs in the kernel.
+    /// By itself: test runs in the kernel, ports of the userspace engine.
     InKernel(fn() -> Outcome<()>),
 }
 
-const FIGURES: [Figure; 8] = [
+const FIGURES: [Figure; 10] = [
     ("load", InWorld(load::against_others)),
     ("share", InWorld(load::own_share)),
     ("probe", InWorld(probe::whole_host)),
@@ -42,6 +44,8 @@ const FIGURES: [Figure; 8] = [
     ("counting", InWorld(rate::counting_pass)),
     ("test-run", InKernel(test_run::corpus)),
     ("memory", InWorld(memory::of_run)),
+    ("af-xdp", InKernel(ports::af_xdp)),
+    ("replay", InKernel(ports::replay)),
 ];
 
 /// What the command line asks for.

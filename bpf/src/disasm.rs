@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fmt;
 
 use crate::insn::Insn;
-use crate::module::{Function, Inst, Module, Target};
+use crate::module::{Function, Inst, InstId, Module, Target};
 use crate::names;
 use crate::opcode::{X, access_bytes, alu, atomic, class, jmp, mode, pseudo};
 
@@ -27,10 +27,20 @@ impl fmt::Display for Insn {
     }
 }
 
-/// The listing of a function: slot number, code, and what each instruction does, with names for
-/// what it refers to.
+/// One instruction of a function as text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Line {
+    /// Its name within the function.
+    pub inst: InstId,
+    /// Slot from the start of the function.
+    pub slot: u32,
+    /// What it does, with names for what it refers to.
+    pub text: String,
+}
+
+/// The instructions of a function, in order.
 #[must_use]
-pub fn listing(module: &Module, function: &Function) -> String {
+pub fn lines(module: &Module, function: &Function) -> Vec<Line> {
     let mut slots = Vec::with_capacity(function.code.len());
     let mut next = 0_usize;
     for inst in &function.code {
@@ -43,9 +53,20 @@ pub fn listing(module: &Module, function: &Function) -> String {
         Target::Jump(id) => by_id.get(&id).copied(),
         _ => None,
     };
+    let line = |(inst, slot): (&Inst, &usize)| Line {
+        inst: inst.id,
+        slot: u32::try_from(*slot).unwrap_or(u32::MAX),
+        text: named(module, inst, *slot, slot_of(inst)),
+    };
+    function.code.iter().zip(&slots).map(line).collect()
+}
+
+/// The listing of a function: slot number, code, and what each instruction does, with names for
+/// what it refers to.
+#[must_use]
+pub fn listing(module: &Module, function: &Function) -> String {
     let mut text = format!("{}:\n", function.name);
-    for (inst, slot) in function.code.iter().zip(&slots) {
-        let line = named(module, inst, *slot, slot_of(inst));
+    for (inst, Line { slot, text: line, .. }) in function.code.iter().zip(lines(module, function)) {
         text += &format!("{slot:5}: ({:02x}) {line}\n", inst.insn.code);
     }
     text

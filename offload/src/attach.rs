@@ -5,6 +5,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use hoist_bpf::module::SourceLine;
 use serde::{Deserialize, Serialize};
 
 use crate::adjust::Change;
@@ -75,6 +76,12 @@ pub trait Attachment: Send + fmt::Debug {
         Vec::new()
     }
 
+    /// What the program did that the verifier would have refused, where the engine runs it without
+    /// one; in the order in which it first happened.
+    fn faults(&self) -> Vec<Fault> {
+        Vec::new()
+    }
+
     /// Replaces the program without a gap in which no program runs. The new program must have been
     /// prepared by the same engine for the same device, and an engine checks that itself: a kernel
     /// may take a program bound to one device for another's.
@@ -92,6 +99,26 @@ pub trait Attachment: Send + fmt::Debug {
 
     /// Lets go of a program that was told to stay.
     fn release(self: Box<Self>);
+}
+
+/// Faults of one kind at one instruction: each frame was dropped and counted as aborted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fault {
+    /// Stable kebab-case code, documented in docs/refusals.md.
+    pub code: String,
+    /// The first of them in words.
+    pub message: String,
+    /// The function's name.
+    pub function: String,
+    /// Slot from its start, as disassembly counts.
+    pub slot: u32,
+    /// Source line, where the object has line information.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub line: Option<SourceLine>,
+    /// The frame that the first one happened on, counted from 1.
+    pub first_packet: u64,
+    /// How many there were.
+    pub times: u64,
 }
 
 /// What the kernel says is in force.

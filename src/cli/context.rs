@@ -18,6 +18,9 @@ const EINVAL: i32 = 22;
 /// Needed to load a program.
 pub(super) const LOAD: [Capability; 2] = [Capability::CapBpf, Capability::CapNetAdmin];
 
+/// Needed for raw frames of an interface, where hoist itself runs the program.
+pub(super) const FRAMES: [Capability; 2] = [Capability::CapNetAdmin, Capability::CapNetRaw];
+
 /// Everything a command works with.
 #[derive(Debug)]
 pub(super) struct Context<'s> {
@@ -85,7 +88,13 @@ impl<'s> Context<'s> {
 
     /// The planner on this host. It loads only where it may.
     pub(super) fn session(&self) -> Session<'_> {
-        let kernel = self.kernel.as_ref().filter(|_| privilege::missing(&LOAD).is_empty());
+        self.session_with(&LOAD)
+    }
+
+    /// The planner on this host, for engines that need these capabilities: without them it loads
+    /// nothing.
+    pub(super) fn session_with(&self, needed: &[Capability]) -> Session<'_> {
+        let kernel = self.kernel.as_ref().filter(|_| privilege::missing(needed).is_empty());
         Session { host: self.host.as_ref(), kernel, registry: &self.registry }
     }
 

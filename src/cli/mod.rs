@@ -25,10 +25,12 @@ mod map;
 mod plan;
 mod probe;
 mod program;
+mod replay;
 mod run;
 mod schema;
 mod signal;
 mod status;
+mod trace;
 mod unload;
 mod verify;
 
@@ -104,6 +106,7 @@ fn dispatch(cx: &mut Context<'_>, command: &Command) -> Result<(), Failure> {
         Command::Probe(args) => probe::run(cx, args),
         Command::Plan(args) => plan::run(cx, args),
         Command::Run(args) => run::run(cx, args),
+        Command::Trace(args) => trace::run(cx, args),
         Command::Load(args) => load::run(cx, args),
         Command::Unload(args) => unload::run(cx, args),
         Command::Status(args) => status::run(cx, args),

@@ -2,15 +2,15 @@
 
 use std::path::{Path, PathBuf};
 
-use hoist_offload::bpf::kernel::Kernel;
+use hoist_offload::bpf::kernel::{Capability, Kernel};
 use hoist_offload::bpf::parse::Selector;
 use hoist_offload::engine::Job;
 use hoist_offload::plan::{Choice, Plan, Wanted, Wishes};
-use hoist_offload::{Error, Registry, pins, privilege};
+use hoist_offload::{EngineKind, Error, Registry, pins, privilege};
 
 use super::adjusted;
 use super::args::{Attach, ProgramArgs, Settings, Which};
-use super::context::{Context, LOAD};
+use super::context::{Context, FRAMES, LOAD};
 use super::failure::{Exit, Failure, Words};
 use super::render;
 use super::schema::{Attached, ErrorDocument};
@@ -113,7 +113,8 @@ pub(super) fn attach(
     adjusted::repair(cx, kernel.as_ref());
     let devices = cx.devices(interfaces)?;
     let draft = order.read()?;
-    privilege::require("attach a program", &LOAD)?;
+    let needed = needed(&wishes.choice);
+    privilege::require("attach a program", needed)?;
     if program.replace.is_some() && devices.len() > 1 {
         return Err(Failure::input(
             "--replace names one program, which is on one interface",
@@ -125,12 +126,13 @@ pub(super) fn attach(
     }
     let keep = keep.then(|| pins(kernel.as_ref())).transpose()?;
     let policy = hoist_offload::AttachPolicy { keep, ..Default::default() };
-    let job = cx.session().job(draft)?;
+    let job = cx.session_with(needed).job(draft)?;
     if job.count_verdicts != (count != Counting::Never) && !program.no_count && !program.count {
         cx.shell.say("note: verdicts cannot be counted for this program; it runs as it is");
     }
     let mut undone = Vec::new();
-    let result = cx.session().attach_all(&devices, &job, &wishes, &policy, |device, result| {
+    let session = cx.session_with(needed);
+    let result = session.attach_all(&devices, &job, &wishes, &policy, |device, result| {
         undone.push((device.name.clone(), result));
     });
     for (name, result) in undone {
@@ -144,6 +146,15 @@ pub(super) fn attach(
         tell(cx, &one.plan);
     }
     Ok(running)
+}
+
+/// What it takes to attach a program: nothing is loaded for hoist's own engine where BPF is not
+/// allowed.
+fn needed(choice: &Choice) -> &'static [Capability] {
+    match choice {
+        Choice::Listed(wanted) if wanted.iter().all(|w| w.kind == EngineKind::User) => &FRAMES,
+        _ => &LOAD,
+    }
 }
 
 /// Where programs that stay are pinned.
@@ -169,7 +180,7 @@ fn tell(cx: &mut Context<'_>, plan: &Plan) {
 }
 
 /// Tells a refusal with its ladder; other errors are passed on.
-fn refused(cx: &mut Context<'_>, error: Error) -> Failure {
+pub(super) fn refused(cx: &mut Context<'_>, error: Error) -> Failure {
     let Error::Refused { device, program, refusals } = &error else {
         return Failure::Error(error);
     };

@@ -3,37 +3,35 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use hoist_offload::attach::Stats;
+use hoist_offload::attach::{Fault, Stats};
 use hoist_offload::{EngineKind, Verdict};
 
 use super::context::Context;
 use super::failure::Failure;
-use super::program;
 use super::render::table::Table;
 use super::schema::{CounterLine, RunLine, bytes, packets};
 use super::signal::Signals;
 use super::{adjusted, args};
+use super::{program, render, replay};
 use crate::session::{Counting, Running};
-
-const SCHEMA: &str = "hoist.run.v1";
 
 /// Runs until Ctrl-C, SIGTERM or the end of the duration; then detaches and prints totals.
 ///
 /// # Errors
 /// A refusal or failure at the start, or a program that could not be detached at the end.
 pub(super) fn run(cx: &mut Context<'_>, args: &args::Run) -> Result<(), Failure> {
+    if let Some(path) = replay::wanted(&args.attach.interfaces)? {
+        return replay::run(cx, args, &path);
+    }
     // Before attaching, so that no signal finds a program without someone to detach it.
     let signals = Signals::catch()?;
     let running = program::attach(cx, &args.attach, Counting::IfPossible, false)?;
     let start = Instant::now();
     if cx.shell.json() {
         cx.shell.line(&RunLine {
-            schema: SCHEMA,
-            event: "started",
-            elapsed_ms: 0,
             attachments: Some(program::attached(&running)?),
             plans: Some(running.iter().map(|r| &r.plan).collect()),
-            counters: Vec::new(),
+            ..RunLine::new("started")
         })?;
     } else {
         cx.shell.say("running; Ctrl-C detaches");
@@ -41,6 +39,7 @@ pub(super) fn run(cx: &mut Context<'_>, args: &args::Run) -> Result<(), Failure>
     let watched = watch(cx, args, &running, &signals, start);
     let totals = counters(&running, &vec![Stats::default(); running.len()], start.elapsed());
     let mut result = Ok(());
+    let faults: Vec<Fault> = running.iter().flat_map(|one| one.attachment.faults()).collect();
     for one in running {
         let device = one.plan.device;
         adjusted::before_detach(cx, &*one.attachment);
@@ -49,7 +48,7 @@ pub(super) fn run(cx: &mut Context<'_>, args: &args::Run) -> Result<(), Failure>
             Err(error) => result = Err(error.into()),
         }
     }
-    let closing = finish(cx, totals?, start.elapsed());
+    let closing = finish(cx, totals?, start.elapsed(), faults, None);
     result.and(watched).and(closing)
 }
 
@@ -94,15 +93,20 @@ fn follow(cx: &Context<'_>, one: &Running) {
     }
 }
 
-fn show(cx: &mut Context<'_>, lines: &[CounterLine], elapsed: Duration) -> Result<(), Failure> {
+/// Shows counters in between.
+///
+/// # Errors
+/// stdout cannot be written.
+pub(super) fn show(
+    cx: &mut Context<'_>,
+    lines: &[CounterLine],
+    elapsed: Duration,
+) -> Result<(), Failure> {
     if cx.shell.json() {
         return cx.shell.line(&RunLine {
-            schema: SCHEMA,
-            event: "counters",
             elapsed_ms: millis(elapsed),
-            attachments: None,
-            plans: None,
             counters: lines.to_vec(),
+            ..RunLine::new("counters")
         });
     }
     if lines.iter().all(|l| !l.counted) {
@@ -112,22 +116,34 @@ fn show(cx: &mut Context<'_>, lines: &[CounterLine], elapsed: Duration) -> Resul
     cx.shell.refresh(&table(lines), &line.join("; "))
 }
 
-fn finish(cx: &mut Context<'_>, lines: Vec<CounterLine>, elapsed: Duration) -> Result<(), Failure> {
+/// Shows what came of it all. `trace` is the command that shows the packet whose number follows it.
+///
+/// # Errors
+/// stdout cannot be written.
+pub(super) fn finish(
+    cx: &mut Context<'_>,
+    lines: Vec<CounterLine>,
+    elapsed: Duration,
+    faults: Vec<Fault>,
+    trace: Option<&str>,
+) -> Result<(), Failure> {
     if cx.shell.json() {
         return cx.shell.line(&RunLine {
-            schema: SCHEMA,
-            event: "totals",
             elapsed_ms: millis(elapsed),
-            attachments: None,
-            plans: None,
             counters: lines,
+            faults,
+            ..RunLine::new("totals")
         });
     }
     let seconds = elapsed.as_secs_f64();
     if lines.iter().all(|l| !l.counted) {
         return cx.shell.print(format_args!("ran for {seconds:.1} s"));
     }
-    cx.shell.print(format_args!("totals after {seconds:.1} s\n{}", table(&lines)))
+    cx.shell.print(format_args!("totals after {seconds:.1} s\n{}", table(&lines)))?;
+    match faults.as_slice() {
+        [] => Ok(()),
+        faults => cx.shell.print(render::faults::text(faults, trace)),
+    }
 }
 
 fn stats(running: &[Running]) -> Result<Vec<Stats>, Failure> {
@@ -160,7 +176,8 @@ fn counters(
         .collect()
 }
 
-fn table(lines: &[CounterLine]) -> String {
+/// Counters as a table.
+pub(super) fn table(lines: &[CounterLine]) -> String {
     let mut table = Table::new(&["interface", "engine", "verdict", ">packets", ">bytes"]);
     for line in lines {
         let seen =

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use hoist_offload::attach::Stats;
+use hoist_offload::attach::{Fault, Stats};
 use hoist_offload::device::{Component, Device, Owner, Slot};
 use hoist_offload::error::Refusal;
 use hoist_offload::host::HostReport;
@@ -122,6 +122,24 @@ pub(super) struct RunLine<'a> {
     /// Counters, in `counters` and `totals`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub counters: Vec<CounterLine>,
+    /// What the program did that the verifier would have refused, in `totals` of the user engine.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub faults: Vec<Fault>,
+}
+
+impl RunLine<'_> {
+    /// A line without anything in it.
+    pub(super) const fn new(event: &'static str) -> Self {
+        Self {
+            schema: "hoist.run.v1",
+            event,
+            elapsed_ms: 0,
+            attachments: None,
+            plans: None,
+            counters: Vec::new(),
+            faults: Vec::new(),
+        }
+    }
 }
 
 /// Counters of one interface.

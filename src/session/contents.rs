@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use hoist_fallback::userspace::maps::Maps;
 use hoist_offload::Error;
 use hoist_offload::bpf::btf::Btf;
 use hoist_offload::bpf::kernel::Entries;
-use hoist_offload::bpf::module::{Map, MapId, Module};
-use hoist_offload::bpf::names::is_per_cpu;
+use hoist_offload::bpf::module::{DataSection, Map, MapId, Module};
+use hoist_offload::bpf::names::{is_per_cpu, map_type};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -74,6 +75,61 @@ impl Contents {
         Ok(all)
     }
 
+    /// What a machine's maps hold, save those that hold no entries of their own or are frozen.
+    #[must_use]
+    pub fn of(maps: &mut Maps, module: &Module) -> Self {
+        let btf = Btf::parse(&module.btf).ok();
+        let ids: Vec<MapId> = maps.ids().collect();
+        let all = ids.into_iter().filter_map(|id| {
+            let map = module.maps.get(id.0 as usize).filter(|map| keeps_entries(map))?;
+            let key = Codec::new(btf.as_ref().zip(map.key_type_id), map.key_size);
+            let value = Codec::new(btf.as_ref().zip(map.value_type_id), map.value_size);
+            let key = if map.kind == ARRAY { key.number() } else { key };
+            let mut entries = Vec::new();
+            let mut user = maps.user();
+            let mut at = None;
+            while let Ok(Some(next)) = user.next_key(id, at.as_deref()) {
+                if let Ok(bytes) = user.lookup(id, &next, 0) {
+                    let padded = (map.value_size as usize).next_multiple_of(8).max(1);
+                    let one = |cpu: &[u8]| {
+                        value.to_json(cpu.get(..map.value_size as usize).unwrap_or(cpu))
+                    };
+                    let value = match is_per_cpu(map.kind) {
+                        true => bytes.chunks(padded).map(one).collect(),
+                        false => value.to_json(&bytes),
+                    };
+                    entries.push(Entry { key: key.to_json(&next), value });
+                }
+                at = Some(next);
+            }
+            Some(MapContents {
+                name: map.name.clone(),
+                kind: Some(map_type(map.kind)),
+                id: None,
+                entries,
+            })
+        });
+        Self { schema: Self::SCHEMA.to_owned(), maps: all.collect() }
+    }
+
+    /// The number of CPUs that the contents are for: the length of the lists that per-CPU maps have as
+    /// values. `None`: no such map has one.
+    #[must_use]
+    pub fn cpus(&self, module: &Module) -> Option<usize> {
+        let btf = Btf::parse(&module.btf).ok();
+        let per_cpu = self.maps.iter().filter_map(|contents| {
+            let map = module.maps.iter().find(|m| m.name == contents.name && is_per_cpu(m.kind))?;
+            Some((map, &contents.entries))
+        });
+        per_cpu.flat_map(|(map, entries)| entries.iter().map(move |entry| (map, entry))).find_map(
+            |(map, entry)| {
+                let codec = Codec::new(btf.as_ref().zip(map.value_type_id), map.value_size);
+                let list = entry.value.as_array()?;
+                codec.from_json(&entry.value).is_err().then_some(list.len())
+            },
+        )
+    }
+
     /// The entries as bytes, for each of the module's maps that is named. `cpus` is the number of
     /// possible CPUs where the maps will live; `None` for a host one only plans for.
     ///
@@ -100,6 +156,31 @@ impl Contents {
         }
         Ok(all)
     }
+}
+
+/// `BPF_MAP_TYPE_ARRAY`.
+const ARRAY: u32 = 2;
+
+/// Whether user space can read a map's entries and write them again.
+fn keeps_entries(map: &Map) -> bool {
+    let constant = matches!(map.section, Some(DataSection::Rodata | DataSection::Kconfig));
+    let kind = map_type(map.kind);
+    let tables = [
+        "hash",
+        "array",
+        "percpu_hash",
+        "percpu_array",
+        "lru_hash",
+        "lru_percpu_hash",
+        "lpm_trie",
+        "devmap",
+        "devmap_hash",
+        "cpumap",
+        "prog_array",
+        "array_of_maps",
+        "hash_of_maps",
+    ];
+    !constant && tables.contains(&kind.as_str())
 }
 
 fn entries(

@@ -25,6 +25,7 @@ pub mod codec;
 pub mod contents;
 mod fit;
 pub mod inventory;
+pub mod userspace;
 pub mod variables;
 
 use contents::Contents;

@@ -296,6 +296,7 @@ struct Ways {
 fn verdict(r0: Value) -> Mark {
     let Some((small, rest)) = r0.scalar() else { return Mark::RETURNS_ANY };
     let mut mark = Mark::empty();
+    mark.set(Mark::RETURNS_PASS, small & (1 << 2) != 0);
     mark.set(Mark::RETURNS_TX, small & (1 << 3) != 0);
     mark.set(Mark::RETURNS_REDIRECT, small & (1 << 4) != 0);
     mark.set(Mark::RETURNS_ANY, rest == Rest::Any && !matches!(r0, Value::Const(_)));

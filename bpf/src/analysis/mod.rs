@@ -30,8 +30,10 @@ mod value;
 
 pub use places::{Arg, At, CallSite, Callee, ContextUse, Kinds, Places, TooLarge, places};
 
-use crate::module::{Module, ProgramId};
+use crate::insn::Insn;
+use crate::module::{FunctionId, Module, ProgramId};
 use crate::requirements::Requirements;
+use marks::Mark;
 
 /// Bytes of stack the kernel gives to a call chain (`MAX_BPF_STACK`).
 pub const STACK_LIMIT: u64 = 512;
@@ -50,6 +52,30 @@ pub fn requirements(module: &Module, program: ProgramId) -> Requirements {
         .all(|&main| interp.program(main).is_ok());
     claims::all(module, entry, &closures, interp.marks, followed)
 }
+
+/// Whether a program may pass a frame: unless every path was followed, and ends with another verdict,
+/// it may. A program with tail calls may hand over to any program of its module.
+#[must_use]
+pub fn may_pass(module: &Module, program: ProgramId) -> bool {
+    let Some(entry) = module.programs.get(program.0 as usize) else { return false };
+    let mut interp = interp::Interp::new(module);
+    let tail_calls =
+        module.functions.iter().flat_map(|f| &f.code).any(|inst| inst.insn == TAIL_CALL);
+    let mains: Vec<FunctionId> = match tail_calls {
+        true => module.programs.iter().map(|program| program.function).collect(),
+        false => vec![entry.function],
+    };
+    let followed = mains.iter().all(|&main| interp.program(main).is_ok());
+    let passes = Mark::RETURNS_PASS | Mark::RETURNS_ANY;
+    let may = |main: &FunctionId| {
+        let marks = interp.marks.get(main.0 as usize);
+        marks.is_none_or(|marks| marks.insts.iter().any(|mark| mark.intersects(passes)))
+    };
+    !followed || mains.iter().any(may)
+}
+
+/// A call of `bpf_tail_call`.
+const TAIL_CALL: Insn = Insn::new(0x85, 0, 0, 0, 12);
 
 #[cfg(test)]
 mod tests;

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::requirements;
+use super::{may_pass, requirements};
 use crate::insn::Insn;
 use crate::module::{
     Extern, ExternId, ExternKind, Function, FunctionId, InitialSlot, InstId, Linkage, Map, MapId,
@@ -224,6 +224,23 @@ fn stack_and_calls_add_up_along_the_deepest_chain() {
     assert_eq!(needs.demand(LimitKind::CallDepth), 3);
     // Rounded to 16 each: 112 + 16 + 48.
     assert_eq!(needs.demand(LimitKind::StackBytes), 176);
+}
+
+#[test]
+fn a_program_may_pass_unless_no_path_of_it_does() {
+    let may = |m: &Module| may_pass(m, ProgramId(0));
+    assert!(!may(&module(&[&[mov(0, 1), EXIT]])));
+    assert!(may(&module(&[&[mov(0, 2), EXIT]])));
+    // A number that is not known.
+    assert!(may(&module(&[&[helper(7), EXIT]])));
+    // What a function returns, not the function itself.
+    assert!(!may(&module(&[&[call(1), mov(0, 1), EXIT], &[mov(0, 2), EXIT]])));
+    let main = [wide(2, Target::Map(MapId(0))), mov(3, 0), helper(12), mov(0, 1), EXIT];
+    let mut m = module(&[&main, &[mov(0, 2), EXIT]]);
+    m.maps.push(map(3));
+    assert!(!may(&m), "there is no other program");
+    m.programs.push(Program { function: FunctionId(1), ..m.programs[0].clone() });
+    assert!(may(&m), "the map may be given the other program");
 }
 
 #[test]

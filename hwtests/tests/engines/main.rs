@@ -6,3 +6,4 @@ mod objects;
 mod replacing;
 mod running;
 mod support;
+mod user;

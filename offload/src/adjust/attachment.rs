@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::adjust::{Change, Grip};
-use crate::attach::{Attachment, Effective, MapHandle, Stats};
+use crate::attach::{Attachment, Effective, Fault, MapHandle, Stats};
 use crate::engine::{EngineKind, Prepared};
 use crate::error::Error;
 use crate::plan::Warning;
@@ -63,6 +63,10 @@ impl Attachment for Adjusted {
         let mut warnings = self.inner.warnings();
         warnings.extend(self.grip.disturbed());
         warnings
+    }
+
+    fn faults(&self) -> Vec<Fault> {
+        self.inner.faults()
     }
 
     fn replace(&mut self, next: Box<dyn Prepared>) -> Result<(), Error> {

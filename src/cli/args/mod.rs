@@ -9,11 +9,13 @@ use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
 mod map;
 mod program;
+mod trace;
 mod values;
 mod verify;
 
 pub(crate) use map::{MapCommand, MapList, MapSelector, MapWatch};
 pub(crate) use program::{Attach, Load, Plan, ProgramArgs, Run, Settings, Which};
+pub(crate) use trace::{Clock, Machine, Trace};
 pub(crate) use values::Interval;
 pub(crate) use verify::Verify;
 
@@ -26,6 +28,8 @@ Examples:
   sudo hoist load eth0 filter.o         run it and leave it there
   sudo hoist map set eth0/blocked 192.0.2.1 1
   sudo hoist unload eth0
+  hoist run http.pcap filter.o          run it on a capture file; needs no privilege
+  hoist trace http.pcap filter.o        why does it do that with this packet?
   sudo hoist verify                     prove on this kernel that the engines do the same
   sudo hoist demo                       see all of it on a veth pair made for the occasion
 
@@ -143,6 +147,8 @@ pub(crate) enum Command {
     Plan(Plan),
     /// Run a program in the foreground with live counters; Ctrl-C detaches it
     Run(Run),
+    /// Step one packet of a capture through a program and say why its verdict is what it is
+    Trace(Trace),
     /// Attach a program and leave it there
     Load(Load),
     /// Detach what hoist loaded

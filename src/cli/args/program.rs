@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::trace::Machine;
 use super::values::{Assignment, EngineList, Interval, Merged};
 
 /// Which of an object's programs.
@@ -110,7 +111,7 @@ pub(crate) struct ProgramArgs {
 /// What is attached, and where: shared by run and load.
 #[derive(Debug, Args)]
 pub(crate) struct Attach {
-    /// Interfaces; all of them or none
+    /// Interfaces; all of them or none ('run' also takes a capture file)
     #[arg(value_name = "IF", required = true, num_args = 1..)]
     pub interfaces: Vec<String>,
     /// The object file
@@ -149,8 +150,13 @@ pub(crate) struct Plan {
 The ladder is printed first: each engine passed over with every reason, then the one that runs it.
 Ctrl-C or SIGTERM detaches and prints totals; so does the end of hoist for any other reason.
 
+A capture file, pcap or pcapng, may stand where the interface does ('-' is standard input). The program
+then runs on its packets in hoist's own machine, the user engine: without privilege, without the
+kernel's BPF, and with the same result each time. 'hoist trace' shows single packets.
+
 Examples:
   sudo hoist run eth0 filter.o
+  hoist run http.pcap filter.o --maps acl.json -w left.pcapng
   sudo hoist run eth0 eth1 filter.o --duration 10s --interval 500ms
   sudo hoist run eth0 xdpfilt_alw_ip.o --maps blocked.json -m native,generic")]
 pub(crate) struct Run {
@@ -163,6 +169,22 @@ pub(crate) struct Run {
     /// Time between counter lines
     #[arg(long, value_name = "TIME", default_value = "1s")]
     pub interval: Interval,
+    /// Of a capture file: write the packets that leave the program here, as pcapng
+    #[arg(
+        short,
+        long,
+        value_name = "FILE",
+        long_help = "Of a capture file: write the packets that leave the program here, as pcapng; \
+                     '-' is standard output. What it passes, sends back and redirects are \
+                     interfaces of their own: 'pass', 'tx', 'redirect:7'."
+    )]
+    pub write: Option<PathBuf>,
+    /// Of a capture file: write the maps here at the end, as 'map dump' does
+    #[arg(long, value_name = "FILE")]
+    pub save_maps: Option<PathBuf>,
+    /// How hoist's own machine runs it.
+    #[command(flatten)]
+    pub machine: Machine,
 }
 
 /// `hoist load`.

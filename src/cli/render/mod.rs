@@ -2,6 +2,7 @@
 
 pub(crate) mod certificate;
 pub(crate) mod device;
+pub(crate) mod faults;
 pub(crate) mod host;
 pub(crate) mod plan;
 pub(crate) mod style;

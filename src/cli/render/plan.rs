@@ -4,6 +4,8 @@ use hoist_offload::error::{Gap, Refusal};
 use hoist_offload::plan::{Certainty, Plan};
 use hoist_offload::{EngineKind, EvidenceKind, Hook, Warning};
 
+use crate::session::userspace::PROVIDER;
+
 use super::style::{BAD, DIM, GOOD, HEAD, WARN, paint};
 use super::table::paragraph;
 
@@ -36,6 +38,7 @@ fn heading(program: &str, device: &str) -> String {
 
 fn chosen(engine: EngineKind, hook: Hook, certainty: Certainty) -> String {
     let how = match certainty {
+        Certainty::Proven if engine == EngineKind::User => "proven: in hoist's own machine",
         Certainty::Proven => "proven: loaded and verified here",
         Certainty::Expected => "expected from facts; not loaded",
     };
@@ -48,7 +51,7 @@ fn chosen(engine: EngineKind, hook: Hook, certainty: Certainty) -> String {
 
 fn refusal(refusal: &Refusal, verbose: bool) -> String {
     let provider = match refusal.provider.as_str() {
-        "kernel" => String::new(),
+        "kernel" | PROVIDER => String::new(),
         vendor => format!(" ({vendor})"),
     };
     let hook = match refusal.hook {

@@ -58,6 +58,12 @@ pub use user::User;
 
 use table::{Table, World};
 
+/// Whether maps of a kind (`enum bpf_map_type`) can be made.
+#[must_use]
+pub fn has_kind(kind: u32) -> bool {
+    kinds::Uses::of(kind) != kinds::Uses::NONE
+}
+
 /// How maps are made.
 #[derive(Clone, Debug)]
 pub struct Options {

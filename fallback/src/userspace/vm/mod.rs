@@ -19,7 +19,8 @@ pub mod semantics;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use hoist_bpf::module::{Module, ProgramId};
+use hoist_bpf::kernel::Entries;
+use hoist_bpf::module::{MapId, Module, ProgramId};
 use hoist_offload::{Gap, Verdict};
 
 pub use fault::{Fault, FaultKind};
@@ -55,6 +56,8 @@ pub struct Options {
     /// [`FaultKind::ProofViolated`] where a proof turns out wrong.
     #[cfg(feature = "compiled")]
     pub paranoid: bool,
+    /// Entries that maps start with: key and value bytes in order.
+    pub contents: BTreeMap<MapId, Entries>,
 }
 
 impl Default for Options {
@@ -67,6 +70,7 @@ impl Default for Options {
             compile: compiled::When::default(),
             #[cfg(feature = "compiled")]
             paranoid: false,
+            contents: BTreeMap::new(),
         }
     }
 }
@@ -112,7 +116,7 @@ impl Machine {
         program: ProgramId,
         options: &Options,
     ) -> Result<Self, Vec<Gap>> {
-        let maps = Maps::new(module, program, &BTreeMap::new(), &options.maps)?;
+        let maps = Maps::new(module, program, &options.contents, &options.maps)?;
         let environment = Environment::new(module, program, &options.environment)?;
         let code = Arc::new(Code::decode(module));
         let stack = Stack::default();

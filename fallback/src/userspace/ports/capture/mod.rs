@@ -81,6 +81,12 @@ impl Capture {
             outcomes: Outcomes::default(),
         })
     }
+
+    /// Frames that leave from now on are written there: once everything else is known to be in order,
+    /// so that no mistake empties a file.
+    pub fn write_to(&mut self, output: Writer) {
+        self.output = Some(output);
+    }
 }
 
 /// Writes a frame to wherever an action takes it.

@@ -23,6 +23,10 @@ const ARITHMETIC: [u8; 12] =
 const JUMPS: [u8; 11] = [0x10, 0x20, 0x30, 0x40, 0x50, 0x60, 0x70, 0xa0, 0xb0, 0xc0, 0xd0];
 const ATOMICS: [i32; 11] = [0x00, 0x40, 0x50, 0xa0, 0x01, 0x41, 0x51, 0xa1, 0xe1, 0xf1, 0x77];
 
+/// Map lookup, update and delete, a random number, the CPU, a checksum, moves of the frame's ends, a
+/// tail call, a callback, redirects.
+const HELPERS: [i32; 14] = [1, 1, 2, 3, 7, 8, 28, 44, 65, 54, 12, 181, 23, 51];
+
 struct Body<'a> {
     random: &'a mut Random,
     functions: u32,
@@ -130,14 +134,60 @@ impl Body<'_> {
             }
             95 => self.plain(0x95, 0, 0, 0, 0),
             96 => {
-                let number = self.random.pick(&[1, 7, 8, 44, 65, 12, 181, 300]);
+                let number = self.random.pick(&HELPERS);
+                self.arguments(number);
                 self.plain(0x85, 0, 0, 0, number);
+                if number == 1 && self.random.one_in(2) {
+                    // Null, as a rule, is looked for.
+                    let over = Target::Jump(InstId(self.code.len() as u32 + 2));
+                    self.push(Insn::new(0x15, 0, 0, 0, 0), over, None);
+                    let off = self.random.below(u64::from(VALUE)) as i16;
+                    let size = self.random.pick(&SIZES);
+                    self.plain(0x61 | size, dst, 0, off, 0);
+                }
             }
             97 if self.random.one_in(20) => {
                 let code = self.random.next() as u8;
                 self.plain(code, dst, src, 0, 0);
             }
             _ => self.plain(0xbf, dst, src, 0, 0),
+        }
+    }
+
+    /// As a rule, arguments that the helper takes.
+    fn arguments(&mut self, number: i32) {
+        if self.random.one_in(4) {
+            return;
+        }
+        match number {
+            1..=3 | 12 | 51 => {
+                let register = if number == 12 { 2 } else { 1 };
+                self.push(Insn::new(0x18, register, 1, 0, 0), Target::Map(ARRAY), Some(0));
+                if number == 12 {
+                    return self.plain(0xbf, 1, 9, 0, 0);
+                }
+                let key = self.random.below(6) as i32;
+                self.plain(0x62, 10, 0, -4, key);
+                self.plain(0xbf, 2, 10, 0, 0);
+                self.plain(0x07, 2, 0, 0, -4);
+                self.plain(0xbf, 3, 10, 0, 0);
+                self.plain(0x07, 3, 0, 0, -(VALUE as i32));
+                self.plain(0xb7, 4, 0, 0, 0);
+            }
+            181 => {
+                let count = self.random.below(9) as i32;
+                self.plain(0xb7, 1, 0, 0, count);
+                let callee = FunctionId(self.random.below(u64::from(self.functions)) as u32);
+                self.push(Insn::new(0x18, 2, 4, 0, 0), Target::FunctionAddress(callee), Some(0));
+                self.plain(0xbf, 3, 10, 0, 0);
+                self.plain(0xb7, 4, 0, 0, 0);
+            }
+            44 | 54 | 65 => {
+                self.plain(0xbf, 1, 9, 0, 0);
+                let change = self.random.below(64) as i32 - 32;
+                self.plain(0xb7, 2, 0, 0, change);
+            }
+            _ => {}
         }
     }
 
@@ -201,6 +251,8 @@ fn function(random: &mut Random, name: String, functions: u32) -> Function {
     while (body.code.len() as u64) < length - 1 {
         body.instruction(length);
     }
+    // What an argument list and a test of null may have jumped to.
+    body.plain(0xb7, 0, 0, 0, 2);
     body.plain(0x95, 0, 0, 0, 0);
     let next_id = body.code.len() as u32;
     Function {

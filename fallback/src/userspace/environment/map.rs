@@ -57,6 +57,23 @@ pub(super) fn lookup(run: &mut Running<'_>, r: [u64; 5]) -> Result<u64, FaultKin
     look(run, r, "map_lookup_elem", None)
 }
 
+/// `bpf_map_lookup_elem` for compiled code, which knows the map and is not observed.
+#[cfg(feature = "compiled")]
+pub(in crate::userspace) fn lookup_in(
+    run: &mut Running<'_>,
+    map: MapId,
+    key: u64,
+) -> Result<u64, FaultKind> {
+    let (key_size, _) = sizes(run, map);
+    let mut copy = [0; 64];
+    let Some(copy) = copy.get_mut(..key_size as usize) else {
+        return lookup(run, [map_handle(map), key, 0, 0, 0]);
+    };
+    copy.copy_from_slice(run.bytes(key, u64::from(key_size))?);
+    let found = run.maps.lookup(map, copy);
+    Ok(pointer(found.map_err(|denied| refused("map_lookup_elem", denied))?))
+}
+
 /// `bpf_map_lookup_percpu_elem`.
 pub(super) fn lookup_percpu(run: &mut Running<'_>, r: [u64; 5]) -> Result<u64, FaultKind> {
     look(run, r, "map_lookup_percpu_elem", Some(r[2] as u32))

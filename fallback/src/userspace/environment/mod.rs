@@ -37,6 +37,8 @@ mod table;
 mod text;
 
 pub use clock::Clock;
+#[cfg(feature = "compiled")]
+pub(in crate::userspace) use map::lookup_in;
 pub use redirect::{Destination, Device};
 pub use settings::Settings;
 pub use table::{helper, kfunc};

@@ -193,7 +193,7 @@ impl Machine {
         let args = [address::CONTEXT, 0, 0, 0, 0];
         #[cfg(feature = "compiled")]
         let result = match compiled {
-            Some(compiled) => compiled.run(&mut run),
+            Some(compiled) => compiled.run(&mut run, function, args),
             None => execute(&mut run, function, args),
         };
         #[cfg(not(feature = "compiled"))]

@@ -10,6 +10,7 @@ use hoist_bpf::module::{ExternId, FunctionId};
 use super::super::address::{CONTEXT, STACK, STACK_FRAME};
 use super::super::interpreter;
 use super::function::{Role, Translator};
+use super::lookup::LOOKUP;
 use super::{layout, routines};
 
 impl Translator<'_, '_> {
@@ -32,6 +33,9 @@ impl Translator<'_, '_> {
     }
 
     pub(super) fn helper(&mut self, number: u32) {
+        if number == LOOKUP && self.lookup() {
+            return;
+        }
         self.outside(routines::helper as *const () as usize, number);
     }
 
@@ -109,10 +113,10 @@ impl Translator<'_, '_> {
         let dirty = self.builder.ins().icmp(IntCC::NotEqual, clean, low);
         let (clear, go_on) = (self.cold_block(), self.builder.create_block());
         self.builder.ins().brif(dirty, clear, &[], go_on, &[]);
-        self.builder.switch_to_block(clear);
+        self.enter(clear);
         self.routine(routines::clear_stack as *const () as usize, &[self.run], 0);
         self.builder.ins().jump(go_on, &[]);
-        self.builder.switch_to_block(go_on);
+        self.enter(go_on);
     }
 
     /// The target takes this function's place: what it returns is what this function returns.
@@ -126,7 +130,7 @@ impl Translator<'_, '_> {
         self.reload_fuel();
         let (leave, stay) = (self.builder.create_block(), self.builder.create_block());
         self.builder.ins().brif(target, leave, &[], stay, &[]);
-        self.builder.switch_to_block(leave);
+        self.enter(leave);
         let signature = self.unit.signature(Role::Subprogram);
         let signature = self.builder.import_signature(signature);
         let context = self.constant(I64, CONTEXT as i64);
@@ -136,7 +140,7 @@ impl Translator<'_, '_> {
         let results = self.builder.inst_results(call);
         let (result, status) = (results[0], results[1]);
         self.return_with(result, status);
-        self.builder.switch_to_block(stay);
+        self.enter(stay);
         // What the helper returns, the kernel leaves open.
         let fallen_through = self.constant(I64, interpreter::NO_TAIL_CALL as i64);
         self.set(0, fallen_through);

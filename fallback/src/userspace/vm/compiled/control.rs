@@ -56,7 +56,7 @@ impl Translator<'_, '_> {
         }
         let taken = self.builder.create_block();
         self.builder.ins().brif(holds, taken, &[], next, &[]);
-        self.builder.switch_to_block(taken);
+        self.enter(taken);
         self.jump(to);
     }
 
@@ -135,9 +135,9 @@ impl Translator<'_, '_> {
     pub(super) fn fault_if(&mut self, wrong: Value, kind: i64) {
         let (bad, good) = (self.cold_block(), self.builder.create_block());
         self.builder.ins().brif(wrong, bad, &[], good, &[]);
-        self.builder.switch_to_block(bad);
+        self.enter(bad);
         self.raise(kind);
-        self.builder.switch_to_block(good);
+        self.enter(good);
     }
 
     /// Returns if a routine has recorded a fault, else goes on in a new block.
@@ -149,7 +149,7 @@ impl Translator<'_, '_> {
     pub(super) fn unwind_if(&mut self, status: Value) {
         let (unwind, good) = (self.unwind(), self.builder.create_block());
         self.builder.ins().brif(status, unwind, &[], good, &[]);
-        self.builder.switch_to_block(good);
+        self.enter(good);
     }
 
     pub(super) fn cold_block(&mut self) -> Block {

@@ -49,6 +49,10 @@ impl Drop for CodeMemory {
     }
 }
 
+/// Bytes of the longest access: machine code compares with bounds that are at least so far apart.
+/// Helpers leave no frame shorter than an Ethernet header that was not so before.
+const LONGEST: u32 = 8;
+
 impl super::Compiled {
     /// Takes over what was generated.
     pub(super) fn adopt(finished: Finished) -> Self {
@@ -65,8 +69,16 @@ impl super::Compiled {
         }
     }
 
-    /// Runs the program.
-    pub(crate) fn run<'a>(&'a self, run: &mut Running<'a>) -> Result<u64, FaultKind> {
+    /// Runs the program. Frames that are too short are left to the interpreter.
+    pub(crate) fn run<'a>(
+        &'a self,
+        run: &mut Running<'a>,
+        function: FunctionId,
+        args: [u64; 5],
+    ) -> Result<u64, FaultKind> {
+        if run.frame.end.saturating_sub(run.frame.meta) < LONGEST {
+            return interpreter::execute(run, function, args);
+        }
         run.native.frame_delta = (run.frame.buffer.as_mut_ptr() as u64).wrapping_sub(FRAME);
         run.native.compiled = Some(self);
         run.execute = execute;

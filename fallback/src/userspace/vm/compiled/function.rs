@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use cranelift_codegen::ir::types::{I8, I32, I64};
 use cranelift_codegen::ir::{Block, InstBuilder, MemFlagsData, SigRef, StackSlot, Type, Value};
 use cranelift_frontend::{FunctionBuilder, Variable};
-use hoist_bpf::module::FunctionId;
+use hoist_bpf::module::{FunctionId, MapId};
 
 use super::super::address::{CONTEXT, STACK_FRAME, STACK_TOP};
 use super::super::code::{Function, Op, Register};
@@ -66,6 +66,8 @@ pub(super) struct Translator<'a, 'b> {
     pub(super) spends_fuel: bool,
     /// What went wrong with the translation itself.
     pub(super) failed: Option<NotCompiled>,
+    /// Values that lookups returned, each with the map.
+    pub(super) found: BTreeMap<Value, MapId>,
     stack_bounds: Value,
     /// Passes that `may_goto` has left; there if the function has one.
     pub(super) passes: Option<Variable>,
@@ -87,6 +89,20 @@ fn leaders(ops: &[Op]) -> Vec<bool> {
         }
     }
     leads
+}
+
+/// Operations that jumps from behind lead to: more may come than what was translated before.
+fn loop_heads(ops: &[Op]) -> Vec<bool> {
+    let mut heads = vec![false; ops.len()];
+    for (at, op) in ops.iter().enumerate() {
+        if let Op::Jump { to } | Op::Branch { to, .. } | Op::MayGoto { to } = *op
+            && to as usize <= at
+            && let Some(head) = heads.get_mut(to as usize)
+        {
+            *head = true;
+        }
+    }
+    heads
 }
 
 /// Whether control may go on to the next operation.
@@ -125,6 +141,7 @@ impl<'a, 'b> Translator<'a, 'b> {
         let entry = builder.create_block();
         builder.append_block_params_for_function_params(entry);
         builder.switch_to_block(entry);
+        builder.seal_block(entry);
         let regions = Regions::declare(builder.func);
         let params = builder.block_params(entry).to_vec();
         let run = params[0];
@@ -160,6 +177,7 @@ impl<'a, 'b> Translator<'a, 'b> {
             arguments: None,
             spends_fuel: spends_fuel(&function.ops),
             failed: None,
+            found: BTreeMap::new(),
             stack_bounds: zero,
             passes: None,
         };
@@ -209,7 +227,7 @@ impl<'a, 'b> Translator<'a, 'b> {
     /// Translates every operation that can be reached.
     pub(super) fn translate(mut self) -> Result<(), NotCompiled> {
         let reachable = reachable(&self.function.ops);
-        let leads = leaders(&self.function.ops);
+        let (leads, heads) = (leaders(&self.function.ops), loop_heads(&self.function.ops));
         for (at, (lead, reached)) in leads.iter().zip(&reachable).enumerate() {
             if *lead && *reached {
                 let block = self.builder.create_block();
@@ -228,6 +246,9 @@ impl<'a, 'b> Translator<'a, 'b> {
                     self.builder.ins().jump(block, &[]);
                 }
                 self.builder.switch_to_block(block);
+                if !heads[at] {
+                    self.builder.seal_block(block);
+                }
             }
             self.op(op);
             open = falls_through(op) && !matches!(op, Op::Branch { .. } | Op::MayGoto { .. });
@@ -274,6 +295,12 @@ impl<'a, 'b> Translator<'a, 'b> {
     pub(super) fn block_at(&mut self, at: u32) -> Block {
         let builder = &mut self.builder;
         *self.blocks.entry(at).or_insert_with(|| builder.create_block())
+    }
+
+    /// Goes on in a block to which nothing more will jump.
+    pub(super) fn enter(&mut self, block: Block) {
+        self.builder.switch_to_block(block);
+        self.builder.seal_block(block);
     }
 
     /// Where to go once a fault is recorded.

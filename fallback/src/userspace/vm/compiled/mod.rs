@@ -17,9 +17,12 @@ mod background;
 mod call;
 mod control;
 mod entry;
+mod facts;
 mod function;
 mod layout;
+mod lookup;
 mod memory;
+mod reach;
 mod routines;
 mod unit;
 
@@ -29,13 +32,19 @@ use std::sync::Arc;
 use hoist_bpf::module::{FunctionId, MapId, Module, ProgramId};
 
 use super::Options;
-use super::code::Code;
+use super::code::{Code, Size};
 use super::memory::Stack;
 use super::proof::Proofs;
 use crate::userspace::maps::Maps;
 
 pub(crate) use background::Background;
 pub(crate) use entry::Native;
+
+/// `BPF_MAP_TYPE_ARRAY`.
+const ARRAY: u32 = 2;
+/// Kinds of maps in which a lookup returns the address of a value (and not, say, an inner map):
+/// `HASH`, `ARRAY`, `PERCPU_HASH`, `PERCPU_ARRAY`, `LRU_HASH`, `LRU_PERCPU_HASH`, `LPM_TRIE`.
+const VALUED: [u32; 7] = [1, ARRAY, 5, 6, 9, 10, 11];
 
 /// When a program is compiled.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -74,11 +83,47 @@ pub(crate) struct Input {
     pub(crate) paranoid: bool,
 }
 
-/// Where values of a map are, and how far apart.
+/// Where values of a map are, and what programs may do there.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ValueMemory {
     /// Address in this process.
     pub(crate) start: u64,
+    /// Bytes from one entry to the next.
+    pub(crate) stride: u64,
+    /// Bytes of one value.
+    pub(crate) value_bytes: u32,
+    /// Number of entries.
+    pub(crate) entries: u32,
+    /// A plain array: key `k` is at `k * stride`.
+    pub(crate) array: bool,
+    /// Values live for as long as the map.
+    pub(crate) permanent: bool,
+    pub(crate) readable: bool,
+    pub(crate) writable: bool,
+}
+
+impl ValueMemory {
+    fn of(maps: &Maps, map: MapId) -> Option<Self> {
+        let kind = maps.def(map)?.kind;
+        let region = maps.region(map).filter(|_| VALUED.contains(&kind))?;
+        Some(Self {
+            start: region.start.as_ptr() as u64,
+            stride: region.stride,
+            value_bytes: region.value_bytes,
+            entries: region.entries,
+            array: kind == ARRAY,
+            permanent: region.permanent,
+            readable: region.readable,
+            writable: region.writable,
+        })
+    }
+
+    /// Whether an access at an offset within a value is in bounds and allowed.
+    fn holds(&self, offset: u64, size: Size, write: bool) -> bool {
+        let value = u64::from(self.value_bytes);
+        let allowed = if write { self.writable } else { self.readable };
+        allowed && offset <= value && value - offset >= size.bytes()
+    }
 }
 
 /// The machine code of one program.
@@ -106,13 +151,14 @@ pub(crate) fn start(
     stack: &Stack,
     options: &Options,
 ) -> Background {
-    let values = |map| Some(ValueMemory { start: maps.region(map)?.start.as_ptr() as u64 });
     let input = Input {
         code: Arc::clone(code),
         program: module.program(program).function,
         targets: module.programs.iter().map(|program| program.function).collect(),
         proofs: Vec::new(),
-        values: (0..module.maps.len() as u32).map(|map| values(MapId(map))).collect(),
+        values: (0..module.maps.len() as u32)
+            .map(|map| ValueMemory::of(maps, MapId(map)))
+            .collect(),
         stack: stack.bytes.as_ptr() as u64,
         paranoid: options.paranoid,
     };

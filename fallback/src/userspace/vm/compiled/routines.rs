@@ -4,13 +4,14 @@
 //! machine code runs, and no Rust reference to it is in use meanwhile.
 #![expect(unsafe_code, reason = "entered from machine code with a pointer to the run")]
 
-use hoist_bpf::module::FunctionId;
+use hoist_bpf::module::{FunctionId, MapId};
 
 use super::super::code::{Invalid, Op, Size};
-use super::super::fault::FaultKind;
+use super::super::fault::{Access, FaultKind};
 use super::super::interpreter;
 use super::super::observer::Place;
 use super::super::running::Running;
+use crate::userspace::environment;
 
 /// What [`raise`] records.
 pub(super) const INVALID: i64 = 0;
@@ -41,7 +42,22 @@ impl Running<'_> {
     }
 }
 
-/// An access as machine code describes it: its bytes; bit 8 set for a write.
+/// Set in an access that writes.
+pub(super) const WRITE: u64 = 1 << 8;
+/// Set in an access that was proven and is checked all the same.
+pub(super) const PROVEN: u64 = 1 << 9;
+
+/// What is wrong with an access, seen from the proof.
+#[cold]
+fn violated(access: u64, kind: FaultKind, address: u64) -> FaultKind {
+    if access & PROVEN == 0 {
+        return kind;
+    }
+    let write = access & WRITE != 0;
+    FaultKind::ProofViolated(Access { address, size: size(access).bytes(), write })
+}
+
+/// An access as machine code describes it: its bytes, and flags.
 const fn size(access: u64) -> Size {
     match access & 0xff {
         1 => Size::B,
@@ -72,7 +88,7 @@ pub(super) extern "C" fn load(run: Run, site: u64, address: u64, access: u64) ->
     // SAFETY: as the module says.
     let run = unsafe { &mut *run };
     let result = interpreter::load(run, size(access), address);
-    run.recorded(site, result)
+    run.recorded(site, result.map_err(|kind| violated(access, kind, address)))
 }
 
 /// Likewise a store.
@@ -80,7 +96,7 @@ pub(super) extern "C" fn store(run: Run, site: u64, address: u64, access: u64, v
     // SAFETY: as the module says.
     let run = unsafe { &mut *run };
     let result = interpreter::store(run, size(access), address, value);
-    run.recorded(site, result);
+    run.recorded(site, result.map_err(|kind| violated(access, kind, address)));
 }
 
 /// Likewise a load that must be aligned.
@@ -132,6 +148,14 @@ pub(super) extern "C" fn helper(run: Run, site: u64, number: u64, args: *const [
         Some(helper) => helper(run, args),
         None => Err(FaultKind::UnknownHelper(number as u32)),
     };
+    run.recorded(site, result)
+}
+
+/// `bpf_map_lookup_elem` in a map that is known; `key` is the VM address of the key.
+pub(super) extern "C" fn lookup(run: Run, site: u64, map: u64, key: u64) -> u64 {
+    // SAFETY: as the module says.
+    let run = unsafe { &mut *run };
+    let result = environment::lookup_in(run, MapId(map as u32), key);
     run.recorded(site, result)
 }
 

@@ -1,0 +1,32 @@
+//! The userspace machine, interpreted and compiled, beside rbpf (feature `rbpf`) and the kernel (as
+//! root, by test run; the program `trivial` there is the loop's own cost, to be subtracted).
+//!
+//! All run the same bytecode on the same frame.
+
+mod kernel;
+mod ours;
+mod programs;
+#[cfg(feature = "rbpf")]
+mod rbpf;
+
+use criterion::{Criterion, criterion_group, criterion_main};
+
+fn run(c: &mut Criterion) {
+    for program in programs::all() {
+        let mut group = c.benchmark_group(program.name);
+        ours::run(&mut group, &program);
+        #[cfg(feature = "rbpf")]
+        rbpf::run(&mut group, &program);
+        kernel::run(&mut group, &program);
+        group.finish();
+    }
+}
+
+fn load(c: &mut Criterion) {
+    let mut group = c.benchmark_group("load");
+    ours::load(&mut group);
+    group.finish();
+}
+
+criterion_group!(benches, run, load);
+criterion_main!(benches);

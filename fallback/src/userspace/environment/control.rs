@@ -23,9 +23,9 @@ pub(super) fn bpf_loop(run: &mut Running<'_>, r: [u64; 5]) -> Result<u64, FaultK
     if r[3] != 0 {
         return Ok(Errno::EINVAL.as_return());
     }
-    // As the verifier inlines it: all 64 bits count.
+    // As the verifier inlines it (`inline_bpf_loop`): all 64 bits count, and the error has 32.
     if r[0] > MAX_LOOPS {
-        return Ok(Errno::E2BIG.as_return());
+        return Ok(Errno::E2BIG.as_return() & 0xffff_ffff);
     }
     for i in 0..r[0] {
         if run.call_back(callback, [i, r[2], 0, 0, 0])? != 0 {

@@ -228,7 +228,7 @@ pub(super) fn check_mtu(run: &mut Running<'_>, r: [u64; 5]) -> Result<u64, Fault
     const HELPER: &str = "check_mtu";
     const FRAG_NEEDED: u64 = 1;
     context(HELPER, 1, r[0])?;
-    if r[2] % 4 != 0 {
+    if !r[2].is_multiple_of(4) {
         return Err(wrong(HELPER, 3, "not aligned to 4 bytes"));
     }
     let given = u32::from_ne_bytes(array::<4>(run, r[2])?);

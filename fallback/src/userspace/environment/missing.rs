@@ -16,7 +16,7 @@ const TAIL_CALL: u32 = 12;
 /// One gap for each helper and kernel function that the program cannot do without.
 pub(super) fn gaps(module: &Module, program: ProgramId) -> Vec<Gap> {
     // Following every path takes longer than running a frame; most modules call nothing unusual.
-    if called(module).iter().all(|need| offers(need)) {
+    if called(module).iter().all(offers) {
         return Vec::new();
     }
     let requirements = requirements(module, program);

@@ -34,6 +34,8 @@ mod redirect;
 pub mod routing;
 mod settings;
 mod table;
+#[cfg(test)]
+mod tests;
 mod text;
 
 pub use clock::Clock;

@@ -1,9 +1,16 @@
 //! Reading memory that may not be there. Of all the kernel's memory a program here can reach only its
 //! own.
 
-use super::argument::EFAULT;
+use super::argument::{EFAULT, ERANGE};
+use crate::userspace::maps::Errno;
 use crate::userspace::vm::Running;
 use crate::userspace::vm::fault::FaultKind;
+
+/// What the kernel says of an address where nothing is: it does not even try those of user space
+/// (`copy_from_kernel_nofault_allowed`).
+const fn nothing_at(address: u64) -> Errno {
+    if address < 1 << 48 { ERANGE } else { EFAULT }
+}
 
 /// `bpf_probe_read_kernel`.
 pub(super) fn read_kernel(run: &mut Running<'_>, r: [u64; 5]) -> Result<u64, FaultKind> {
@@ -20,7 +27,7 @@ pub(super) fn read_kernel(run: &mut Running<'_>, r: [u64; 5]) -> Result<u64, Fau
         }
         Err(_) => {
             to.fill(0);
-            Ok(EFAULT.as_return())
+            Ok(nothing_at(r[2]).as_return())
         }
     }
 }
@@ -41,7 +48,7 @@ pub(super) fn read_kernel_str(run: &mut Running<'_>, r: [u64; 5]) -> Result<u64,
         }
         None => {
             to.fill(0);
-            Ok(EFAULT.as_return())
+            Ok(nothing_at(r[2]).as_return())
         }
     }
 }

@@ -184,10 +184,7 @@ impl Index {
             (None, None) => match ask(TABLE_MAIN) {
                 Some(Answer::Route(route, hop)) => Some(Answer::Route(route, hop)),
                 // What the default table says, if there is one, counts more than a refusal.
-                other if family.tables.contains_key(&TABLE_DEFAULT) => {
-                    drop(other);
-                    ask(TABLE_DEFAULT)
-                }
+                _ if family.tables.contains_key(&TABLE_DEFAULT) => ask(TABLE_DEFAULT),
                 other => other,
             },
             (None, Some(rules)) => {

@@ -154,7 +154,7 @@ pub enum Wanted {
 pub enum Action {
     /// Ask a table.
     Table(u32),
-    /// Go on with the first rule of at least that priority.
+    /// Go on with the first rule of that priority, if there is one.
     Goto(u32),
     /// Nothing.
     Nop,

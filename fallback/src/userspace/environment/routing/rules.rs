@@ -31,9 +31,9 @@ pub(super) fn walk<T>(
         }
         match rule.action {
             Action::Nop => {}
-            // The kernel goes on with the target itself, and targets lie further down.
+            // Targets lie further down; one that does not exist is as if the rule did not.
             Action::Goto(priority) => {
-                let target = rules.iter().position(|r| r.priority >= priority);
+                let target = rules.iter().position(|r| r.priority == priority);
                 at = target.filter(|t| *t >= at).unwrap_or(at);
             }
             Action::Table(id) => {

@@ -58,7 +58,7 @@ fn arguments(run: &mut Running<'_>, at: u64, size: u64) -> Result<Option<Vec<u64
         return Ok(Some(Vec::new()));
     }
     // A null pointer is the only one the verifier lets through unseen.
-    if at == 0 || size % 8 != 0 || size > MOST_ARGUMENTS * 8 {
+    if at == 0 || !size.is_multiple_of(8) || size > MOST_ARGUMENTS * 8 {
         if at != 0 {
             run.bytes(at, size)?;
         }
@@ -155,7 +155,7 @@ fn strto(
     parse: impl Fn(&[u8]) -> Result<(u64, usize), NotANumber>,
 ) -> Result<u64, FaultKind> {
     let size = sized(helper, 2, r[1])?;
-    if r[3] % 8 != 0 {
+    if !r[3].is_multiple_of(8) {
         return Err(wrong(helper, 4, "not aligned to 8 bytes"));
     }
     // The kernel clears the result before it reads, so text that is its own result reads as zeroes.

@@ -12,6 +12,7 @@ use super::{
     AluOp, AtomicOp, Code, Condition, Function, Invalid, Op, Order, Register, Size, Source,
     SwapWidth,
 };
+use crate::userspace::environment;
 use crate::userspace::vm::address;
 
 /// Number of `bpf_tail_call`.
@@ -215,6 +216,8 @@ impl Decoder<'_> {
                 let map = maps.iter().position(kconfig).ok_or(Invalid::Map)?;
                 Ok(address::map_value(MapId(map as u32), u64::from(offset)))
             }
+            // Programs ask whether there is such a function before they call it.
+            ExternKind::Kfunc => Ok(u64::from(environment::kfunc(&symbol.name).is_some())),
             _ if symbol.resolution == Resolution::Absent => Ok(0),
             _ => Err(Invalid::KernelVariable),
         }

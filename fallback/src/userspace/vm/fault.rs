@@ -178,6 +178,9 @@ pub enum FaultKind {
     /// A fact that was proven about the program does not hold: a bug of the prover.
     #[error("{0}, although it was proven to be in bounds")]
     ProofViolated(Access),
+    /// The frame that was given is none ([`super::Frame::is_sound`]).
+    #[error("the frame does not lie within its buffer")]
+    InvalidFrame,
     /// An observer ended the run.
     #[error("stopped")]
     Stopped,
@@ -204,6 +207,7 @@ impl FaultKind {
             Self::SpinLockMisuse(_) => "spin-lock-misuse",
             Self::ReferenceMisuse(_) => "reference-misuse",
             Self::ProofViolated(_) => "proof-violated",
+            Self::InvalidFrame => "invalid-frame",
             Self::Stopped => "stopped",
         }
     }

@@ -21,6 +21,9 @@ impl<'a> Frame<'a> {
     /// grow its frame into the rest, 216 bytes.
     pub const RESERVED: u32 = 40;
 
+    /// Bytes of the longest buffer: every address in it has 32 bits.
+    pub const LONGEST: usize = 1 << 28;
+
     /// A frame of `length` bytes behind [`Frame::HEADROOM`].
     #[must_use]
     pub const fn new(buffer: &'a mut [u8], length: u32) -> Self {
@@ -31,6 +34,17 @@ impl<'a> Frame<'a> {
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
         self.buffer.get(self.data as usize..self.end as usize).unwrap_or_default()
+    }
+
+    /// Whether the positions lie in order within the buffer, and the buffer is no longer than
+    /// [`Frame::LONGEST`]. The machine runs nothing on others.
+    #[must_use]
+    pub const fn is_sound(&self) -> bool {
+        let length = self.buffer.len();
+        self.meta <= self.data
+            && self.data <= self.end
+            && self.end as usize <= length
+            && length <= Self::LONGEST
     }
 
     /// The same frame for a shorter time.

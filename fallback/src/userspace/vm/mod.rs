@@ -159,10 +159,13 @@ impl Machine {
         arrival: &Arrival,
         observer: Option<&mut dyn Observer>,
     ) -> Ran {
+        let function = self.module.program(self.program).function;
+        if !frame.is_sound() {
+            return self.faulted(Place { function, op: 0 }, FaultKind::InvalidFrame);
+        }
         self.stack.reset();
         self.callers.clear();
         self.environment.begin_run();
-        let function = self.module.program(self.program).function;
         #[cfg(feature = "compiled")]
         let compiled = if observer.is_some() { None } else { self.compiled.poll() };
         let execute: running::Execute =
@@ -212,12 +215,14 @@ impl Machine {
                 };
                 Ran { verdict, code, redirect, fault: None }
             }
-            Err(kind) => {
-                let place = faulted.unwrap_or(Place { function, op: 0 });
-                let fault = Some(Box::new(Fault::new(&self.module, &self.code, place, kind)));
-                Ran { verdict: Verdict::Aborted, code: 0, redirect: None, fault }
-            }
+            Err(kind) => self.faulted(faulted.unwrap_or(Place { function, op: 0 }), kind),
         }
+    }
+
+    #[cold]
+    fn faulted(&self, place: Place, kind: FaultKind) -> Ran {
+        let fault = Fault::new(&self.module, &self.code, place, kind);
+        Ran { verdict: Verdict::Aborted, code: 0, redirect: None, fault: Some(Box::new(fault)) }
     }
 
     /// The maps.

@@ -1,0 +1,9 @@
+//! The userspace machine: programs as compilers write them, and as nobody should.
+#![expect(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
+
+mod hostile;
+mod limits;
+mod machine;
+mod observed;
+mod programs;
+mod proofs;

@@ -75,13 +75,18 @@ fn unconditional_jumps_and_loops_are_the_kernels() {
     if !require::veth("unconditional_jumps_and_loops_are_the_kernels") {
         return;
     }
-    let taken = [
-        ("goto", Insn::new(class::JMP | jmp::JA, 0, 0, 0, 0)),
-        ("gotol", Insn::new(class::JMP32 | jmp::JA, 0, 0, 0, 0)),
-    ];
-    for (name, insn) in taken {
-        let mut both = Both::load(name, module(vec![around(insn)])).expect(name);
-        both.agree(&[1, 2]);
+    // Forward over two instructions, back to them, forward to the end: the verifier wants all reached.
+    for (name, class) in [("goto", class::JMP), ("gotol", class::JMP32)] {
+        let jump = Insn::new(class | jmp::JA, 0, 0, 0, 0);
+        let mut code = prologue();
+        code.extend([operand(7, 0), plain(asm::mov_imm(9, 1))]);
+        let first = code.len() as u32;
+        let to = |distance: u32| (jump, Target::Jump(InstId(first + distance)));
+        code.extend([to(3), plain(asm::add(9, 7)), to(5)]);
+        code.extend([plain(asm::add(9, 9)), to(1), result(0, 9)]);
+        code.extend(pass());
+        let mut both = Both::try_load(name, module(vec![code])).unwrap();
+        CORNERS.iter().for_each(|a| both.agree(&[*a]));
     }
     // r9 += r7, a hundred times.
     let mut code = prologue();

@@ -10,6 +10,7 @@ use hoist_bpf::module::{
 };
 use hoist_bpf::opcode::{X, alu, class, jmp, mode, size};
 use hoist_bpf::{Insn, passes::asm};
+use hoist_fallback::userspace::vm::compiled::When;
 use hoist_fallback::userspace::vm::{Arrival, Frame, Machine, Options};
 
 /// One instruction with what it refers to.
@@ -157,12 +158,12 @@ pub(crate) struct Left {
     pub(crate) frame: Vec<u8>,
 }
 
-/// A program on the kernel and in the machine.
+/// A program on the kernel and in the machine, interpreted and compiled.
 pub(crate) struct Both {
     name: String,
     linux: Linux,
     program: OwnedFd,
-    machine: Machine,
+    machines: [Machine; 2],
 }
 
 impl Both {
@@ -185,38 +186,38 @@ impl Both {
             ..ProgramSpec::default()
         };
         let program = linux.load_program(&spec).map_err(|error| format!("{error:?}"))?;
-        let machine = Machine::new(&Arc::new(module), ProgramId(0), &Options::default());
-        Ok(Self { name: name.to_owned(), linux, program, machine: machine.unwrap() })
+        let module = Arc::new(module);
+        let machines = [When::Never, When::First].map(|compile| {
+            let options = Options { compile, ..Options::default() };
+            Machine::new(&module, ProgramId(0), &options).unwrap()
+        });
+        Ok(Self { name: name.to_owned(), linux, program, machines })
     }
 
-    /// Runs it on both sides.
-    pub(crate) fn run(&mut self, operands: &[u64]) -> (Left, Left) {
+    /// Runs it on both sides and wants the same of them.
+    pub(crate) fn agree(&mut self, operands: &[u64]) {
         let mut frame: Vec<u8> = operands.iter().flat_map(|n| n.to_ne_bytes()).collect();
         frame.resize(FRAME, 0);
         let spec = TestRunSpec { data: &frame, repeat: 1, ..TestRunSpec::default() };
         let ran = self.linux.test_run(self.program.as_fd(), &spec).unwrap();
         let kernel = Left { code: ran.verdict, frame: ran.data };
-
-        let mut buffer = vec![0; Frame::HEADROOM as usize];
-        buffer.extend(&frame);
-        let mut view = Frame::new(&mut buffer, FRAME as u32);
-        let ran = self.machine.run(&mut view, &Arrival::default());
-        assert_eq!(ran.fault, None, "{}", self.name);
-        let ours = Left { code: ran.code as u32, frame: view.bytes().to_vec() };
-        (kernel, ours)
-    }
-
-    /// Runs it on both sides and wants the same of them.
-    pub(crate) fn agree(&mut self, operands: &[u64]) {
-        let (kernel, ours) = self.run(operands);
-        if kernel != ours {
+        for (machine, way) in self.machines.iter_mut().zip(["interpreted", "compiled"]) {
+            let mut buffer = vec![0; Frame::HEADROOM as usize];
+            buffer.extend(&frame);
+            let mut view = Frame::new(&mut buffer, FRAME as u32);
+            let ran = machine.run(&mut view, &Arrival::default());
+            assert_eq!(ran.fault, None, "{}, {way}", self.name);
+            let ours = Left { code: ran.code as u32, frame: view.bytes().to_vec() };
+            if kernel == ours {
+                continue;
+            }
             let words = |left: &Left| -> Vec<String> {
                 let words = left.frame[RESULTS as usize..].chunks_exact(8);
                 words.map(|w| format!("{:#x}", u64::from_ne_bytes(w.try_into().unwrap()))).collect()
             };
             let operands: Vec<String> = operands.iter().map(|n| format!("{n:#x}")).collect();
             panic!(
-                "{}: of {operands:?} the kernel makes {} {:?}, the machine {} {:?}",
+                "{}, {way}: of {operands:?} the kernel makes {} {:?}, the machine {} {:?}",
                 self.name,
                 kernel.code,
                 words(&kernel),

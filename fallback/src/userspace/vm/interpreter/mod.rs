@@ -215,7 +215,7 @@ fn interpret<const OBSERVED: bool>(
                 Kind::StoreStack8K => store!(store_stack, 8, insn.operand()),
                 Kind::SumK => {
                     set!(r[src].wrapping_add(insn.operand()));
-                    rest.nth(0);
+                    rest.next();
                 }
                 Kind::SumKGt => {
                     set!(r[src].wrapping_add(insn.operand()));
@@ -226,7 +226,7 @@ fn interpret<const OBSERVED: bool>(
                 }
                 Kind::Move32Of2 => {
                     set!(moved(false, 0, r[src]));
-                    rest.nth(0);
+                    rest.next();
                 }
                 Kind::Move32Of3 => {
                     set!(moved(false, 0, r[src]));
@@ -234,7 +234,7 @@ fn interpret<const OBSERVED: bool>(
                 }
                 Kind::Extend32Of2 => {
                     set!(moved(true, 32, r[src]));
-                    rest.nth(0);
+                    rest.next();
                 }
                 Kind::Extend32Of3 => {
                     set!(moved(true, 32, r[src]));

@@ -11,7 +11,7 @@ use hoist_offload::attach::MapDef;
 
 use super::fields::Fields;
 use super::flags::{create, kind, update};
-use super::key::{Seed, same};
+use super::key::Seed;
 use super::lru::Lru;
 use super::memory::Memory;
 use super::slots::Slots;
@@ -110,13 +110,33 @@ impl Hash {
         })
     }
 
+    /// The place of a key. The usual lengths have code of their own.
     #[inline]
     fn find(&self, key: &[u8]) -> Option<u32> {
+        match key.len() {
+            4 => self.find_sized::<4>(key),
+            8 => self.find_sized::<8>(key),
+            12 => self.find_sized::<12>(key),
+            16 => self.find_sized::<16>(key),
+            _ => self.find_any(key),
+        }
+    }
+
+    #[inline]
+    fn find_sized<const BYTES: usize>(&self, key: &[u8]) -> Option<u32> {
+        let key: &[u8; BYTES] = key.try_into().ok()?;
         let (memory, layout) = (&self.memory, self.layout);
-        let hash = self.seed.hash(key);
-        let found = self
-            .index
-            .find(hash, |slot| same(memory.bytes(layout.key(*slot), layout.key_size), key));
+        let found = self.index.find(self.seed.hash(key), |slot| {
+            memory.array::<BYTES>(layout.key(*slot)) == Some(key)
+        });
+        found.copied()
+    }
+
+    fn find_any(&self, key: &[u8]) -> Option<u32> {
+        let (memory, layout) = (&self.memory, self.layout);
+        let found = self.index.find(self.seed.hash(key), |slot| {
+            memory.bytes(layout.key(*slot), layout.key_size) == key
+        });
         found.copied()
     }
 

@@ -1,4 +1,4 @@
-//! Keys as bytes: hashing and comparing them.
+//! Hashing keys.
 
 use std::hash::{BuildHasher, RandomState};
 
@@ -16,27 +16,22 @@ impl Seed {
     }
 
     /// The hash of a key. All keys of a table have one length.
-    #[inline]
+    #[inline(always)]
     pub(super) fn hash(self, key: &[u8]) -> u64 {
         let mut hash = self.0;
         let (words, rest) = key.as_chunks::<8>();
         for word in words {
             hash = fold(hash ^ u64::from_ne_bytes(*word));
         }
-        if let Some((half, tail)) = rest.split_first_chunk::<4>() {
-            hash ^= u64::from(u32::from_ne_bytes(*half));
-            for byte in tail {
-                hash = hash.rotate_left(8) ^ u64::from(*byte) << 32;
-            }
-            return fold(hash);
-        }
         if rest.is_empty() {
             return hash;
         }
-        for byte in rest {
-            hash = hash.rotate_left(8) ^ u64::from(*byte);
+        if let Ok(half) = <[u8; 4]>::try_from(rest) {
+            return fold(hash ^ u64::from(u32::from_ne_bytes(half)));
         }
-        fold(hash)
+        let mut last = [0; 8];
+        last[..rest.len()].copy_from_slice(rest);
+        fold(hash ^ u64::from_ne_bytes(last))
     }
 }
 
@@ -45,19 +40,4 @@ impl Seed {
 const fn fold(word: u64) -> u64 {
     let product = word as u128 * MULTIPLIER as u128;
     product as u64 ^ (product >> 64) as u64
-}
-
-/// Whether two keys of one length are the same; the usual lengths without a call.
-#[inline]
-pub(super) fn same(a: &[u8], b: &[u8]) -> bool {
-    if let (Ok(a), Ok(b)) = (<[u8; 4]>::try_from(a), <[u8; 4]>::try_from(b)) {
-        return a == b;
-    }
-    if let (Ok(a), Ok(b)) = (<[u8; 8]>::try_from(a), <[u8; 8]>::try_from(b)) {
-        return a == b;
-    }
-    if let (Ok(a), Ok(b)) = (<[u8; 16]>::try_from(a), <[u8; 16]>::try_from(b)) {
-        return a == b;
-    }
-    a == b
 }

@@ -67,6 +67,15 @@ impl Memory {
         unsafe { std::slice::from_raw_parts(start.as_ptr(), len) }
     }
 
+    /// As many bytes as the type says; `None` outside.
+    #[inline]
+    pub(super) fn array<const BYTES: usize>(&self, offset: u64) -> Option<&[u8; BYTES]> {
+        let start = self.at(offset, BYTES as u64)?;
+        // SAFETY: within the mapping, of alignment 1, initialised, and nothing writes while the
+        // borrow of this value lives.
+        Some(unsafe { start.cast::<[u8; BYTES]>().as_ref() })
+    }
+
     /// Bytes to write.
     ///
     /// # Panics

@@ -49,9 +49,11 @@ pub(crate) fn module(functions: Vec<Vec<Line>>, maps: Vec<Map>) -> Module {
     }
 }
 
-/// Both ways of running, and the interpreter under an observer.
-pub(crate) fn ways(fuel: u64) -> [Options; 2] {
-    [When::Never, When::First].map(|compile| Options { fuel, compile, ..Options::default() })
+/// The ways of running: interpreted; compiled; compiled with every check, proven to be needless or
+/// not.
+pub(crate) fn ways(fuel: u64) -> [Options; 3] {
+    [(When::Never, false), (When::First, false), (When::First, true)]
+        .map(|(compile, paranoid)| Options { fuel, compile, paranoid, ..Options::default() })
 }
 
 /// A machine for the module's first program.

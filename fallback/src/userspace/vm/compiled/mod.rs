@@ -34,7 +34,7 @@ use hoist_bpf::module::{FunctionId, MapId, Module, ProgramId};
 use super::Options;
 use super::code::{Code, Size};
 use super::memory::Stack;
-use super::proof::Proofs;
+use super::proof::{Proofs, prove};
 use crate::userspace::maps::Maps;
 
 pub(crate) use background::Background;
@@ -144,7 +144,7 @@ impl fmt::Debug for Compiled {
 
 /// Compiles a machine's program, when the options say.
 pub(crate) fn start(
-    module: &Module,
+    module: &Arc<Module>,
     program: ProgramId,
     code: &Arc<Code>,
     maps: &Maps,
@@ -162,7 +162,10 @@ pub(crate) fn start(
         stack: stack.bytes.as_ptr() as u64,
         paranoid: options.paranoid,
     };
-    Background::start(options.compile, move || input)
+    let module = Arc::clone(module);
+    // Proving takes its time too, so it belongs in the thread that compiles.
+    let proven = move || Input { proofs: prove(&module, &input.code), ..input };
+    Background::start(options.compile, proven)
 }
 
 /// Generates machine code.

@@ -15,7 +15,8 @@ use hoist_offload::Registry;
 #[must_use]
 pub fn registry() -> Registry {
     let mut registry = Registry::new();
-    for engine in hoist_drivers::ENGINES.iter().chain(hoist_fallback::ENGINES) {
+    let kernel = hoist_drivers::ENGINES.iter().chain(hoist_fallback::ENGINES);
+    for engine in kernel.chain(hoist_fallback::USERSPACE) {
         registry = registry.engine(*engine);
     }
     for driver in hoist_drivers::DRIVERS {

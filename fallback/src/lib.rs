@@ -8,6 +8,10 @@ pub mod userspace;
 
 pub use generic::GENERIC;
 pub use tc::{CLSACT, TCX};
+pub use userspace::engine::{AF_PACKET, AF_XDP};
 
-/// The engines of this crate, best first.
+/// The engines of this crate that run programs in the kernel, best first.
 pub static ENGINES: &[&dyn Engine] = &[&GENERIC, &TCX, &CLSACT];
+
+/// The engines of this crate that run programs in hoist itself, best first.
+pub static USERSPACE: &[&dyn Engine] = &[&AF_XDP, &AF_PACKET];

@@ -69,7 +69,7 @@ impl FromStr for EngineKind {
             "native" | "drv" | "driver" | "xdpdrv" => Self::Native,
             "generic" | "skb" | "xdpgeneric" => Self::Generic,
             "tc" | "tcx" | "clsact" => Self::Tc,
-            "user" | "userspace" | "vm" => Self::User,
+            "user" | "userspace" | "vm" | "af_xdp" | "af_packet" => Self::User,
             other => return Err(format!("no engine is called '{other}'")),
         })
     }

@@ -321,7 +321,13 @@ fn the_demo_runs_and_leaves_nothing() {
         results.iter().map(|r| format!("{} {}", r["engine"], r["hook"])).collect();
     assert_eq!(
         engines,
-        ["\"native\" \"xdp\"", "\"generic\" \"xdp\"", "\"tc\" \"tcx\"", "\"tc\" \"clsact\""],
+        [
+            "\"native\" \"xdp\"",
+            "\"generic\" \"xdp\"",
+            "\"tc\" \"tcx\"",
+            "\"tc\" \"clsact\"",
+            "\"user\" \"af_xdp\""
+        ],
         "{document:#}"
     );
     for result in results {

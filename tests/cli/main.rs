@@ -9,4 +9,5 @@ mod maps;
 mod recorded;
 mod tc;
 mod usage;
+mod user;
 mod verify;

@@ -84,7 +84,7 @@ fn mistakes_are_told_with_the_next_step() {
             &["'hw' is not in this build", "native, generic"],
         ),
         (&["plan", "veth0", drop, "-m", "xdp,skb"], 2, &["'xdp' stands alone"]),
-        (&["plan", "veth0", drop, "-m", "vm"], 2, &["'vm' is not in this build"]),
+        (&["plan", "veth0", drop, "-m", "af_xpd"], 2, &["did you mean 'af_xdp'?"]),
         (&["plan", "veth0", drop, "--set", "x"], 2, &["VAR=VALUE"]),
         (&["plan", "veth0", drop, "--set", "x=1"], 2, &["no variable is called 'x'"]),
         (&["plan", "veth0", drop, "--maps", "none.json"], 2, &["none.json: No such file"]),

@@ -11,7 +11,7 @@ use super::vm::address::MAX_CALL_FRAMES;
 use super::{conditions, environment, maps};
 
 /// What the machine does, whatever the port.
-const FEATURES: [Feature; 20] = [
+const FEATURES: [Feature; 19] = [
     Feature::Tx,
     Feature::Redirect,
     Feature::AdjustHead,
@@ -28,10 +28,31 @@ const FEATURES: [Feature; 20] = [
     Feature::AtomicFull,
     Feature::Loop,
     Feature::MapValueWrite,
-    Feature::DeviceBound,
     Feature::GplOnlyHelper,
     Feature::KernelBtf,
     Feature::ProgramBtf,
+];
+
+/// Kernel functions that XDP programs use; of others the machine itself says whether it has them.
+const KFUNCS: [&str; 18] = [
+    "bpf_dynptr_adjust",
+    "bpf_dynptr_clone",
+    "bpf_dynptr_from_xdp",
+    "bpf_dynptr_is_null",
+    "bpf_dynptr_is_rdonly",
+    "bpf_dynptr_size",
+    "bpf_dynptr_slice",
+    "bpf_dynptr_slice_rdwr",
+    "bpf_iter_num_destroy",
+    "bpf_iter_num_new",
+    "bpf_iter_num_next",
+    "bpf_rcu_read_lock",
+    "bpf_rcu_read_unlock",
+    "bpf_xdp_ct_alloc",
+    "bpf_xdp_ct_lookup",
+    "bpf_xdp_metadata_rx_hash",
+    "bpf_xdp_metadata_rx_timestamp",
+    "bpf_xdp_metadata_rx_vlan_tag",
 ];
 
 /// Newest version of the instruction set.
@@ -54,6 +75,8 @@ pub(super) fn of(hook: Hook, device: &Device) -> Capabilities {
     for feature in [Feature::DevmapProgram, Feature::CpumapProgram] {
         set(Need::Feature(feature), false);
     }
+    // Drivers give receive metadata to programs of their own hook only.
+    set(Need::Feature(Feature::DeviceBound), false);
     for version in 1..=NEWEST {
         set(Need::Isa(version), true);
     }
@@ -70,6 +93,9 @@ pub(super) fn of(hook: Hook, device: &Device) -> Capabilities {
     for helper in 1..=names::LAST_HELPER {
         let has = helper == TAIL_CALL || environment::helper(helper).is_some();
         set(Need::Helper(helper), has);
+    }
+    for name in KFUNCS {
+        set(Need::Kfunc(name.to_owned()), environment::kfunc(name).is_some());
     }
     for kind in 1..=names::LAST_MAP_TYPE {
         set(Need::MapType(kind), maps::has_kind(kind));

@@ -10,7 +10,7 @@ use hoist_offload::{Device, Hook};
 pub(super) fn of(hook: Hook, device: &Device) -> Vec<Condition> {
     let mut conditions = vec![ethernet(device)];
     match hook {
-        Hook::AfXdp => conditions.push(free(device)),
+        Hook::AfXdp => conditions.extend([free(device), allowed()]),
         _ => conditions.extend(earlier(device)),
     }
     conditions
@@ -36,6 +36,13 @@ fn free(device: &Device) -> Condition {
             Condition::new("slot-held", Answer::No, what, evidence).remedy(way_off(there, device))
         }
     }
+}
+
+/// Not known before it was tried, so that a packet socket is tried after it.
+fn allowed() -> Condition {
+    let what = "attaching will tell whether the kernel gives AF_XDP sockets here";
+    let evidence = Evidence::assumed("xsk_bind (net/xdp/xsk.c)");
+    Condition::new("af-xdp-refused", Answer::Unknown, what, evidence)
 }
 
 /// Programs that get frames before the packet socket does, and may keep them.

@@ -63,17 +63,20 @@ impl From<EngineKind> for Wanted {
     }
 }
 
-/// The word that asks for it: `tcx` and `clsact` are hooks of one kind, other kinds have one.
+/// The word that asks for it: `tcx` and `clsact` are hooks of one kind, as are `af_xdp` and `af_packet`;
+/// other kinds have one.
 impl fmt::Display for Wanted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.hook {
-            Some(hook @ (Hook::Tcx | Hook::Clsact)) => f.pad(hook.name()),
+            Some(hook @ (Hook::Tcx | Hook::Clsact | Hook::AfXdp | Hook::AfPacket)) => {
+                f.pad(hook.name())
+            }
             _ => f.pad(self.kind.name()),
         }
     }
 }
 
-/// Accepts what [`EngineKind`] does; `tcx` and `clsact` ask for that hook.
+/// Accepts what [`EngineKind`] does; `tcx`, `clsact`, `af_xdp` and `af_packet` ask for that hook.
 impl FromStr for Wanted {
     type Err = String;
 
@@ -82,6 +85,8 @@ impl FromStr for Wanted {
         Ok(match s {
             "tcx" => Self::at(kind, Hook::Tcx),
             "clsact" => Self::at(kind, Hook::Clsact),
+            "af_xdp" => Self::at(kind, Hook::AfXdp),
+            "af_packet" => Self::at(kind, Hook::AfPacket),
             _ => Self::from(kind),
         })
     }

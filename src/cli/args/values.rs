@@ -40,7 +40,7 @@ pub(crate) struct EngineList {
 const AUTO: [&str; 3] = ["auto", "xdp", "unspecified"];
 
 /// Every word that names an engine.
-const ENGINE_WORDS: [&str; 19] = [
+const ENGINE_WORDS: [&str; 21] = [
     "auto",
     "xdp",
     "hw",
@@ -59,6 +59,8 @@ const ENGINE_WORDS: [&str; 19] = [
     "clsact",
     "userspace",
     "vm",
+    "af_xdp",
+    "af_packet",
     "unspecified",
 ];
 

@@ -9,6 +9,8 @@ use hoist_offload::fact::Fact;
 use hoist_offload::host::Finding;
 use hoist_offload::{Hook, names};
 
+use crate::session::userspace::PROVIDER;
+
 use super::plan::evidence_kind;
 use super::style::{BAD, DIM, GOOD, HEAD, Style, WARN, paint};
 use super::table::{Table, paragraph};
@@ -304,7 +306,7 @@ pub(crate) fn owner_words(owner: &Owner) -> String {
 fn capabilities(engine: &Capabilities, other: Option<&Capabilities>, verbose: bool) -> String {
     let (style, word) = answer(engine.usable());
     let provider = match engine.provider.as_str() {
-        "kernel" => String::new(),
+        "kernel" | PROVIDER => String::new(),
         vendor => format!(" ({vendor})"),
     };
     // Helpers and map types are those of the kernel: the host's list has them.

@@ -13,7 +13,7 @@ use hoist_hwtests::conformance::{
 use hoist_hwtests::lab::{Namespace, Port};
 use hoist_offload::bpf::kernel::Capability;
 use hoist_offload::plan::{Choice, Wanted};
-use hoist_offload::{Capabilities, Device, Error, Gap, privilege};
+use hoist_offload::{Capabilities, Device, EngineKind, Error, Gap, privilege};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use super::args;
@@ -169,11 +169,15 @@ fn target(cx: &Context<'_>, args: &args::Verify) -> Result<Target, Failure> {
     Ok(Target { device: Some(device), peer, given: Some((near, far)), evidence })
 }
 
-/// Every engine that was asked for, each by itself; a kind with two hooks is two.
+/// Every engine that was asked for, each by itself; a kind with two hooks is two. Unasked, those of the
+/// kernel: what the contract says of hoist's own it says of its machine, not of its ports.
 fn engines(cx: &Context<'_>, args: &args::Verify) -> Result<Vec<Wanted>, Failure> {
     let all = cx.registry.engines();
     let engines: Vec<Wanted> = match &args.engine.choice {
-        Choice::Auto => all.map(|e| Wanted::at(e.kind(), e.hook())).collect(),
+        Choice::Auto => all
+            .filter(|e| e.kind() != EngineKind::User)
+            .map(|e| Wanted::at(e.kind(), e.hook()))
+            .collect(),
         Choice::Listed(wanted) => all
             .filter(|engine| wanted.iter().any(|wanted| wanted.means(*engine)))
             .map(|engine| Wanted::at(engine.kind(), engine.hook()))

@@ -111,13 +111,15 @@ const ENGINES: [&str; 4] =
     ["offload/src/xdp", "offload/src/kernel_program", "drivers/src", "fallback/src"];
 
 /// Hyphenated words in those folders that are no codes: features as ethtool and the host's report
-/// name them.
-const FEATURES: [&str; 11] = [
+/// name them, how serde names variants, a thread.
+const FEATURES: [&str; 13] = [
     "bpf2bpf-tail-calls",
     "dev-bound-only",
+    "hoist-compile",
     "isa-v2",
     "isa-v3",
     "isa-v4",
+    "kebab-case",
     "rx-gro",
     "rx-gro-hw",
     "rx-lro",

@@ -8,7 +8,7 @@ use crate::sides::{Both, CORNERS, Line, SIZES, module, operand, pass, plain, pro
 
 const OPERATIONS: [(&str, i32); 10] = [
     ("add", 0x00),
-    ("fetch add", 0x00 | atomic::FETCH),
+    ("fetch add", atomic::FETCH),
     ("or", 0x40),
     ("fetch or", 0x40 | atomic::FETCH),
     ("and", 0x50),

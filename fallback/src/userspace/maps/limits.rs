@@ -178,7 +178,7 @@ fn ringbuf(def: &MapDef) -> Result<(), Errno> {
             && def.key_size == 0
             && def.value_size == 0
             && def.max_entries.is_power_of_two()
-            && def.max_entries % PAGE == 0,
+            && def.max_entries.is_multiple_of(PAGE),
     )
 }
 

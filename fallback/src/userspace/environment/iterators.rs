@@ -21,7 +21,10 @@ pub(super) struct Masks(Vec<Option<Box<[u64]>>>);
 impl Masks {
     /// A run starts: what an earlier one left open goes.
     pub(super) fn clear(&mut self) {
-        self.0.clear();
+        // Most runs open none.
+        if !self.0.is_empty() {
+            self.0.clear();
+        }
     }
 
     fn open(&mut self, words: Box<[u64]>) -> Option<u64> {

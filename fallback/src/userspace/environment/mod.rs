@@ -96,6 +96,7 @@ impl Environment {
     }
 
     /// A run starts.
+    #[inline]
     pub fn begin_run(&mut self) {
         self.redirect = Redirect::default();
         self.lock = None;
@@ -106,7 +107,16 @@ impl Environment {
     ///
     /// # Errors
     /// It held something that it must give back (`check_reference_leak` of the verifier).
+    #[inline]
     pub fn end_run(&mut self, maps: &mut Maps) -> Result<(), FaultKind> {
+        if self.records.is_empty() && self.lock.is_none() {
+            return Ok(());
+        }
+        self.take_back(maps)
+    }
+
+    #[cold]
+    fn take_back(&mut self, maps: &mut Maps) -> Result<(), FaultKind> {
         let held = !self.records.is_empty();
         for record in self.records.drain(..) {
             // It was reserved and not given back since, so it is there.

@@ -204,10 +204,11 @@ impl Machine {
         let (meta, data, end) = (run.frame.meta, run.frame.data, run.frame.end);
         let faulted = run.faulted;
         (frame.meta, frame.data, frame.end) = (meta, data, end);
-        let ended = self.environment.end_run(&mut self.maps);
+        let held = self.environment.end_run(&mut self.maps);
         self.maps.end_run();
-        match result.and_then(|code| ended.map(|()| code)) {
-            Ok(code) => {
+        let place = || faulted.unwrap_or(Place { function, op: 0 });
+        match (result, held) {
+            (Ok(code), Ok(())) => {
                 let verdict = Verdict::from(code as u32);
                 let redirect = match verdict {
                     Verdict::Redirect => self.environment.take_redirect(),
@@ -215,7 +216,8 @@ impl Machine {
                 };
                 Ran { verdict, code, redirect, fault: None }
             }
-            Err(kind) => self.faulted(faulted.unwrap_or(Place { function, op: 0 }), kind),
+            (Err(kind), _) => self.faulted(place(), *kind),
+            (Ok(_), Err(kind)) => self.faulted(place(), kind),
         }
     }
 

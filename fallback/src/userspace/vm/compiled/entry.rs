@@ -7,7 +7,7 @@ use hoist_bpf::module::FunctionId;
 use super::super::address::FRAME;
 use super::super::fault::FaultKind;
 use super::super::interpreter;
-use super::super::running::Running;
+use super::super::running::{Executed, Running};
 use super::unit::Finished;
 
 type Run = *mut Running<'static>;
@@ -75,7 +75,7 @@ impl super::Compiled {
         run: &mut Running<'a>,
         function: FunctionId,
         args: [u64; 5],
-    ) -> Result<u64, FaultKind> {
+    ) -> Executed {
         if run.frame.end.saturating_sub(run.frame.meta) < LONGEST {
             return interpreter::execute(run, function, args);
         }
@@ -89,24 +89,24 @@ impl super::Compiled {
         let result = unsafe { (self.program)(pointer) };
         match run.native.raised.take() {
             None => Ok(result),
-            Some(kind) => Err(*kind),
+            Some(kind) => Err(kind),
         }
     }
 }
 
 /// Runs a function for a helper: machine code where there is some.
-fn execute(run: &mut Running<'_>, function: FunctionId, args: [u64; 5]) -> Result<u64, FaultKind> {
+fn execute(run: &mut Running<'_>, function: FunctionId, args: [u64; 5]) -> Executed {
     let compiled = run.native.compiled;
     let callback = compiled.and_then(|c| c.callbacks.get(function.0 as usize).copied().flatten());
     let Some(callback) = callback else { return interpreter::execute(run, function, args) };
     // The machine code clears what it uses.
-    let (_frame_pointer, mark) = run.stack.enter(0)?;
+    let (_frame_pointer, mark) = run.stack.enter(0).map_err(Box::new)?;
     let pointer: Run = std::ptr::from_mut(run).cast();
     // SAFETY: as in `Compiled::run`; `args` outlives the call.
     let result = unsafe { callback(pointer, &raw const args) };
     run.stack.leave(mark);
     match run.native.raised.take() {
         None => Ok(result),
-        Some(kind) => Err(*kind),
+        Some(kind) => Err(kind),
     }
 }

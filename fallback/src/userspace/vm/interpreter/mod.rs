@@ -10,7 +10,7 @@ use super::code::Op;
 use super::fault::{Access, FaultKind};
 use super::memory::StackMark;
 use super::observer::{Place, Registers};
-use super::running::Running;
+use super::running::{Executed, Running};
 use super::semantics::{alu, holds, moved};
 use super::{address, code};
 use dense::{Kind, families};
@@ -32,11 +32,7 @@ pub(crate) struct Caller {
 }
 
 /// Runs a function to its end.
-pub(crate) fn execute(
-    run: &mut Running<'_>,
-    function: FunctionId,
-    args: [u64; 5],
-) -> Result<u64, FaultKind> {
+pub(crate) fn execute(run: &mut Running<'_>, function: FunctionId, args: [u64; 5]) -> Executed {
     interpret::<false>(run, function, args)
 }
 
@@ -45,7 +41,7 @@ pub(crate) fn execute_observed(
     run: &mut Running<'_>,
     function: FunctionId,
     args: [u64; 5],
-) -> Result<u64, FaultKind> {
+) -> Executed {
     interpret::<true>(run, function, args)
 }
 
@@ -53,13 +49,14 @@ fn interpret<const OBSERVED: bool>(
     run: &mut Running<'_>,
     function: FunctionId,
     args: [u64; 5],
-) -> Result<u64, FaultKind> {
+) -> Executed {
     let (code, dense) = (run.code, run.dense);
     // Calls of an outer execution, of which this one is a callback, lie below.
     let outermost = run.callers.len();
     let mut current = function;
     let mut ops = dense[function.0 as usize].ops(OBSERVED);
-    let (frame_pointer, mut mark) = run.stack.enter(code.functions[function.0 as usize].stack)?;
+    let used = code.functions[function.0 as usize].stack;
+    let (frame_pointer, mut mark) = run.stack.enter(used).map_err(Box::new)?;
     let mut r: Registers = [0; 16];
     r[1..6].copy_from_slice(&args);
     r[10] = frame_pointer;
@@ -319,7 +316,7 @@ fn interpret<const OBSERVED: bool>(
             steps::after(run, observed, op, &r);
         }
     }
-    Err(FaultKind::InvalidInstruction(code::Invalid::End))
+    Err(Box::new(FaultKind::InvalidInstruction(code::Invalid::End)))
 }
 
 /// An atomic access must be aligned.

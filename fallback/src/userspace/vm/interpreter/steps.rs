@@ -17,14 +17,14 @@ pub(crate) const NO_TAIL_CALL: u64 = 0;
 
 /// Notes where a run ended.
 #[cold]
-pub(super) fn fault(run: &mut Running<'_>, place: Place, kind: FaultKind) -> FaultKind {
+pub(super) fn fault(run: &mut Running<'_>, place: Place, kind: FaultKind) -> Box<FaultKind> {
     // A callback's place is nearer than that of the helper that called it.
     let first = run.faulted.is_none();
     run.faulted.get_or_insert(place);
     if first && let Some(observer) = &mut run.observer {
         observer.fault(place, &kind);
     }
-    kind
+    Box::new(kind)
 }
 
 pub(super) fn before(
@@ -32,7 +32,7 @@ pub(super) fn before(
     place: Place,
     op: &Op,
     registers: &Registers,
-) -> Result<(), FaultKind> {
+) -> Result<(), Box<FaultKind>> {
     let Some(observer) = run.observer.take() else { return Ok(()) };
     let flow = observer.before(place, op, registers, run);
     run.observer = Some(observer);

@@ -23,7 +23,7 @@ use hoist_bpf::resolve::{TargetBtf, resolve};
 use hoist_fallback::tc::translate::{Globals, Options, translate};
 use hoist_hwtests::fuzz::compare::{self, Applied, Given};
 use hoist_hwtests::fuzz::frames::Pool;
-use hoist_hwtests::fuzz::run::{Form, Hook, Place, Side, Way};
+use hoist_hwtests::fuzz::run::{Form, Hook, NotLoaded, Place, Side, Way};
 use hoist_hwtests::fuzz::{Random, bench, campaign, forms};
 
 const USAGE: &str = "usage: compare_objects [--frames N] [--seed N] OBJECT...";
@@ -186,7 +186,8 @@ impl Trial<'_> {
         let loaded = Side::load(self.kernel, &inline, &BTreeMap::new()).map(drop);
         match loaded {
             // As the engine does: global functions may be too much to be followed from each caller.
-            Err(LoadError::Program { error, .. }) if error.errno == libc::E2BIG => {
+            Err(NotLoaded::Kernel(LoadError::Program { error, .. }))
+                if error.errno == libc::E2BIG => {
                 form(Globals::Keep)
             }
             _ => Ok(inline),

@@ -1,4 +1,5 @@
-//! Random programs on random frames: native XDP against what the TC translator makes of them.
+//! Random programs on random frames: native XDP against what the TC translator makes of them, and
+//! against the userspace engine.
 //!
 //! ```text
 //! cargo run --release -p hoist-hwtests --example differential -- --seed 1 --programs 10000 --runs 1000
@@ -19,8 +20,9 @@ use hoist_hwtests::fuzz::{forms, render, run, save};
 
 const USAGE: &str = "\
 usage: differential [--seed N] [--first N] [--programs N] [--runs N] [--workers N]
-                    [--findings N] [--against tc|tc-constant|xdp] [--save FOLDER] [--show]
-       differential --replay FILE [--save FOLDER]";
+                    [--findings N] [--against FORM[,FORM]...] [--save FOLDER] [--show]
+       differential --replay FILE [--save FOLDER]
+forms: tc, vm and compiled unless told otherwise; tc-constant, xdp";
 
 fn main() -> Result<ExitCode, Box<dyn Error>> {
     let mut settings = Settings { programs: 1000, runs: 1000, workers: 2, ..Settings::default() };
@@ -41,13 +43,10 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
         }
     }
     let kernel = Linux::new()?;
-    let pass: Pass<'_> = match options.get("--against").map(String::as_str) {
-        None | Some("tc") => &forms::translated,
-        Some("tc-constant") => &forms::translated_by_constants,
-        Some("xdp") => &forms::same,
-        Some(_) => return Err(USAGE.into()),
-    };
-    let bench = Bench { kernel: &kernel, pass };
+    let against = options.get("--against").map_or("tc,vm,compiled", String::as_str);
+    let passes = against.split(',').map(|form| pass(form).ok_or(USAGE));
+    let passes = passes.collect::<Result<Vec<_>, _>>()?;
+    let bench = Bench { kernel: &kernel, passes: &passes };
     let folder = options.get("--save").map(PathBuf::from);
     if let Some(file) = options.get("--replay") {
         return replay(bench, Path::new(file), folder.as_deref());
@@ -65,14 +64,14 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
     let outcome = campaign::run(bench, &settings, &progress)?;
     report(&settings, &outcome, start.elapsed().as_secs_f64());
     for finding in &outcome.findings {
-        println!("\nprogram {}: {}", finding.number, finding.difference);
+        println!("\nprogram {}, {}: {}", finding.number, finding.form, finding.difference);
         if options.contains_key("--show") {
             println!("{:#?}\nframes: {:02x?}", finding.model, finding.frames);
         }
         if let Some(folder) = &folder {
             let contents = run::contents(&kernel, &finding.model)?;
             let module = render::module(&finding.model);
-            let words = finding.difference.to_string();
+            let words = format!("{}: {}", finding.form, finding.difference);
             let case = save::Saved::new(words, module, &contents, &finding.frames);
             println!("saved as {}", case.write(folder)?.display());
             case.write_case_file(folder, &finding.native)?;
@@ -80,6 +79,18 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
     }
     let good = outcome.findings.is_empty() && outcome.coverage.enough();
     Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// The pass that makes a form.
+fn pass(form: &str) -> Option<Pass<'static>> {
+    Some(match form {
+        "tc" => &forms::translated,
+        "tc-constant" => &forms::translated_by_constants,
+        "vm" => &forms::interpreted,
+        "compiled" => &forms::compiled,
+        "xdp" => &forms::same,
+        _ => return None,
+    })
 }
 
 /// Runs a saved case again, and writes its case file for the suite.
@@ -105,7 +116,7 @@ fn replay(
 fn report(settings: &Settings, outcome: &Outcome, seconds: f64) {
     let coverage = &outcome.coverage;
     println!(
-        "seed {}: {} programs, {} runs of both forms, {seconds:.0} s, {:.1} us a run",
+        "seed {}: {} programs, {} runs of every form, {seconds:.0} s, {:.1} us a run",
         settings.seed,
         coverage.programs,
         coverage.runs,

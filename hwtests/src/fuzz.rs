@@ -21,6 +21,7 @@ pub mod coverage;
 pub mod forms;
 pub mod frames;
 pub mod generate;
+mod machine;
 pub mod model;
 mod random;
 pub mod render;

@@ -18,7 +18,7 @@ use hoist_hwtests::require;
 
 fn campaign(pass: Pass<'_>, settings: &Settings) -> Outcome {
     let kernel = Linux::new().unwrap();
-    campaign::run(Bench { kernel: &kernel, pass }, settings, &|_| {}).unwrap()
+    campaign::run(Bench { kernel: &kernel, passes: &[pass] }, settings, &|_| {}).unwrap()
 }
 
 #[test]
@@ -93,7 +93,7 @@ fn faults_are_found_shrunk_saved_and_found_again() {
         let case = Saved::read(&case.write(folder.path()).unwrap()).unwrap();
         let replayed = |pass: Pass<'_>| {
             let (contents, frames) = (case.contents().unwrap(), case.frames().unwrap());
-            let bench = Bench { kernel: &kernel, pass };
+            let bench = Bench { kernel: &kernel, passes: &[pass] };
             let place = Place::new().unwrap();
             place.run(|| bench.replay(case.module(), &contents, &frames, 1, &mut Tally::default()))
         };
@@ -120,7 +120,10 @@ fn saved_cases_stay_mended() {
         }
         let case = Saved::read(&path).unwrap();
         let (contents, frames) = (case.contents().unwrap(), case.frames().unwrap());
-        let bench = Bench { kernel: &kernel, pass: &forms::translated };
+        let bench = Bench {
+            kernel: &kernel,
+            passes: &[&forms::translated, &forms::interpreted, &forms::compiled],
+        };
         let trial =
             place.run(|| bench.replay(case.module(), &contents, &frames, 1, &mut Tally::default()));
         assert_eq!(trial, Trial::Same, "{}", path.display());

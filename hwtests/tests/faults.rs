@@ -117,7 +117,7 @@ fn the_fuzzer_finds_faults_in_translated_programs() {
             shrink: false,
             ..Settings::default()
         };
-        let bench = Bench { kernel: &kernel, pass: &pass };
+        let bench = Bench { kernel: &kernel, passes: &[&pass] };
         let outcome = campaign::run(bench, &settings, &|_| {}).unwrap();
         match outcome.findings.first() {
             Some(finding) => println!("{}: program {}", fault.name, finding.number),

@@ -1,7 +1,8 @@
-//! One program: both forms of it loaded, run on frames, compared.
+//! One program: its forms loaded, run on frames, compared with the native one.
 
 use std::collections::BTreeMap;
 
+use hoist_bpf::kernel::loader::LoadError;
 use hoist_bpf::kernel::{Entries, Kernel, KernelError};
 use hoist_bpf::module::{MapId, Module, ProgramId};
 
@@ -10,10 +11,10 @@ use super::compare::{self, Applied, Difference, Given, Normalisation};
 use super::coverage::Coverage;
 use super::model::Model;
 use super::render;
-use super::run::{self, Form, Hook, Observed, Place, Side, Way};
+use super::run::{self, Failure, Form, Hook, NotLoaded, Observed, Place, Side, Way};
 
-/// Makes the other form of a program: the translator, or the translator with a fault put into what
-/// it made.
+/// Makes another form of a program: the translator, the translator with a fault put into what it
+/// made, the userspace engine.
 pub type Pass<'a> = &'a (dyn Fn(&Module, ProgramId) -> Result<Form, Refusal> + Sync);
 
 /// Why a pass does not apply to a program. That is no difference, but it is counted.
@@ -28,10 +29,10 @@ pub struct Refusal {
 /// What one program gave.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Trial {
-    /// Both forms did the same.
+    /// All forms did the same.
     Same,
-    /// They did not, on the frame of this index.
-    Differs(usize, Difference),
+    /// The form of this name did not do what the native one did, on the frame of this index.
+    Differs(usize, &'static str, Difference),
     /// The verifier refused the native form.
     Rejected(String),
     /// The pass does not apply.
@@ -43,8 +44,8 @@ pub enum Trial {
 pub struct Bench<'a> {
     /// The kernel.
     pub kernel: &'a dyn Kernel,
-    /// Makes the other form.
-    pub pass: Pass<'a>,
+    /// Each makes a form to compare with the native one.
+    pub passes: &'a [Pass<'a>],
 }
 
 impl std::fmt::Debug for Bench<'_> {
@@ -63,7 +64,7 @@ pub struct Tally {
 }
 
 impl Bench<'_> {
-    /// Runs both forms of a program on frames, one after the other, with maps compared after every
+    /// Runs all forms of a program on frames, one after the other, with maps compared after every
     /// `batch` of them. The frame at fault is found by running everything again.
     pub fn attempt(
         &self,
@@ -74,7 +75,7 @@ impl Bench<'_> {
     ) -> Trial {
         match run::contents(self.kernel, model) {
             Ok(contents) => self.replay(render::module(model), &contents, frames, batch, tally),
-            Err(error) => failed(0, &error),
+            Err(error) => failed(0, Hook::Xdp, &error),
         }
     }
 
@@ -87,17 +88,18 @@ impl Bench<'_> {
         batch: usize,
         tally: &mut Tally,
     ) -> Trial {
-        let other = match (self.pass)(&native, render::MAIN) {
-            Ok(form) => form,
+        let made = self.passes.iter().map(|pass| pass(&native, render::MAIN));
+        let others = match made.collect::<Result<Vec<_>, _>>() {
+            Ok(others) => others,
             Err(refusal) => return Trial::Refused(refusal),
         };
         let native = Form::native(native, render::MAIN);
-        let trial = self.both(&native, &other, contents, frames, batch, tally);
+        let trial = self.all(&native, &others, contents, frames, batch, tally);
         match trial {
-            Trial::Differs(at, Difference::Map { .. }) if batch > 1 => {
+            Trial::Differs(at, _, Difference::Map { .. }) if batch > 1 => {
                 let until = &frames[..=at];
                 let exact = &mut Tally::default();
-                match self.both(&native, &other, contents, until, 1, exact) {
+                match self.all(&native, &others, contents, until, 1, exact) {
                     // What differs only after a batch is still a difference.
                     Trial::Same => trial,
                     found => found,
@@ -124,10 +126,10 @@ impl Bench<'_> {
         last
     }
 
-    fn both(
+    fn all(
         &self,
         native: &Form,
-        other: &Form,
+        others: &[Form],
         contents: &BTreeMap<MapId, Entries>,
         frames: &[Vec<u8>],
         batch: usize,
@@ -137,42 +139,51 @@ impl Bench<'_> {
             Ok(side) => side,
             Err(error) => return Trial::Rejected(reason(&error)),
         };
-        let right = match Side::load(self.kernel, other, contents) {
-            Ok(side) => side,
-            Err(error) => return not_loaded(other, reason(&error)),
-        };
+        let mut rights = Vec::new();
+        for other in others {
+            match Side::load(self.kernel, other, contents) {
+                Ok(side) => rights.push((other, side)),
+                Err(error) => return not_loaded(other, &error),
+            }
+        }
+        let at_tc = others.iter().any(|other| other.hook == Hook::Tc);
         let mut books = Books::default();
         for (at, frame) in frames.iter().enumerate() {
-            let (a, b, way) = match pair(&left, &right, frame) {
-                Ok(observed) => observed,
-                Err(error) => return failed(at, &error),
+            let (native, way) = match run_native(&left, frame, at_tc) {
+                Ok(ran) => ran,
+                Err(error) => return failed(at, Hook::Xdp, &error),
             };
-            let given = Given { sent: frame, hook: other.hook, way };
-            if let Err(found) = compare::runs(given, &a, &b, &mut tally.applied) {
-                if other.hook == Hook::Tc && left.noted(render::CUT).is_ok_and(|cut| cut != 0) {
-                    compare::count(&mut tally.applied, Normalisation::StrayTransportHeader);
-                    return Trial::Same;
+            for (other, right) in &rights {
+                let hook = other.hook;
+                let observed = match right.run(frame) {
+                    Ok(observed) => observed,
+                    Err(error) => return failed(at, hook, &error),
+                };
+                let given = Given { sent: frame, hook, way };
+                if let Err(found) = compare::runs(given, &native, &observed, &mut tally.applied) {
+                    if hook == Hook::Tc && left.noted(render::CUT).is_ok_and(|cut| cut != 0) {
+                        compare::count(&mut tally.applied, Normalisation::StrayTransportHeader);
+                        return Trial::Same;
+                    }
+                    return Trial::Differs(at, hook.form(), found);
                 }
-                return Trial::Differs(at, found);
             }
             tally.coverage.runs += 1;
-            tally.coverage.verdicts[books.enter(frame, &a)] += 1;
+            tally.coverage.verdicts[books.enter(frame, &native)] += 1;
             if (at + 1) % batch == 0 || at + 1 == frames.len() {
-                let (a, b) = match (left.tables(), right.tables()) {
-                    (Ok(a), Ok(b)) => (a, b),
-                    (Err(error), _) | (_, Err(error)) => return failed(at, &error),
+                let tables = match left.tables() {
+                    Ok(tables) => tables,
+                    Err(error) => return failed(at, Hook::Xdp, &error),
                 };
-                let name = |id| left.name_of(id).to_owned();
-                if let Err(found) = compare::maps(&a, &b, name) {
-                    return Trial::Differs(at, found);
-                }
-                match books.check(other, &right) {
-                    Ok(Ok(())) => {}
-                    Ok(Err(found)) => return Trial::Differs(at, found),
-                    Err(error) => return failed(at, &error),
+                for (other, right) in &rights {
+                    match compare_maps(&left, &tables, other, right, &books) {
+                        Ok(Ok(())) => {}
+                        Ok(Err(found)) => return Trial::Differs(at, other.hook.form(), found),
+                        Err(error) => return failed(at, other.hook, &error),
+                    }
                 }
                 if at + 1 == frames.len() {
-                    exercised(&a, &mut tally.coverage);
+                    exercised(&tables, &mut tally.coverage);
                 }
             }
         }
@@ -181,19 +192,29 @@ impl Bench<'_> {
     }
 }
 
-/// Runs both sides on one frame, and tells what becomes of a redirected frame.
-fn pair(
-    left: &Side<'_>,
-    right: &Side<'_>,
-    frame: &[u8],
-) -> Result<(Observed, Observed, Way), KernelError> {
+/// Runs the native form on one frame, and tells what becomes of a redirected frame if anybody asks.
+fn run_native(left: &Side<'_>, frame: &[u8], at_tc: bool) -> Result<(Observed, Way), Failure> {
     let native = left.run(frame)?;
-    let other = right.run(frame)?;
     let way = match native.verdict {
-        4 => Place::way(left.noted(render::TARGET)?, native.frame.len()),
+        4 if at_tc => Place::way(left.noted(render::TARGET)?, native.frame.len()),
         _ => Way::Nowhere,
     };
-    Ok((native, other, way))
+    Ok((native, way))
+}
+
+/// Compares the maps of a form, and its counters, with what the native form's hold.
+fn compare_maps(
+    left: &Side<'_>,
+    tables: &BTreeMap<MapId, Entries>,
+    other: &Form,
+    right: &Side<'_>,
+    books: &Books,
+) -> Result<Result<(), Difference>, KernelError> {
+    let name = |id| left.name_of(id).to_owned();
+    match compare::maps(tables, &right.tables()?, name) {
+        Ok(()) => books.check(other, right),
+        Err(found) => Ok(Err(found)),
+    }
 }
 
 /// Adds what the program noted, and which of its maps hold something.
@@ -212,25 +233,27 @@ fn exercised(maps: &BTreeMap<MapId, Entries>, coverage: &mut Coverage) {
     }
 }
 
-fn failed(at: usize, error: &dyn std::error::Error) -> Trial {
-    Trial::Differs(at, Difference::Failed { cause: error.to_string() })
+fn failed(at: usize, hook: Hook, error: &dyn std::error::Error) -> Trial {
+    Trial::Differs(at, hook.form(), Difference::Failed { cause: error.to_string() })
 }
 
-/// A form that the verifier refuses though it takes the native one. It may for want of stack, of which
-/// older kernels count 32 bytes for the new main.
-fn not_loaded(form: &Form, cause: String) -> Trial {
+/// A form that cannot be loaded though the verifier takes the native one. It may for want of stack, of
+/// which older kernels count 32 bytes for the new main.
+fn not_loaded(form: &Form, error: &NotLoaded) -> Trial {
+    let cause = reason(error);
     if form.hook == Hook::Tc && cause.contains("combined stack size of ") {
         return Trial::Refused(Refusal { code: "tc-stack".to_owned(), message: cause });
     }
-    Trial::Differs(0, Difference::Refused { cause })
+    Trial::Differs(0, form.hook.form(), Difference::Refused { cause })
 }
 
 /// An error with the end of the verifier's log.
 #[must_use]
-pub fn reason(error: &hoist_bpf::kernel::loader::LoadError) -> String {
-    use hoist_bpf::kernel::loader::LoadError;
+pub fn reason(error: &NotLoaded) -> String {
     let log = match error {
-        LoadError::Program { error, .. } => error.log.as_deref().unwrap_or_default(),
+        NotLoaded::Kernel(LoadError::Program { error, .. }) => {
+            error.log.as_deref().unwrap_or_default()
+        }
         _ => "",
     };
     let lines: Vec<&str> = log.lines().collect();

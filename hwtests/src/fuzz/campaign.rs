@@ -68,6 +68,8 @@ pub struct Finding {
     pub frames: Vec<Vec<u8>>,
     /// What native XDP does with the last of them.
     pub native: Observed,
+    /// The form that differed.
+    pub form: &'static str,
     /// How the last of them differed.
     pub difference: Difference,
 }
@@ -163,16 +165,17 @@ fn worker(
         frames(settings.seed, number, &pool, settings.runs, &mut sent);
         match bench.attempt(&model, &sent, settings.batch, &mut tally) {
             Trial::Same => {}
-            Trial::Differs(at, difference) => {
+            Trial::Differs(at, form, difference) => {
                 let (model, frames, difference) = if settings.shrink {
-                    shrink::shrink(bench, &model, &sent[..=at], difference)
+                    shrink::shrink(bench, &model, &sent[..=at], form, difference)
                 } else {
                     (model, sent[..=at].to_vec(), difference)
                 };
                 let contents = run::contents(bench.kernel, &model).unwrap_or_default();
                 let native = bench.last_of_native(render::module(&model), &contents, &frames);
                 let native = native.unwrap_or_default();
-                lock().findings.push(Finding { number, model, frames, native, difference });
+                let finding = Finding { number, model, frames, native, form, difference };
+                lock().findings.push(finding);
             }
             Trial::Rejected(log) => lock().rejected.push((number, log)),
             Trial::Refused(refusal) => {

@@ -16,6 +16,22 @@ pub fn same(module: &Module, program: ProgramId) -> Result<Form, Refusal> {
     Ok(Form::native(module.clone(), program))
 }
 
+/// The program on the userspace engine's machine, interpreted.
+///
+/// # Errors
+/// None.
+pub fn interpreted(module: &Module, program: ProgramId) -> Result<Form, Refusal> {
+    Ok(Form { hook: Hook::Interpreter, ..Form::native(module.clone(), program) })
+}
+
+/// The program on the userspace engine's machine, as machine code.
+///
+/// # Errors
+/// None.
+pub fn compiled(module: &Module, program: ProgramId) -> Result<Form, Refusal> {
+    Ok(Form { hook: Hook::Compiled, ..Form::native(module.clone(), program) })
+}
+
 /// What the TC translator makes of a program, with and without counters in turn.
 ///
 /// # Errors

@@ -1,14 +1,18 @@
-//! One form of a program, loaded with its own maps, run on frames.
+//! One form of a program, loaded with its own maps, run on frames: by the kernel or by the userspace
+//! engine's machine.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::os::fd::{AsFd as _, BorrowedFd};
+use std::os::fd::AsFd as _;
 
 use hoist_bpf::kernel::loader::{self, LoadError, LoadSpec, Loaded};
 use hoist_bpf::kernel::{Entries, Kernel, KernelError, TestRunSpec};
 use hoist_bpf::module::{DataSection, MapId, Module, ProgramId};
 use hoist_bpf::names;
+use hoist_fallback::userspace::vm::Fault;
 
 use super::generate::INTERFACES;
+use super::machine::{Machine, NotMade};
 use super::model::Model;
 use super::render::{self, FIRST_MAP};
 use crate::lab::{Lab, LabError};
@@ -40,6 +44,45 @@ pub enum Hook {
     Xdp,
     /// `BPF_PROG_TYPE_SCHED_CLS`, with the XDP verdict left in `cb[4]`.
     Tc,
+    /// The userspace engine's machine, interpreting.
+    Interpreter,
+    /// The userspace engine's machine, by machine code that it generated.
+    Compiled,
+}
+
+impl Hook {
+    /// The name of the form: `native`, `tc`, `vm` or `compiled`.
+    #[must_use]
+    pub const fn form(self) -> &'static str {
+        match self {
+            Self::Xdp => "native",
+            Self::Tc => "tc",
+            Self::Interpreter => "vm",
+            Self::Compiled => "compiled",
+        }
+    }
+}
+
+/// Why a form could not be loaded.
+#[derive(Debug, thiserror::Error)]
+pub enum NotLoaded {
+    /// The kernel would not.
+    #[error(transparent)]
+    Kernel(#[from] LoadError),
+    /// The userspace engine would not.
+    #[error(transparent)]
+    Machine(#[from] NotMade),
+}
+
+/// Why a run gave no result.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// The kernel would not run it, or not read a map.
+    #[error(transparent)]
+    Kernel(#[from] KernelError),
+    /// The machine's run ended in a fault, which no program does that the verifier takes.
+    #[error("{0}")]
+    Fault(Box<Fault>),
 }
 
 /// A form of a program: what a pass or the translator made of it. Maps keep their ids.
@@ -81,9 +124,16 @@ pub struct Observed {
 pub struct Side<'a> {
     kernel: &'a dyn Kernel,
     hook: Hook,
-    loaded: Loaded,
+    runner: Runner,
     /// Maps that are compared: name, type, key and value bytes.
     tables: BTreeMap<MapId, Shape>,
+}
+
+/// Who runs it.
+#[derive(Debug)]
+enum Runner {
+    Kernel(Loaded),
+    Machine(Box<RefCell<Machine>>),
 }
 
 #[derive(Clone, Debug)]
@@ -185,15 +235,21 @@ impl<'a> Side<'a> {
     /// Loads a form with maps of its own.
     ///
     /// # Errors
-    /// The loader's; the verifier's log is in it.
+    /// The loader's, with the verifier's log; what the machine has not.
     pub fn load(
         kernel: &'a dyn Kernel,
         form: &Form,
         contents: &BTreeMap<MapId, Entries>,
-    ) -> Result<Self, LoadError> {
+    ) -> Result<Self, NotLoaded> {
         let (kind, attach_type) = match form.hook {
             Hook::Xdp => (loader::PROG_TYPE_XDP, loader::ATTACH_TYPE_XDP),
             Hook::Tc => (PROG_TYPE_SCHED_CLS, 0),
+            Hook::Interpreter | Hook::Compiled => {
+                let machine = Machine::new(kernel, form, contents)?;
+                let tables = shapes(kernel, form, machine.maps());
+                let runner = Runner::Machine(Box::new(RefCell::new(machine)));
+                return Ok(Self { kernel, hook: form.hook, runner, tables });
+            }
         };
         let spec = LoadSpec {
             module: &form.module,
@@ -205,29 +261,26 @@ impl<'a> Side<'a> {
             contents,
         };
         let loaded = loader::load(kernel, &spec)?;
-        let tables = loaded.maps.keys().filter_map(|&id| Some((id, shape(kernel, form, id)?)));
-        let tables = tables.collect();
-        Ok(Self { kernel, hook: form.hook, loaded, tables })
-    }
-
-    /// The program's descriptor.
-    #[must_use]
-    pub fn program(&self) -> BorrowedFd<'_> {
-        self.loaded.program.as_fd()
+        let tables = shapes(kernel, form, loaded.maps.keys().copied());
+        Ok(Self { kernel, hook: form.hook, runner: Runner::Kernel(loaded), tables })
     }
 
     /// Runs it once.
     ///
     /// # Errors
-    /// The kernel's refusal.
-    pub fn run(&self, frame: &[u8]) -> Result<Observed, KernelError> {
+    /// The kernel's refusal, or a fault.
+    pub fn run(&self, frame: &[u8]) -> Result<Observed, Failure> {
+        let loaded = match &self.runner {
+            Runner::Kernel(loaded) => loaded,
+            Runner::Machine(machine) => return machine.borrow_mut().run(frame),
+        };
         let mut spec = TestRunSpec { data: frame, repeat: 1, ..TestRunSpec::default() };
         if self.hook == Hook::Tc {
             spec.context_out = SK_BUFF_BYTES;
         }
-        let run = self.kernel.test_run(self.program(), &spec)?;
+        let run = self.kernel.test_run(loaded.program.as_fd(), &spec)?;
         let verdict = match self.hook {
-            Hook::Xdp => run.verdict,
+            Hook::Xdp | Hook::Interpreter | Hook::Compiled => run.verdict,
             Hook::Tc => {
                 let bytes = run.context.get(CB4..CB4 + 4).and_then(|b| b.try_into().ok());
                 bytes.map_or(u32::MAX, u32::from_ne_bytes)
@@ -244,12 +297,8 @@ impl<'a> Side<'a> {
     pub fn tables(&self) -> Result<BTreeMap<MapId, Entries>, KernelError> {
         let mut all = BTreeMap::new();
         for (&id, shape) in &self.tables {
-            let map = self.loaded.maps[&id].as_fd();
-            let mut entries = if shape.queue {
-                Entries::new()
-            } else {
-                self.kernel.map_entries(map, shape.key, shape.value)?
-            };
+            let mut entries =
+                if shape.queue { Entries::new() } else { self.listed(id, shape)? };
             entries.sort();
             all.insert(id, entries);
         }
@@ -262,9 +311,12 @@ impl<'a> Side<'a> {
     /// The kernel's refusal.
     pub fn noted(&self, offset: u32) -> Result<u64, KernelError> {
         let (key, bytes) = (0_u32.to_ne_bytes(), render::TRACE_BYTES as usize);
-        let trace = match self.loaded.maps.get(&render::TRACE) {
-            Some(map) => self.kernel.map_lookup(map.as_fd(), &key, bytes)?.unwrap_or_default(),
-            None => Vec::new(),
+        let trace = match &self.runner {
+            Runner::Kernel(loaded) => match loaded.maps.get(&render::TRACE) {
+                Some(map) => self.kernel.map_lookup(map.as_fd(), &key, bytes)?.unwrap_or_default(),
+                None => Vec::new(),
+            },
+            Runner::Machine(machine) => machine.borrow_mut().value(render::TRACE, &key),
         };
         let at = offset as usize;
         let word = trace.get(at..at + 8).and_then(|bytes| bytes.try_into().ok());
@@ -282,11 +334,15 @@ impl<'a> Side<'a> {
     /// # Errors
     /// The kernel's refusal.
     pub fn entries(&self, id: MapId) -> Result<Entries, KernelError> {
-        match (self.tables.get(&id), self.loaded.maps.get(&id)) {
-            (Some(shape), Some(map)) => {
-                self.kernel.map_entries(map.as_fd(), shape.key, shape.value)
+        self.tables.get(&id).map_or_else(|| Ok(Entries::new()), |shape| self.listed(id, shape))
+    }
+
+    fn listed(&self, id: MapId, shape: &Shape) -> Result<Entries, KernelError> {
+        match &self.runner {
+            Runner::Kernel(loaded) => {
+                self.kernel.map_entries(loaded.maps[&id].as_fd(), shape.key, shape.value)
             }
-            _ => Ok(Entries::new()),
+            Runner::Machine(machine) => Ok(machine.borrow_mut().entries(id)),
         }
     }
 
@@ -309,6 +365,14 @@ impl<'a> Side<'a> {
         }
         Ok(Some(sums))
     }
+}
+
+fn shapes(
+    kernel: &dyn Kernel,
+    form: &Form,
+    ids: impl Iterator<Item = MapId>,
+) -> BTreeMap<MapId, Shape> {
+    ids.filter_map(|id| Some((id, shape(kernel, form, id)?))).collect()
 }
 
 /// How a map is read; `None` for those that are not compared.

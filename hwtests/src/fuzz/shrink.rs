@@ -1,7 +1,7 @@
 //! From a difference to the least that shows it.
 //!
 //! Steps stand alone, so any of them can go. A change is kept when the same kind of difference is
-//! still there, whatever its details.
+//! still there in the same form, whatever its details.
 
 use super::bench::{Bench, Tally, Trial};
 use super::compare::Difference;
@@ -18,10 +18,17 @@ pub fn shrink(
     bench: Bench<'_>,
     model: &Model,
     frames: &[Vec<u8>],
+    form: &'static str,
     difference: Difference,
 ) -> (Model, Vec<Vec<u8>>, Difference) {
-    let mut search =
-        Search { bench, model: model.clone(), frames: frames.to_vec(), difference, left: ATTEMPTS };
+    let mut search = Search {
+        bench,
+        model: model.clone(),
+        frames: frames.to_vec(),
+        form,
+        difference,
+        left: ATTEMPTS,
+    };
     while search.round() {}
     (search.model, search.frames, search.difference)
 }
@@ -30,6 +37,7 @@ struct Search<'a> {
     bench: Bench<'a>,
     model: Model,
     frames: Vec<Vec<u8>>,
+    form: &'static str,
     difference: Difference,
     left: usize,
 }
@@ -55,7 +63,9 @@ impl Search<'_> {
         }
         self.left -= 1;
         match self.bench.attempt(model, frames, 1, &mut Tally::default()) {
-            Trial::Differs(at, found) if found.kind() == self.difference.kind() => {
+            Trial::Differs(at, form, found)
+                if form == self.form && found.kind() == self.difference.kind() =>
+            {
                 self.model = model.clone();
                 self.frames = frames[..=at.min(frames.len().saturating_sub(1))].to_vec();
                 self.difference = found;

@@ -106,7 +106,7 @@ fn by_fuzzer(
         shrink: false,
         ..Settings::default()
     };
-    let outcome = campaign::run(Bench { kernel, pass: &pass }, &settings, &|_| {}).unwrap();
+    let outcome = campaign::run(Bench { kernel, passes: &[&pass] }, &settings, &|_| {}).unwrap();
     let found =
         outcome.findings.first().map(|f| format!("program {}: {:?}", f.number, f.difference));
     (found, applied.into_inner())

@@ -136,7 +136,7 @@ pub fn run(
 }
 
 /// Keeps this thread on one CPU: maps with a value for each CPU would differ otherwise.
-fn stay_on(cpu: usize) {
+pub(super) fn stay_on(cpu: usize) {
     let mut set = CpuSet::new();
     set.set(cpu);
     // On a machine with fewer CPUs the workers share; comparing still works, since both forms run

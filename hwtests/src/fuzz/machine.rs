@@ -29,14 +29,6 @@ pub enum NotMade {
     /// What it has not.
     #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
     Gaps(Vec<Gap>),
-    /// A map does not take an entry.
-    #[error("map {map} does not take an entry: {errno:?}")]
-    Entry {
-        /// The map's name.
-        map: String,
-        /// What it says.
-        errno: maps::Errno,
-    },
     /// There is no machine code.
     #[error("not compiled: {0}")]
     Compiled(#[from] NotCompiled),
@@ -62,6 +54,7 @@ impl Machine {
         let options = Options {
             environment: Settings { routing: Arc::new(Index::new(&routing)), ..Settings::default() },
             maps: maps::Options { cpus, interfaces: Some(interfaces) },
+            contents: contents.clone(),
             compile: if form.hook == Hook::Compiled { When::First } else { When::Never },
             ..Options::default()
         };
@@ -71,13 +64,6 @@ impl Machine {
             vm.wait_compiled()?;
         }
         vm.maps_mut().set_cpu(rustix::thread::sched_getcpu() as u32);
-        for (&id, entries) in contents {
-            for (key, value) in entries {
-                let filled = vm.maps_mut().user().update(id, key, value, 0);
-                let map = || form.module.map(id).name.clone();
-                filled.map_err(|errno| NotMade::Entry { map: map(), errno })?;
-            }
-        }
         Ok(Self { vm, buffer: vec![0; BUFFER] })
     }
 
@@ -93,7 +79,10 @@ impl Machine {
             return Err(Failure::Fault(fault));
         }
         let code = ran.code as u32;
-        Ok(Observed { verdict: code, returned: code, frame: frame.bytes().to_vec() })
+        // A test run hands out metadata too.
+        let left = frame.meta as usize..frame.end as usize;
+        let bytes = self.buffer.get(left).unwrap_or_default().to_vec();
+        Ok(Observed { verdict: code, returned: code, frame: bytes })
     }
 
     /// The maps there are.

@@ -17,7 +17,8 @@ use std::process::ExitCode;
 use hoist_hwtests::fuzz::objects::Trial;
 use hoist_hwtests::fuzz::run::Hook;
 
-const USAGE: &str = "usage: compare_objects [--against tc|vm|compiled] [--frames N] [--seed N] OBJECT...";
+const USAGE: &str =
+    "usage: compare_objects [--against tc|vm|compiled] [--frames N] [--seed N] OBJECT...";
 
 fn main() -> Result<ExitCode, Box<dyn Error>> {
     let (mut count, mut seed, mut hook, mut paths) = (1000, 1, Hook::Tc, Vec::new());

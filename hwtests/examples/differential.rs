@@ -22,7 +22,7 @@ const USAGE: &str = "\
 usage: differential [--seed N] [--first N] [--programs N] [--runs N] [--workers N]
                     [--findings N] [--against FORM[,FORM]...] [--save FOLDER] [--show]
        differential --replay FILE [--save FOLDER]
-forms: tc, vm and compiled unless told otherwise; tc-constant, xdp";
+forms: tc, vm and compiled unless told otherwise; paranoid, tc-constant, xdp";
 
 fn main() -> Result<ExitCode, Box<dyn Error>> {
     let mut settings = Settings { programs: 1000, runs: 1000, workers: 2, ..Settings::default() };
@@ -88,6 +88,7 @@ fn pass(form: &str) -> Option<Pass<'static>> {
         "tc-constant" => &forms::translated_by_constants,
         "vm" => &forms::interpreted,
         "compiled" => &forms::compiled,
+        "paranoid" => &forms::paranoid,
         "xdp" => &forms::same,
         _ => return None,
     })

@@ -11,7 +11,7 @@ use hoist_hwtests::conformance::report::Evidence;
 use hoist_hwtests::conformance::{self, suite};
 use hoist_hwtests::fuzz::bench::{Bench, Pass, Refusal, Tally, Trial};
 use hoist_hwtests::fuzz::campaign::{self, Outcome, Settings};
-use hoist_hwtests::fuzz::run::{Form, Place};
+use hoist_hwtests::fuzz::run::{Form, Hook, Place};
 use hoist_hwtests::fuzz::save::Saved;
 use hoist_hwtests::fuzz::{forms, render, run};
 use hoist_hwtests::require;
@@ -54,6 +54,36 @@ fn translated_programs_do_what_they_did() {
     }
 }
 
+#[test]
+fn the_userspace_engine_does_what_the_kernel_does() {
+    if !require::veth("the_userspace_engine_does_what_the_kernel_does") {
+        return;
+    }
+    let kernel = Linux::new().unwrap();
+    let settings = Settings { seed: 41, programs: 150, runs: 100, ..Settings::default() };
+    let passes: [Pass<'_>; 3] = [&forms::interpreted, &forms::compiled, &forms::paranoid];
+    let bench = Bench { kernel: &kernel, passes: &passes };
+    let outcome = campaign::run(bench, &settings, &|_| {}).unwrap();
+    let found: Vec<_> =
+        outcome.findings.iter().map(|f| (f.number, f.form, &f.difference)).collect();
+    assert!(found.is_empty(), "{found:#?}");
+    assert!(outcome.coverage.enough(), "{:#?}", outcome.coverage.gates());
+
+    // What is wrong on the machine alone is found and named.
+    let wrong = |module: &Module, program| {
+        let form = without_helper(module, program, ADJUST_HEAD)?;
+        Ok(Form { hook: Hook::Compiled, ..form })
+    };
+    let bench = Bench { kernel: &kernel, passes: &[&forms::interpreted, &wrong] };
+    let settings = Settings { findings: 1, shrink: false, ..settings };
+    let outcome = campaign::run(bench, &settings, &|_| {}).unwrap();
+    let finding = outcome.findings.first().expect("a helper that does nothing is found");
+    assert_eq!(finding.form, "compiled");
+}
+
+/// `bpf_xdp_adjust_head`.
+const ADJUST_HEAD: i32 = 44;
+
 /// A fault: every call of the helper is replaced by the answer "done".
 fn without_helper(module: &Module, program: ProgramId, helper: i32) -> Result<Form, Refusal> {
     let mut form = forms::same(module, program)?;
@@ -72,7 +102,7 @@ fn faults_are_found_shrunk_saved_and_found_again() {
     }
     // bpf_xdp_adjust_head, bpf_xdp_adjust_tail, bpf_map_delete_elem, bpf_redirect
     for (helper, kinds) in [
-        (44, ["frame", "verdict"]),
+        (ADJUST_HEAD, ["frame", "verdict"]),
         (65, ["frame", "verdict"]),
         (3, ["map", "verdict"]),
         (23, ["verdict", "map"]),

@@ -44,8 +44,19 @@ fn every_program_does_what_it_does_in_the_kernel() {
     }
     for hook in [Hook::Interpreter, Hook::Compiled] {
         let outcomes = outcomes(hook);
-        let wrong: Vec<_> = outcomes.iter().filter(|(_, (word, _))| *word != "same").collect();
+        let word = |object: &str, program: &str| match (object, program) {
+            // Sockets are the kernel's.
+            ("lookups", _) => "refused",
+            // Bound to a device, which no test run is.
+            ("rx_hash", _) => "not-for-xdp-here",
+            _ => "same",
+        };
+        let wrong: Vec<_> = (outcomes.iter())
+            .filter(|((object, program), (came, _))| *came != word(object, program))
+            .collect();
         assert!(wrong.is_empty(), "{}: {wrong:#?}", hook.form());
+        let sockets = &outcomes[&("lookups".to_owned(), "xdp_lookups".to_owned())].1;
+        assert!(sockets.starts_with("missing-helper: bpf_sk_lookup_udp: "), "{sockets}");
         assert!(outcomes.len() >= 40, "{outcomes:#?}");
     }
 }

@@ -32,6 +32,14 @@ pub fn compiled(module: &Module, program: ProgramId) -> Result<Form, Refusal> {
     Ok(Form { hook: Hook::Compiled, ..Form::native(module.clone(), program) })
 }
 
+/// The same with every check, where a proof that turns out wrong is a fault.
+///
+/// # Errors
+/// None.
+pub fn paranoid(module: &Module, program: ProgramId) -> Result<Form, Refusal> {
+    Ok(Form { hook: Hook::Paranoid, ..Form::native(module.clone(), program) })
+}
+
 /// What the TC translator makes of a program, with and without counters in turn.
 ///
 /// # Errors

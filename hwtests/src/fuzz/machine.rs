@@ -51,16 +51,21 @@ impl Machine {
         let routing = Routing::take()?;
         let interfaces = routing.interfaces.iter().map(|interface| interface.index).collect();
         let cpus = kernel.possible_cpus()? as u32;
+        let interpreted = form.hook == Hook::Interpreter;
         let options = Options {
-            environment: Settings { routing: Arc::new(Index::new(&routing)), ..Settings::default() },
+            environment: Settings {
+                routing: Arc::new(Index::new(&routing)),
+                ..Settings::default()
+            },
             maps: maps::Options { cpus, interfaces: Some(interfaces) },
             contents: contents.clone(),
-            compile: if form.hook == Hook::Compiled { When::First } else { When::Never },
+            compile: if interpreted { When::Never } else { When::First },
+            paranoid: form.hook == Hook::Paranoid,
             ..Options::default()
         };
         let module = Arc::new(form.module.clone());
         let mut vm = Vm::new(&module, form.program, &options).map_err(NotMade::Gaps)?;
-        if form.hook == Hook::Compiled {
+        if !interpreted {
             vm.wait_compiled()?;
         }
         vm.maps_mut().set_cpu(rustix::thread::sched_getcpu() as u32);

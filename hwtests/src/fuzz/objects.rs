@@ -183,7 +183,8 @@ impl Trial {
         match loaded {
             // As the engine does: global functions may be too much to be followed from each caller.
             Err(NotLoaded::Kernel(LoadError::Program { error, .. }))
-                if error.errno == libc::E2BIG => {
+                if error.errno == libc::E2BIG =>
+            {
                 form(Globals::Keep)
             }
             _ => Ok(inline),
@@ -206,9 +207,14 @@ impl Trial {
         let steers = native.module.maps.iter().any(|m| names::map_type(m.kind) == "cpumap");
         for frame in &self.frames {
             let native = left.run(frame).map_err(|error| format!("native: {error}"))?;
-            let mut other = right.run(frame).map_err(|error| format!("{}: {error}", self.hook.form()))?;
+            let mut other =
+                right.run(frame).map_err(|error| format!("{}: {error}", self.hook.form()))?;
             // To another CPU on XDP, on this one at TC (`cpumap-steering`).
-            if self.hook == Hook::Tc && steers && other.verdict == XDP_REDIRECT && other.returned == TC_ACT_UNSPEC {
+            if self.hook == Hook::Tc
+                && steers
+                && other.verdict == XDP_REDIRECT
+                && other.returned == TC_ACT_UNSPEC
+            {
                 other.returned = TC_ACT_REDIRECT;
             }
             verdicts[native.verdict.min(5) as usize] += 1;

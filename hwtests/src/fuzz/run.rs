@@ -48,10 +48,12 @@ pub enum Hook {
     Interpreter,
     /// The userspace engine's machine, by machine code that it generated.
     Compiled,
+    /// The same with every check, proven or not.
+    Paranoid,
 }
 
 impl Hook {
-    /// The name of the form: `native`, `tc`, `vm` or `compiled`.
+    /// The name of the form: `native`, `tc`, `vm`, `compiled` or `paranoid`.
     #[must_use]
     pub const fn form(self) -> &'static str {
         match self {
@@ -59,6 +61,7 @@ impl Hook {
             Self::Tc => "tc",
             Self::Interpreter => "vm",
             Self::Compiled => "compiled",
+            Self::Paranoid => "paranoid",
         }
     }
 }
@@ -244,7 +247,7 @@ impl<'a> Side<'a> {
         let (kind, attach_type) = match form.hook {
             Hook::Xdp => (loader::PROG_TYPE_XDP, loader::ATTACH_TYPE_XDP),
             Hook::Tc => (PROG_TYPE_SCHED_CLS, 0),
-            Hook::Interpreter | Hook::Compiled => {
+            Hook::Interpreter | Hook::Compiled | Hook::Paranoid => {
                 let machine = Machine::new(kernel, form, contents)?;
                 let tables = shapes(kernel, form, machine.maps());
                 let runner = Runner::Machine(Box::new(RefCell::new(machine)));
@@ -280,7 +283,7 @@ impl<'a> Side<'a> {
         }
         let run = self.kernel.test_run(loaded.program.as_fd(), &spec)?;
         let verdict = match self.hook {
-            Hook::Xdp | Hook::Interpreter | Hook::Compiled => run.verdict,
+            Hook::Xdp | Hook::Interpreter | Hook::Compiled | Hook::Paranoid => run.verdict,
             Hook::Tc => {
                 let bytes = run.context.get(CB4..CB4 + 4).and_then(|b| b.try_into().ok());
                 bytes.map_or(u32::MAX, u32::from_ne_bytes)
@@ -297,8 +300,7 @@ impl<'a> Side<'a> {
     pub fn tables(&self) -> Result<BTreeMap<MapId, Entries>, KernelError> {
         let mut all = BTreeMap::new();
         for (&id, shape) in &self.tables {
-            let mut entries =
-                if shape.queue { Entries::new() } else { self.listed(id, shape)? };
+            let mut entries = if shape.queue { Entries::new() } else { self.listed(id, shape)? };
             entries.sort();
             all.insert(id, entries);
         }

@@ -57,7 +57,8 @@ pub fn engines() -> impl Iterator<Item = Wanted> {
 /// The engines and drivers that come with hoist.
 #[must_use]
 pub fn in_tree() -> Registry {
-    registry(hoist_drivers::ENGINES.iter().chain(hoist_fallback::ENGINES).copied())
+    let kernel = hoist_drivers::ENGINES.iter().chain(hoist_fallback::ENGINES);
+    registry(kernel.chain(hoist_fallback::USERSPACE).copied())
 }
 
 /// Why something could not be tried.

@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use criterion::BenchmarkGroup;
-use criterion::measurement::WallTime;
 use hoist_benches::test_run::{Kind, Runs, Side, Source, Verdict};
 use hoist_bpf::kernel::{Kernel, Linux};
 use hoist_hwtests::require;
 
 use crate::programs::Program;
+use crate::time::CpuTime;
 
-pub(crate) fn run(group: &mut BenchmarkGroup<'_, WallTime>, program: &Program) {
+pub(crate) fn run(group: &mut BenchmarkGroup<'_, CpuTime>, program: &Program) {
     if !require::veth("vm") {
         return;
     }

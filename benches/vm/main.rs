@@ -8,10 +8,12 @@ mod ours;
 mod programs;
 #[cfg(feature = "rbpf")]
 mod rbpf;
+mod time;
 
 use criterion::{Criterion, criterion_group, criterion_main};
+use time::CpuTime;
 
-fn run(c: &mut Criterion) {
+fn run(c: &mut Criterion<CpuTime>) {
     for program in programs::all() {
         let mut group = c.benchmark_group(program.name);
         ours::run(&mut group, &program);
@@ -22,11 +24,15 @@ fn run(c: &mut Criterion) {
     }
 }
 
-fn load(c: &mut Criterion) {
+fn load(c: &mut Criterion<CpuTime>) {
     let mut group = c.benchmark_group("load");
     ours::load(&mut group);
     group.finish();
 }
 
-criterion_group!(benches, run, load);
+criterion_group! {
+    name = benches;
+    config = Criterion::default().with_measurement(CpuTime);
+    targets = run, load
+}
 criterion_main!(benches);

@@ -2,16 +2,15 @@
 
 use std::hint::black_box;
 use std::sync::Arc;
-use std::time::Instant;
 
 use criterion::BenchmarkGroup;
-use criterion::measurement::WallTime;
 use hoist_bpf::Module;
 use hoist_bpf::module::{MapId, ProgramId};
 use hoist_fallback::userspace::vm::compiled::When;
 use hoist_fallback::userspace::vm::{Arrival, Frame, Machine, Options};
 
 use crate::programs::{Program, TTL};
+use crate::time::{self, CpuTime};
 
 const HEADROOM: usize = Frame::HEADROOM as usize;
 
@@ -31,7 +30,7 @@ fn filled(program: &Program, compile: When) -> Machine {
     machine
 }
 
-pub(crate) fn run(group: &mut BenchmarkGroup<'_, WallTime>, program: &Program) {
+pub(crate) fn run(group: &mut BenchmarkGroup<'_, CpuTime>, program: &Program) {
     for (name, compile) in [("interpreted", When::Never), ("compiled", When::First)] {
         let mut machine = filled(program, compile);
         if compile == When::First {
@@ -56,7 +55,7 @@ pub(crate) fn run(group: &mut BenchmarkGroup<'_, WallTime>, program: &Program) {
 }
 
 /// From a parsed object of 2,997 instructions to a verdict, and to machine code.
-pub(crate) fn load(group: &mut BenchmarkGroup<'_, WallTime>) {
+pub(crate) fn load(group: &mut BenchmarkGroup<'_, CpuTime>) {
     let large = crate::programs::all().pop().expect("the largest");
     let (module, program) = large.module();
     let module = Arc::new(module);
@@ -67,11 +66,11 @@ pub(crate) fn load(group: &mut BenchmarkGroup<'_, WallTime>) {
         b.iter_custom(|count| {
             let mut total = std::time::Duration::ZERO;
             for _ in 0..count {
-                let start = Instant::now();
+                let start = time::now();
                 let mut machine = machine(&module, program, When::Meanwhile);
                 let mut frame = Frame::new(&mut buffer, large.frame.len() as u32);
                 black_box(machine.run(&mut frame, &Arrival::default()).code);
-                total += start.elapsed();
+                total += time::now() - start;
                 // So that the next does not share the processor with this one's compiler.
                 machine.wait_compiled().expect("machine code");
             }

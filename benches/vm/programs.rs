@@ -36,6 +36,8 @@ fn frame() -> Vec<u8> {
     frame[6..12].copy_from_slice(&[2, 0, 0, 0, 0, 2]);
     frame[12..14].copy_from_slice(&[0x08, 0x00]);
     frame[14] = 0x45;
+    // No stage of the large program ends here.
+    frame[15] = 0xfc;
     frame[17] = 46;
     frame[TTL] = 64;
     frame[23] = 17;
@@ -60,7 +62,8 @@ fn program(name: &'static str, object: &[u8], verdict: Verdict) -> Program {
 
 /// All programs, the least first.
 pub(crate) fn all() -> Vec<Program> {
-    let trivial = program("trivial", include_bytes!("../prebuilt/drop.bpf.o"), Verdict::Drop);
+    let trivial =
+        program("trivial", include_bytes!("../../bpf/prebuilt/drop.bpf.o"), Verdict::Drop);
     let forwarder = program("forwarder", include_bytes!("../objects/forwarder.bpf.o"), Verdict::Tx);
     let checksum = program("checksum", include_bytes!("../objects/checksum.bpf.o"), Verdict::Drop);
     let hash_parser =

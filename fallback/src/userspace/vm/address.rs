@@ -26,10 +26,17 @@ pub const MAX_MAPS: u32 = 0xf000;
 
 /// Bytes of one function's stack (`MAX_BPF_STACK` of the kernel).
 pub const STACK_FRAME: u64 = 512;
-/// Most functions that are active at once (`MAX_CALL_FRAMES` of the kernel).
+/// Most functions of one program that are active at once (`MAX_CALL_FRAMES` of the kernel). A program
+/// that took the place of another by a tail call counts anew (`check_max_stack_depth`).
 pub const MAX_CALL_FRAMES: usize = 8;
+/// Most functions that are active at once: each program of a chain of tail calls may have been called
+/// from the last function of the one before, whose place it takes.
+pub const MAX_ACTIVE: usize =
+    MAX_CALL_FRAMES + super::MAX_TAIL_CALLS as usize * (MAX_CALL_FRAMES - 1);
+/// Bytes of stack that one program may take.
+pub const PROGRAM_STACK: u64 = STACK_FRAME * MAX_CALL_FRAMES as u64;
 /// Bytes of the whole stack.
-pub const STACK_BYTES: u64 = STACK_FRAME * MAX_CALL_FRAMES as u64;
+pub const STACK_BYTES: u64 = STACK_FRAME * MAX_ACTIVE as u64;
 /// First address of the stack.
 pub const STACK: u64 = STACK_TAG << OFFSET_BITS;
 /// `r10` of the entry function; a callee's is [`STACK_FRAME`] lower than its caller's.

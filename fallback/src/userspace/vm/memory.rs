@@ -4,8 +4,8 @@ use std::fmt;
 use std::ops::Range;
 
 use super::address::{
-    CONTEXT, CONTEXT_TAG, FRAME, STACK, STACK_BYTES, STACK_FRAME, STACK_TAG, STACK_TOP, tag,
-    valued_map,
+    CONTEXT, CONTEXT_TAG, FRAME, PROGRAM_STACK, STACK, STACK_BYTES, STACK_FRAME, STACK_TAG,
+    STACK_TOP, tag, valued_map,
 };
 use super::fault::{Access, FaultKind, Region};
 use super::running::Running;
@@ -17,6 +17,8 @@ pub(crate) struct Stack {
     pub(super) clean: u64,
     /// Where the innermost active function's stack begins.
     pub(super) floor: u64,
+    /// How deep the program that runs may go.
+    pub(super) limit: u64,
 }
 
 impl fmt::Debug for Stack {
@@ -30,7 +32,12 @@ impl fmt::Debug for Stack {
 
 impl Default for Stack {
     fn default() -> Self {
-        Self { bytes: Box::new([0; STACK_BYTES as usize]), clean: STACK_TOP, floor: STACK_TOP }
+        Self {
+            bytes: Box::new([0; STACK_BYTES as usize]),
+            clean: STACK_TOP,
+            floor: STACK_TOP,
+            limit: STACK_TOP - PROGRAM_STACK,
+        }
     }
 }
 
@@ -39,6 +46,7 @@ impl Default for Stack {
 pub(crate) struct StackMark {
     clean: u64,
     floor: u64,
+    limit: u64,
 }
 
 impl Stack {
@@ -46,6 +54,7 @@ impl Stack {
     pub(crate) const fn reset(&mut self) {
         self.clean = STACK_TOP;
         self.floor = STACK_TOP;
+        self.limit = STACK_TOP - PROGRAM_STACK;
     }
 
     /// A function is entered that is seen to use `used` bytes, which are cleared. Returns its `r10`.
@@ -55,12 +64,12 @@ impl Stack {
     #[inline]
     pub(crate) fn enter(&mut self, used: u16) -> Result<(u64, StackMark), FaultKind> {
         let top = self.floor;
-        if top == STACK {
+        if top == self.limit {
             return Err(FaultKind::CallDepth);
         }
         // A pointer into the part of the caller's stack that was never cleared may be passed on.
         self.clear_to(top);
-        let mark = StackMark { clean: self.clean, floor: self.floor };
+        let mark = StackMark { clean: self.clean, floor: self.floor, limit: self.limit };
         self.floor = top - STACK_FRAME;
         self.clear_to(top - u64::from(used).min(STACK_FRAME));
         Ok((top, mark))
@@ -71,6 +80,13 @@ impl Stack {
     pub(crate) const fn leave(&mut self, mark: StackMark) {
         self.clean = mark.clean;
         self.floor = mark.floor;
+        self.limit = mark.limit;
+    }
+
+    /// The innermost function is the first of another program, by a tail call.
+    #[inline]
+    pub(crate) const fn begin_program(&mut self) {
+        self.limit = self.floor + STACK_FRAME - PROGRAM_STACK;
     }
 
     /// Clears the rest of the innermost function's stack: it calls another.
@@ -84,6 +100,7 @@ impl Stack {
     pub(super) const fn replace(&mut self, top: u64) {
         self.clean = top;
         self.floor = top - STACK_FRAME;
+        self.limit = top - PROGRAM_STACK;
     }
 
     /// Makes the stack zero from `low` up to what is clean already.

@@ -7,7 +7,7 @@ use cranelift_codegen::ir::{
 };
 use hoist_bpf::module::{ExternId, FunctionId};
 
-use super::super::address::{CONTEXT, STACK, STACK_FRAME};
+use super::super::address::{CONTEXT, STACK_FRAME};
 use super::super::interpreter;
 use super::function::{Role, Translator};
 use super::lookup::LOOKUP;
@@ -81,7 +81,8 @@ impl Translator<'_, '_> {
         self.charge(i64::from(function.slots));
         // The callee's `r10`, and the lowest byte of this function's stack.
         let top = self.builder.ins().iadd_imm_s(self.frame_pointer, -(STACK_FRAME as i64));
-        let deepest = self.builder.ins().icmp_imm_s(IntCC::Equal, top, STACK as i64);
+        let limit = self.stack_field(layout::STACK_LIMIT);
+        let deepest = self.builder.ins().icmp(IntCC::Equal, top, limit);
         self.fault_if(deepest, routines::CALL_DEPTH);
         self.clean_own_stack(top);
         self.flush_fuel();
@@ -103,6 +104,8 @@ impl Translator<'_, '_> {
         self.unwind_if(status);
         self.set_stack_field(top, layout::STACK_FLOOR);
         self.set_stack_field(top, layout::STACK_CLEAN);
+        // The callee may have made place for another program.
+        self.set_stack_field(limit, layout::STACK_LIMIT);
         self.reload_fuel();
         self.set(0, result);
     }

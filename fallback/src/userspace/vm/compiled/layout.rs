@@ -31,6 +31,8 @@ pub(super) const STACK: i32 = offset_of!(Run, stack) as i32;
 pub(super) const STACK_FLOOR: i32 = offset_of!(Stack, floor) as i32;
 /// `u64` of the stack: see there.
 pub(super) const STACK_CLEAN: i32 = offset_of!(Stack, clean) as i32;
+/// `u64` of the stack: see there.
+pub(super) const STACK_LIMIT: i32 = offset_of!(Stack, limit) as i32;
 
 /// `u32` of the arrival.
 pub(super) const INGRESS_IFINDEX: i32 = offset_of!(Arrival, ingress_ifindex) as i32;

@@ -288,6 +288,7 @@ fn interpret<const OBSERVED: bool>(
                                 run.stack.leave(mark);
                                 let (frame_pointer, entered) =
                                     check!(run.stack.enter(called.stack));
+                                run.stack.begin_program();
                                 r = [0; 16];
                                 r[1] = address::CONTEXT;
                                 r[10] = frame_pointer;

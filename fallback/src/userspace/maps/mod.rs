@@ -207,6 +207,12 @@ impl Maps {
         Some(Region { readable: map.readable, writable: map.writable, ..map.table.region()? })
     }
 
+    /// Possible CPUs: how many values a per-CPU map has for each key.
+    #[must_use]
+    pub const fn cpus(&self) -> u32 {
+        self.world.cpus
+    }
+
     /// The CPU that the next operations run on, below [`Options::cpus`].
     pub fn set_cpu(&mut self, cpu: u32) {
         self.world.cpu = cpu.min(self.world.cpus.saturating_sub(1));

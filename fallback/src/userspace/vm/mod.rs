@@ -138,7 +138,12 @@ impl Machine {
     }
 
     /// Runs the program on one frame.
+    #[inline]
     pub fn run(&mut self, frame: &mut Frame<'_>, arrival: &Arrival) -> Ran {
+        #[cfg(feature = "compiled")]
+        if self.is_compiled_for(frame) {
+            return self.run_compiled(frame, arrival);
+        }
         self.run_with(frame, arrival, None)
     }
 
@@ -166,8 +171,6 @@ impl Machine {
         self.stack.reset();
         self.callers.clear();
         self.environment.begin_run();
-        #[cfg(feature = "compiled")]
-        let compiled = if observer.is_some() { None } else { self.compiled.poll() };
         let execute: running::Execute =
             if observer.is_some() { interpreter::execute_observed } else { interpreter::execute };
         let mut run = Running {
@@ -193,21 +196,22 @@ impl Machine {
             #[cfg(feature = "compiled")]
             native: compiled::Native::default(),
         };
-        let args = [address::CONTEXT, 0, 0, 0, 0];
-        #[cfg(feature = "compiled")]
-        let result = match compiled {
-            Some(compiled) => compiled.run(&mut run, function, args),
-            None => execute(&mut run, function, args),
-        };
-        #[cfg(not(feature = "compiled"))]
-        let result = execute(&mut run, function, args);
+        let executed = execute(&mut run, function, [address::CONTEXT, 0, 0, 0, 0]);
         let (meta, data, end) = (run.frame.meta, run.frame.data, run.frame.end);
         let faulted = run.faulted;
         (frame.meta, frame.data, frame.end) = (meta, data, end);
+        self.ended(executed, faulted)
+    }
+
+    /// What became of a frame whose run has ended.
+    fn ended(&mut self, executed: running::Executed, faulted: Option<Place>) -> Ran {
         let held = self.environment.end_run(&mut self.maps);
         self.maps.end_run();
-        let place = || faulted.unwrap_or(Place { function, op: 0 });
-        match (result, held) {
+        let place = || {
+            let function = self.module.program(self.program).function;
+            faulted.unwrap_or(Place { function, op: 0 })
+        };
+        match (executed, held) {
             (Ok(code), Ok(())) => {
                 let verdict = Verdict::from(code as u32);
                 let redirect = match verdict {

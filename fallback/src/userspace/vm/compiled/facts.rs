@@ -8,7 +8,7 @@ use cranelift_codegen::ir::{InstructionData, Opcode, Value, ValueDef};
 use hoist_bpf::module::MapId;
 
 use super::super::address::{CONTEXT, STACK_TOP, handled_map, valued_map};
-use super::super::code::{Register, Size};
+use super::super::code::Register;
 use super::super::proof::Proof;
 use super::function::Translator;
 
@@ -70,31 +70,31 @@ impl Translator<'_, '_> {
         &mut self,
         base: Register,
         off: i16,
-        size: Size,
+        bytes: u64,
         write: bool,
     ) -> (Proof, Option<Value>) {
         let unknown = (Proof::Unknown, None);
         let value = self.register(base);
         let (root, distance) = self.sum(value);
         let at = distance.wrapping_add_signed(i64::from(off));
-        let Some(root) = root else { return (self.constant_address(at, size, write), None) };
+        let Some(root) = root else { return (self.constant_address(at, bytes, write), None) };
         let (stack, top) = self.sum(self.frame_pointer);
         if stack == Some(root) {
-            return (self.own_stack(at.wrapping_sub(top).cast_signed(), size), None);
+            return (self.own_stack(at.wrapping_sub(top).cast_signed(), bytes), None);
         }
         let Some(&map) = self.found.get(&root) else { return unknown };
         let Some(values) = self.unit.region(map) else { return unknown };
-        if values.holds(at, size, write) { (Proof::Value(map), Some(root)) } else { unknown }
+        if values.holds(at, bytes, write) { (Proof::Value(map), Some(root)) } else { unknown }
     }
 
-    fn constant_address(&self, address: u64, size: Size, write: bool) -> Proof {
+    fn constant_address(&self, address: u64, bytes: u64, write: bool) -> Proof {
         let field = address.wrapping_sub(CONTEXT);
-        if !write && size == Size::W && field < 24 && field.is_multiple_of(4) {
+        if !write && bytes == 4 && field < 24 && field.is_multiple_of(4) {
             return Proof::Context(field as u16);
         }
         // Only the program itself has a frame pointer that is a constant.
         if let Proof::Stack(at) =
-            self.own_stack(address.wrapping_sub(STACK_TOP).cast_signed(), size)
+            self.own_stack(address.wrapping_sub(STACK_TOP).cast_signed(), bytes)
         {
             return Proof::Stack(at);
         }
@@ -102,7 +102,7 @@ impl Translator<'_, '_> {
         let Some(values) = self.unit.region(map) else { return Proof::Unknown };
         let stride = values.stride.max(1);
         let inside = values.permanent && offset / stride < u64::from(values.entries);
-        if inside && values.holds(offset % stride, size, write) {
+        if inside && values.holds(offset % stride, bytes, write) {
             Proof::Value(map)
         } else {
             Proof::Unknown
@@ -110,8 +110,9 @@ impl Translator<'_, '_> {
     }
 
     /// An access at a distance from the function's own `r10`, within what was cleared on entry.
-    fn own_stack(&self, at: i64, size: Size) -> Proof {
-        let inside = at >= -i64::from(self.function.stack) && at + size.bytes() as i64 <= 0;
+    fn own_stack(&self, at: i64, bytes: u64) -> Proof {
+        let inside = at >= -i64::from(self.function.stack)
+            && at.checked_add_unsigned(bytes).is_some_and(|end| end <= 0);
         if inside { Proof::Stack(at as i16) } else { Proof::Unknown }
     }
 }

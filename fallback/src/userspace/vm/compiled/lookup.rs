@@ -6,7 +6,6 @@ use cranelift_codegen::ir::{InstBuilder, Value};
 use hoist_bpf::module::MapId;
 
 use super::super::address::map_value;
-use super::super::code::Size;
 use super::super::proof::Proof;
 use super::function::Translator;
 use super::routines;
@@ -39,7 +38,7 @@ impl Translator<'_, '_> {
         };
         let found = match found {
             Some(found) => found,
-            None => self.lookup_by_routine(map),
+            None => self.lookup_by_routine(map, values.key_bytes),
         };
         self.found.insert(found, map);
         self.set(0, found);
@@ -48,7 +47,7 @@ impl Translator<'_, '_> {
 
     /// The key of an array, if it is evident where it is.
     fn key_of_array(&mut self) -> Option<Value> {
-        let host = match self.evident(KEY, 0, Size::W, false) {
+        let host = match self.evident(KEY, 0, 4, false) {
             (Proof::Stack(_), None) => self.on_stack(KEY, 0),
             (Proof::Value(map), None) => self.in_value(map, KEY, 0)?,
             _ => return None,
@@ -58,11 +57,19 @@ impl Translator<'_, '_> {
     }
 
     /// Such a lookup spends no fuel.
-    fn lookup_by_routine(&mut self, map: MapId) -> Value {
+    fn lookup_by_routine(&mut self, map: MapId, key_bytes: u32) -> Value {
         let (site, key) = (self.site(), self.register(KEY));
-        let map = self.constant(I64, i64::from(map.0));
-        let routine = routines::lookup as *const () as usize;
-        let found = self.routine(routine, &[self.run, site, map, key], 1);
+        let number = self.constant(I64, i64::from(map.0));
+        let evident = self.evident(KEY, 0, key_bytes.into(), false);
+        let found = if let (Proof::Stack(_), None) = evident {
+            let host = self.on_stack(KEY, 0).address;
+            let len = self.constant(I64, key_bytes.into());
+            let routine = routines::lookup_key as *const () as usize;
+            self.routine(routine, &[self.run, site, number, host, len, key], 1)
+        } else {
+            let routine = routines::lookup as *const () as usize;
+            self.routine(routine, &[self.run, site, number, key], 1)
+        };
         self.unwind_if_raised();
         found
     }

@@ -32,7 +32,7 @@ use std::sync::Arc;
 use hoist_bpf::module::{FunctionId, MapId, Module, ProgramId};
 
 use super::Options;
-use super::code::{Code, Size};
+use super::code::Code;
 use super::memory::Stack;
 use super::proof::{Proofs, prove};
 use crate::userspace::maps::Maps;
@@ -42,9 +42,11 @@ pub(crate) use entry::Native;
 
 /// `BPF_MAP_TYPE_ARRAY`.
 const ARRAY: u32 = 2;
+/// `BPF_MAP_TYPE_PERCPU_ARRAY`.
+const PERCPU_ARRAY: u32 = 6;
 /// Kinds of maps in which a lookup returns the address of a value (and not, say, an inner map):
 /// `HASH`, `ARRAY`, `PERCPU_HASH`, `PERCPU_ARRAY`, `LRU_HASH`, `LRU_PERCPU_HASH`, `LPM_TRIE`.
-const VALUED: [u32; 7] = [1, ARRAY, 5, 6, 9, 10, 11];
+const VALUED: [u32; 7] = [1, ARRAY, 5, PERCPU_ARRAY, 9, 10, 11];
 
 /// When a program is compiled.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -94,7 +96,9 @@ pub(crate) struct ValueMemory {
     pub(crate) value_bytes: u32,
     /// Number of entries.
     pub(crate) entries: u32,
-    /// A plain array: key `k` is at `k * stride`.
+    /// Bytes of a key.
+    pub(crate) key_bytes: u32,
+    /// An array with one value for each key: that of key `k` is at `k * stride`.
     pub(crate) array: bool,
     /// Values live for as long as the map.
     pub(crate) permanent: bool,
@@ -104,14 +108,16 @@ pub(crate) struct ValueMemory {
 
 impl ValueMemory {
     fn of(maps: &Maps, map: MapId) -> Option<Self> {
-        let kind = maps.def(map)?.kind;
+        let def = maps.def(map)?;
+        let kind = def.kind;
         let region = maps.region(map).filter(|_| VALUED.contains(&kind))?;
         Some(Self {
             start: region.start.as_ptr() as u64,
             stride: region.stride,
             value_bytes: region.value_bytes,
             entries: region.entries,
-            array: kind == ARRAY,
+            key_bytes: def.key_size,
+            array: kind == ARRAY || kind == PERCPU_ARRAY && maps.cpus() == 1,
             permanent: region.permanent,
             readable: region.readable,
             writable: region.writable,
@@ -119,10 +125,10 @@ impl ValueMemory {
     }
 
     /// Whether an access at an offset within a value is in bounds and allowed.
-    fn holds(&self, offset: u64, size: Size, write: bool) -> bool {
+    fn holds(&self, offset: u64, bytes: u64, write: bool) -> bool {
         let value = u64::from(self.value_bytes);
         let allowed = if write { self.writable } else { self.readable };
-        allowed && offset <= value && value - offset >= size.bytes()
+        allowed && offset <= value && value - offset >= bytes
     }
 }
 

@@ -56,7 +56,7 @@ impl Translator<'_, '_> {
     /// How the access of the current operation is made.
     pub(super) fn reach(&mut self, base: Register, off: i16, size: Size, write: bool) -> Reach {
         let proof = self.proof();
-        let (evident, found) = self.evident(base, off, size, write);
+        let (evident, found) = self.evident(base, off, size.bytes(), write);
         let known = if evident == Proof::Unknown { proof } else { evident };
         let direct = match known {
             _ if self.unit.paranoid => None,

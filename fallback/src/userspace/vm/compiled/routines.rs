@@ -11,7 +11,9 @@ use super::super::fault::{Access, FaultKind};
 use super::super::interpreter;
 use super::super::observer::Place;
 use super::super::running::Running;
+use super::entry::{maps, whole};
 use crate::userspace::environment;
+use crate::userspace::maps::Found;
 
 /// What [`raise`] records.
 pub(super) const INVALID: i64 = 0;
@@ -71,7 +73,7 @@ const fn size(access: u64) -> Size {
 #[cold]
 pub(super) extern "C" fn raise(run: Run, site: u64, kind: u64) {
     // SAFETY: as the module says.
-    let run = unsafe { &mut *run };
+    let run = unsafe { whole(run) };
     let place = place(site);
     let function = run.code.functions.get(place.function.0 as usize);
     let kind = match (kind as i64, function.and_then(|f| f.ops.get(place.op as usize))) {
@@ -86,7 +88,7 @@ pub(super) extern "C" fn raise(run: Run, site: u64, kind: u64) {
 /// A load that is not proven and lies outside of what machine code compares with.
 pub(super) extern "C" fn load(run: Run, site: u64, address: u64, access: u64) -> u64 {
     // SAFETY: as the module says.
-    let run = unsafe { &mut *run };
+    let run = unsafe { whole(run) };
     let result = interpreter::load(run, size(access), address);
     run.recorded(site, result.map_err(|kind| violated(access, kind, address)))
 }
@@ -94,7 +96,7 @@ pub(super) extern "C" fn load(run: Run, site: u64, address: u64, access: u64) ->
 /// Likewise a store.
 pub(super) extern "C" fn store(run: Run, site: u64, address: u64, access: u64, value: u64) {
     // SAFETY: as the module says.
-    let run = unsafe { &mut *run };
+    let run = unsafe { whole(run) };
     let result = interpreter::store(run, size(access), address, value);
     run.recorded(site, result.map_err(|kind| violated(access, kind, address)));
 }
@@ -102,7 +104,7 @@ pub(super) extern "C" fn store(run: Run, site: u64, address: u64, access: u64, v
 /// Likewise a load that must be aligned.
 pub(super) extern "C" fn load_aligned(run: Run, site: u64, address: u64, access: u64) -> u64 {
     // SAFETY: as the module says.
-    let run = unsafe { &mut *run };
+    let run = unsafe { whole(run) };
     let size = size(access);
     let result = interpreter::aligned(address, size, false)
         .and_then(|()| interpreter::load(run, size, address));
@@ -112,7 +114,7 @@ pub(super) extern "C" fn load_aligned(run: Run, site: u64, address: u64, access:
 /// Likewise a store that must be aligned.
 pub(super) extern "C" fn store_aligned(run: Run, site: u64, address: u64, access: u64, value: u64) {
     // SAFETY: as the module says.
-    let run = unsafe { &mut *run };
+    let run = unsafe { whole(run) };
     let size = size(access);
     let result = interpreter::aligned(address, size, true)
         .and_then(|()| interpreter::store(run, size, address, value));
@@ -123,7 +125,7 @@ pub(super) extern "C" fn store_aligned(run: Run, site: u64, address: u64, access
 /// fault.
 pub(super) extern "C" fn atomic(run: Run, site: u64, address: u64, access: u64) -> u64 {
     // SAFETY: as the module says.
-    let run = unsafe { &mut *run };
+    let run = unsafe { whole(run) };
     let size = size(access);
     let result = interpreter::aligned(address, size, true)
         // The read comes first, and with it what is wrong with reading.
@@ -135,14 +137,14 @@ pub(super) extern "C" fn atomic(run: Run, site: u64, address: u64, access: u64) 
 /// Clears what is not clean yet of the innermost function's stack.
 pub(super) extern "C" fn clear_stack(run: Run) {
     // SAFETY: as the module says.
-    let run = unsafe { &mut *run };
+    let run = unsafe { whole(run) };
     run.stack.clear_rest();
 }
 
 /// Calls a helper by its number with `r1` to `r5`.
 pub(super) extern "C" fn helper(run: Run, site: u64, number: u64, args: *const [u64; 5]) -> u64 {
     // SAFETY: as the module says; `args` points to five words on machine code's own stack.
-    let (run, args) = unsafe { (&mut *run, *args) };
+    let (run, args) = unsafe { (whole(run), *args) };
     let helper = run.helpers.get(number as usize).copied().flatten();
     let result = match helper {
         Some(helper) => helper(run, args),
@@ -151,10 +153,33 @@ pub(super) extern "C" fn helper(run: Run, site: u64, number: u64, args: *const [
     run.recorded(site, result)
 }
 
+/// `bpf_map_lookup_elem` in a map that is known to have values, with a key whose bytes are known to
+/// be the program's.
+pub(super) extern "C" fn lookup_key(
+    run: Run,
+    site: u64,
+    map: u64,
+    key: *const u8,
+    len: u64,
+    address: u64,
+) -> u64 {
+    // SAFETY: as the module says; the key lies on the stack of the machine, which the maps have no
+    // part in.
+    let found = unsafe {
+        let key = std::slice::from_raw_parts(key, len as usize);
+        maps(run).lookup(MapId(map as u32), key)
+    };
+    match found {
+        Ok(Some(Found::Value(address))) => address,
+        Ok(None) => 0,
+        _ => lookup(run, site, map, address),
+    }
+}
+
 /// `bpf_map_lookup_elem` in a map that is known; `key` is the VM address of the key.
 pub(super) extern "C" fn lookup(run: Run, site: u64, map: u64, key: u64) -> u64 {
     // SAFETY: as the module says.
-    let run = unsafe { &mut *run };
+    let run = unsafe { whole(run) };
     let result = environment::lookup_in(run, MapId(map as u32), key);
     run.recorded(site, result)
 }
@@ -162,7 +187,7 @@ pub(super) extern "C" fn lookup(run: Run, site: u64, map: u64, key: u64) -> u64 
 /// Calls a kernel function by the number of its extern with `r1` to `r5`.
 pub(super) extern "C" fn kfunc(run: Run, site: u64, external: u64, args: *const [u64; 5]) -> u64 {
     // SAFETY: as the module says; `args` points to five words on machine code's own stack.
-    let (run, args) = unsafe { (&mut *run, *args) };
+    let (run, args) = unsafe { (whole(run), *args) };
     let kfunc = run.kfuncs.get(external as usize).copied().flatten();
     let result = match kfunc {
         Some(kfunc) => kfunc(run, args),
@@ -185,7 +210,7 @@ pub(super) extern "C" fn tail_call(
     frame_pointer: u64,
 ) -> u64 {
     // SAFETY: as the module says.
-    let run = unsafe { &mut *run };
+    let run = unsafe { whole(run) };
     let result = replace(run, [context, map, index], frame_pointer);
     run.recorded(site, result)
 }

@@ -6,6 +6,19 @@ use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
+use hoist_offload::error::Error;
+use rustix::io::Errno;
+
+/// What a socket's error means for a port that receives. `ENETDOWN` is the kernel's word for an
+/// interface that is gone (`packet_notifier`, `xsk_notifier`).
+pub(super) fn not_received(port: &str, errno: Errno) -> Error {
+    let source = match errno {
+        Errno::NETDOWN => io::Error::other("the interface is gone"),
+        other => other.into(),
+    };
+    Error::Host { operation: "receive", object: port.to_owned(), source }
+}
+
 /// A raw packet socket on one interface of the thread's network namespace, not blocking. `protocol`
 /// is an ethertype in host byte order: `ETH_P_ALL` (3) receives everything, 0 nothing.
 pub(super) fn packet_socket(ifindex: u32, protocol: u16) -> io::Result<OwnedFd> {

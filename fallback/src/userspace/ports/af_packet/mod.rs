@@ -14,6 +14,8 @@ use std::sync::Arc;
 
 use hoist_bpf::kernel::{Kernel, KernelError};
 use hoist_offload::error::{Error, Gap};
+use rustix::io::Errno;
+use rustix::net::netdevice::index_to_name;
 use rustix::net::sockopt;
 
 use super::buffer::PAGE_FRAME;
@@ -96,9 +98,14 @@ impl AfPacket {
         self.outcomes.add(Outcome::Overrun, u64::from(lost));
         let errno = match sockopt::socket_error(&self.socket) {
             Ok(Ok(())) => return Ok(()),
+            // The kernel's `packet_notifier` says the same of an interface that is set down, and binds
+            // the socket again when it is up, as of one that is gone.
+            Ok(Err(Errno::NETDOWN)) if index_to_name(&self.socket, self.ifindex).is_ok() => {
+                return Ok(());
+            }
             Ok(Err(errno)) | Err(errno) => errno,
         };
-        Err(Error::Host { operation: "receive", object: self.name.clone(), source: errno.into() })
+        Err(sys::not_received(&self.name, errno))
     }
 }
 

@@ -26,7 +26,7 @@ use rustix::net::{
 
 use super::buffer::PAGE_FRAME;
 use super::outlets::Outlets;
-use super::{Action, BATCH, Batch, Outcome, Outcomes, Port, Program};
+use super::{Action, BATCH, Batch, Outcome, Outcomes, Port, Program, sys};
 use crate::userspace::vm::{Arrival, Frame};
 
 mod inject;
@@ -252,7 +252,7 @@ impl AfXdp {
             Ok(Ok(())) => return Ok(()),
             Ok(Err(errno)) | Err(errno) => errno,
         };
-        Err(Error::Host { operation: "receive", object: self.name.clone(), source: errno.into() })
+        Err(sys::not_received(&self.name, errno))
     }
 }
 

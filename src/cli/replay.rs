@@ -3,6 +3,7 @@
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, Read, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -11,7 +12,7 @@ use hoist_fallback::userspace::ports::capture::{self, Capture, Writer};
 use hoist_fallback::userspace::ports::{Batch, Port};
 use hoist_fallback::userspace::vm;
 use hoist_offload::plan::{Certainty, Choice};
-use hoist_offload::{EngineKind, Error, Hook, Plan};
+use hoist_offload::{EngineKind, Hook, Plan};
 
 use super::args::{self, Clock};
 use super::context::Context;
@@ -25,6 +26,9 @@ use crate::file;
 use crate::session::contents::Contents;
 use crate::session::userspace::Assembled;
 
+/// How often a signal is looked for: at once for whoever pressed Ctrl-C, seldom for the packets.
+const LISTEN: Duration = Duration::from_millis(100);
+
 /// Endings of capture files.
 const ENDINGS: [&str; 3] = ["pcap", "pcapng", "cap"];
 
@@ -32,8 +36,11 @@ const ENDINGS: [&str; 3] = ["pcap", "pcapng", "cap"];
 pub(super) fn capture(word: &str) -> Option<PathBuf> {
     let path = Path::new(word);
     let ending = path.extension().and_then(OsStr::to_str).is_some_and(|e| ENDINGS.contains(&e));
-    // Names of interfaces hold no slash.
-    let is_file = || path.is_file() && !Path::new("/sys/class/net").join(word).exists();
+    // Names of interfaces hold no slash. A named pipe is a file to read from, too.
+    let is_file = || {
+        path.metadata().is_ok_and(|about| !about.is_dir())
+            && !Path::new("/sys/class/net").join(word).exists()
+    };
     (word == "-" || word.contains('/') || ending || is_file()).then(|| path.to_owned())
 }
 
@@ -74,7 +81,7 @@ pub(super) fn options(args: &args::Machine) -> vm::Options {
 /// Opens a capture file; `-` is standard input.
 ///
 /// # Errors
-/// [`Error::Input`] when it cannot be read or is none.
+/// [`Failure`] when it cannot be read or is none.
 pub(super) fn open(path: &Path, output: Option<Writer>) -> Result<Capture, Failure> {
     let name = path.display().to_string();
     let options = capture::Options::default();
@@ -92,14 +99,45 @@ pub(super) fn open(path: &Path, output: Option<Writer>) -> Result<Capture, Failu
 fn unreadable(name: &str, error: &io::Error) -> Failure {
     Failure::input(
         format!("cannot read {name}: {}", file::words(error)),
-        "a capture file or an interface comes first, the object file last",
+        "the capture file comes first, the object file last",
     )
 }
 
-fn output(path: &Path) -> Result<Writer, Error> {
-    match path.as_os_str() == "-" {
-        true => Writer::new("standard output".to_owned(), Box::new(io::stdout())),
-        false => Writer::create(path),
+fn output(path: &Path) -> Result<Writer, Failure> {
+    if path.as_os_str() == "-" {
+        return Ok(Writer::new("standard output".to_owned(), Box::new(io::stdout()))?);
+    }
+    let name = path.display().to_string();
+    let file = File::create(path).map_err(|error| {
+        Failure::input(
+            format!("cannot write {name}: {}", file::words(&error)),
+            "-w takes a file that can be written",
+        )
+    })?;
+    Ok(Writer::new(name, Box::new(file))?)
+}
+
+/// Refuses to write over a file that is read: it would be empty before its first packet is read.
+fn apart(written: &Path, read: &[&Path]) -> Result<(), Failure> {
+    let identity = |path: &Path| {
+        let about = path.metadata().ok().filter(std::fs::Metadata::is_file)?;
+        Some((about.dev(), about.ino()))
+    };
+    let Some(target) = identity(written) else { return Ok(()) };
+    let source = |path: &&&Path| match path.as_os_str() == "-" {
+        true => identity(Path::new("/dev/stdin")) == Some(target),
+        false => identity(path) == Some(target),
+    };
+    match read.iter().find(source) {
+        None => Ok(()),
+        Some(read) => Err(Failure::input(
+            format!(
+                "{} would be written over {}, which is read",
+                written.display(),
+                read.display()
+            ),
+            "write to another file",
+        )),
     }
 }
 
@@ -107,11 +145,16 @@ fn output(path: &Path) -> Result<Writer, Error> {
 fn asked_for(choice: &Choice, path: &Path) -> Result<(), Failure> {
     let fits = match choice {
         Choice::Auto => true,
-        Choice::Listed(wanted) => wanted.iter().any(|wanted| wanted.kind == EngineKind::User),
+        Choice::Listed(wanted) => {
+            wanted.iter().any(|wanted| wanted.kind == EngineKind::User && wanted.hook.is_none())
+        }
     };
     fits.then_some(()).ok_or_else(|| {
         Failure::input(
-            format!("{} is a file, and only the user engine runs on files", path.display()),
+            format!(
+                "{} is a file, and only the user engine runs on files, at no hook",
+                path.display()
+            ),
             "use --engine user, or leave --engine away",
         )
     })
@@ -131,6 +174,9 @@ pub(super) fn run(cx: &mut Context<'_>, args: &args::Run, path: &Path) -> Result
             "write the packets to a file: -w FILE",
         ));
     }
+    for written in args.write.iter().chain(&args.save_maps) {
+        apart(written, &[path, object])?;
+    }
     let name = path.display().to_string();
     let draft = program::chosen(&program.which, &program.settings, object)?.read()?;
     let mut port = open(path, None)?;
@@ -149,15 +195,16 @@ pub(super) fn run(cx: &mut Context<'_>, args: &args::Run, path: &Path) -> Result
     let closed = port.finish();
     let line = counters(&name, &executor, &port, start.elapsed());
     let faults = executor.faults();
-    if let Some(path) = &args.save_maps {
-        let contents = Contents::of(executor.machine_mut().maps_mut(), &module);
-        save(path, &contents)?;
-    }
     if to_stdout {
         cx.shell.say(table(&[line]));
     } else {
         let trace = format!("hoist trace {name} {} --packet", object.display());
         finish(cx, vec![line], start.elapsed(), faults, Some(&trace))?;
+    }
+    // After the totals, which stand whether or not the maps can be written.
+    if let Some(path) = &args.save_maps {
+        let contents = Contents::of(executor.machine_mut().maps_mut(), &module);
+        save(path, &contents)?;
     }
     outcome?;
     Ok(closed?)
@@ -196,17 +243,20 @@ fn turn(
     signals: &Signals,
     (name, start): (&str, Instant),
 ) -> Result<(), Failure> {
-    let mut shown = start;
+    let (mut shown, mut listened) = (start, start);
     loop {
         let batch = port.receive(&mut |frame, arrival| executor.judge(frame, arrival))?;
         if batch == Batch::End || args.duration.is_some_and(|d| start.elapsed() >= d.0) {
             return Ok(());
         }
-        if shown.elapsed() >= args.interval.0 {
-            shown = Instant::now();
+        if listened.elapsed() >= LISTEN {
+            listened = Instant::now();
             if signals.pending()? {
                 return Ok(());
             }
+        }
+        if shown.elapsed() >= args.interval.0 {
+            shown = Instant::now();
             let lines = [counters(name, executor, port, start.elapsed())];
             if args.write.as_ref().is_none_or(|path| path.as_os_str() != "-") {
                 show(cx, &lines, start.elapsed())?;

@@ -25,6 +25,8 @@ pub(super) struct Shell {
     live: bool,
     /// Lines of the block that the next one overwrites.
     drawn: usize,
+    /// Whether documents stand on lines of their own, so that a reader can go line by line.
+    streaming: bool,
 }
 
 impl fmt::Debug for Shell {
@@ -53,6 +55,7 @@ impl Shell {
             verbose: global.verbose,
             live: terminal && !dumb,
             drawn: 0,
+            streaming: false,
         }
     }
 
@@ -76,11 +79,14 @@ impl Shell {
         Ok(self.out.flush()?)
     }
 
-    /// Prints one JSON document, indented.
+    /// Prints one JSON document, indented; on one line behind others that are.
     ///
     /// # Errors
     /// stdout cannot be written.
     pub(super) fn document(&mut self, value: &impl Serialize) -> Result<(), Failure> {
+        if self.streaming {
+            return self.line(value);
+        }
         self.drawn = 0;
         // A probe's document is long; growing it as one string would copy it over and over.
         let mut out = BufWriter::with_capacity(DOCUMENT_PIECE, &mut self.out);
@@ -95,6 +101,7 @@ impl Shell {
     /// stdout cannot be written.
     pub(super) fn line(&mut self, value: &impl Serialize) -> Result<(), Failure> {
         let text = serde_json::to_string(value).map_err(io::Error::from)?;
+        self.streaming = true;
         self.print(text)
     }
 

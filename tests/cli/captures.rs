@@ -194,13 +194,17 @@ fn mistakes_with_captures_are_told_with_the_next_step() {
     let captured = Captured::new();
     let input = captured.text("in.pcapng");
     let drop = object("drop");
-    let cases: [(&[&str], &[&str]); 13] = [
+    let cases: [(&[&str], &[&str]); 17] = [
         (&["run", "none.pcap", &drop], &["cannot read none.pcap: No such file", "next:"]),
         (&["run", "src/", &drop], &["cannot read src/: is a directory", "next:"]),
         (&["run", "Cargo.toml", &drop], &["Cargo.toml is no capture file", "next:"]),
         (&["run", &input, "eth0", &drop], &["a capture file and interfaces", "next:"]),
         (&["run", &input, &input, &drop], &["several capture files", "mergecap"]),
         (&["run", &input, &drop, "-m", "tc"], &["only the user engine", "--engine user"]),
+        (&["run", &input, &drop, "-w", &input], &["written over", "which is read", "another file"]),
+        (&["run", &input, &drop, "--save-maps", &drop], &["written over", "another file"]),
+        (&["run", &input, &drop, "-w", "/nowhere/out.pcapng"], &["cannot write", "-w takes"]),
+        (&["run", &input, &drop, "-m", "af_xdp"], &["is a file", "--engine user"]),
         (&["run", &input, &drop, "-w", "-", "-j"], &["packets and documents", "-w FILE"]),
         (&["trace", &input, &drop, "--packet", "9"], &["no packet 9", "1 to 4"]),
         (&["trace", &input, &drop, "--packet", "0"], &["0", "--packet"]),

@@ -15,6 +15,12 @@ use pcap_file::pcapng::{Block, PcapNgReadError, PcapNgReader, PcapNgState};
 const CHUNK: usize = 4 << 20;
 /// First word of a pcapng file, the same in both byte orders.
 const PCAPNG: [u8; 4] = [0x0a, 0x0d, 0x0d, 0x0a];
+/// First bytes of packed files (RFC 1952, RFC 8878, xz's file format), and what unpacks them.
+const PACKED: [(&[u8], &str); 3] = [
+    (&[0x1f, 0x8b], "zcat"),
+    (&[0x28, 0xb5, 0x2f, 0xfd], "zstdcat"),
+    (&[0xfd, b'7', b'z', b'X'], "xzcat"),
+];
 /// Bit of pcap's link type field that says that its upper four bits hold the length of the frame
 /// check sequence, in units of two bytes.
 const FCS_PRESENT: u32 = 1 << 26;
@@ -61,6 +67,12 @@ impl Source {
         let mut magic = Vec::with_capacity(4);
         from.by_ref().take(4).read_to_end(&mut magic).map_err(|source| host(&name, source))?;
         let is_pcapng = magic == PCAPNG;
+        if let Some((_, tool)) = PACKED.iter().find(|(start, _)| magic.starts_with(start)) {
+            return Err(Error::Input {
+                what: format!("{name} is packed, and hoist unpacks nothing"),
+                hint: Some(format!("unpack it on the way: {tool} FILE | hoist ... - OBJ")),
+            });
+        }
         let stream = Cursor::new(magic).chain(from);
         let format = if is_pcapng {
             let reader = PcapNgReader::with_capacity(stream, CHUNK);

@@ -108,6 +108,14 @@ fn every_kind_of_pcap_is_read() {
 }
 
 #[test]
+fn packed_captures_are_told_from_broken_ones() {
+    for start in [&[0x1f, 0x8b, 8, 0][..], &[0x28, 0xb5, 0x2f, 0xfd], &[0xfd, b'7', b'z', b'X']] {
+        let (_, _, ended) = read([start, &[0; 60]].concat(), Options::default());
+        assert!(ended.unwrap().starts_with("a.pcap is packed"));
+    }
+}
+
+#[test]
 fn interfaces_of_a_pcapng_file_have_their_own_clocks() {
     // if_tsresol 9: nanoseconds; the default is microseconds; 0x94: units of 2^-20 seconds.
     let nano = [9, 0, 1, 0, 9, 0, 0, 0, 0, 0, 0, 0];

@@ -7,3 +7,4 @@ mod machine;
 mod observed;
 mod programs;
 mod proofs;
+mod random;

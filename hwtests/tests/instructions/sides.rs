@@ -1,10 +1,11 @@
 //! A program on both sides.
 
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::collections::BTreeMap;
+use std::os::fd::AsFd as _;
 use std::sync::Arc;
 
-use hoist_bpf::image::Image;
-use hoist_bpf::kernel::{Kernel as _, Linux, ProgramSpec, TestRunSpec};
+use hoist_bpf::kernel::loader::{self, LoadSpec, Loaded};
+use hoist_bpf::kernel::{Kernel as _, Linux, TestRunSpec};
 use hoist_bpf::module::{
     Function, FunctionId, Linkage, Module, Program, ProgramHint, ProgramId, Target,
 };
@@ -162,7 +163,7 @@ pub(crate) struct Left {
 pub(crate) struct Both {
     name: String,
     linux: Linux,
-    program: OwnedFd,
+    loaded: Loaded,
     machines: [Machine; 2],
 }
 
@@ -175,23 +176,22 @@ impl Both {
     /// Loads a program on both sides, or says what the verifier has against it.
     pub(crate) fn try_load(name: &str, module: Module) -> Result<Self, String> {
         let linux = Linux::new().unwrap();
-        let image = Image::build(&module, ProgramId(0)).unwrap();
-        let spec = ProgramSpec {
-            name: "instructions".to_owned(),
-            kind: 6,
-            expected_attach_type: 37,
-            insns: &image.insns,
-            license: "GPL".to_owned(),
-            log_level: 1,
-            ..ProgramSpec::default()
+        let spec = LoadSpec {
+            module: &module,
+            program: ProgramId(0),
+            kind: loader::PROG_TYPE_XDP,
+            attach_type: loader::ATTACH_TYPE_XDP,
+            bound_to: None,
+            pin_root: None,
+            contents: &BTreeMap::new(),
         };
-        let program = linux.load_program(&spec).map_err(|error| format!("{error:?}"))?;
+        let loaded = loader::load(&linux, &spec).map_err(|error| format!("{error:?}"))?;
         let module = Arc::new(module);
         let machines = [When::Never, When::First].map(|compile| {
             let options = Options { compile, ..Options::default() };
             Machine::new(&module, ProgramId(0), &options).unwrap()
         });
-        Ok(Self { name: name.to_owned(), linux, program, machines })
+        Ok(Self { name: name.to_owned(), linux, loaded, machines })
     }
 
     /// Runs it on both sides and wants the same of them.
@@ -199,7 +199,7 @@ impl Both {
         let mut frame: Vec<u8> = operands.iter().flat_map(|n| n.to_ne_bytes()).collect();
         frame.resize(FRAME, 0);
         let spec = TestRunSpec { data: &frame, repeat: 1, ..TestRunSpec::default() };
-        let ran = self.linux.test_run(self.program.as_fd(), &spec).unwrap();
+        let ran = self.linux.test_run(self.loaded.program.as_fd(), &spec).unwrap();
         let kernel = Left { code: ran.verdict, frame: ran.data };
         for (machine, way) in self.machines.iter_mut().zip(["interpreted", "compiled"]) {
             let mut buffer = vec![0; Frame::HEADROOM as usize];

@@ -65,14 +65,15 @@ fn phrase(random: &mut Random, code: &mut Vec<Line>) {
     let alu_k = |op: u8, dst: u8, imm: i32| plain(Insn::new(class::ALU64 | op, dst, 0, 0, imm));
     match random.below(18) {
         0 => code.push(plain(asm::mov(p, q))),
-        1 => code.push(plain(asm::add_imm(p, random.pick(&[1, 2, 4, 14, 20, -4, 60])))),
+        1 => code.push(plain(asm::add_imm(p, random.pick(&[1, 2, 4, 14, 20, -4, -1, 60])))),
         2 => code.push(plain(asm::add(p, n))),
         // p = q + near; if p > data_end goto the end.
         3 | 4 => {
             code.push(plain(asm::mov(p, q)));
             code.push(plain(asm::add_imm(p, i32::from(near))));
             let op = random.pick(&[jmp::JGT, jmp::JGT, jmp::JGE, jmp::JLT, jmp::JLE, jmp::JEQ]);
-            code.push(plain(Insn::new(class::JMP | X | op, p, 7, 0, 0)));
+            let (left, right) = if random.below(4) == 0 { (7, p) } else { (p, 7) };
+            code.push(plain(Insn::new(class::JMP | X | op, left, right, 0, 0)));
             // Accesses that this may have made good: from the start on, or back from the end.
             for _ in 0..random.below(4) {
                 let at = random.below(near.unsigned_abs().into()) as i16;
@@ -102,6 +103,13 @@ fn phrase(random: &mut Random, code: &mut Vec<Line>) {
             let op = random.pick(&[alu::LSH, alu::RSH, alu::MUL, alu::OR, alu::XOR, alu::ADD]);
             code.push(alu_k(op, n, random.pick(&[1, 2, 4, 8])));
         }
+        11 if random.below(3) == 0 => {
+            if random.below(2) == 0 {
+                code.push(plain(asm::mov(n, m)));
+            }
+            code.push(alu_k(alu::LSH, n, 32));
+            code.push(alu_k(random.pick(&[alu::RSH, alu::ARSH]), n, 32));
+        }
         11 => {
             let op = random.pick(&[alu::ADD, alu::SUB, alu::MUL, alu::AND, alu::OR]);
             let class = random.pick(&[class::ALU64, class::ALU]);
@@ -113,8 +121,15 @@ fn phrase(random: &mut Random, code: &mut Vec<Line>) {
             let imm = random.pick(&[0, 1, 16, 40, 255, -1]);
             code.push(plain(Insn::new(class | op, n, 0, 0, imm)));
         }
-        // Spills and fills.
+        // Spills, fills, and what is written over a part of a spill.
         13 => code.push(plain(asm::store64(10, slot, random.pick(&[p, n, 1])))),
+        14 if random.below(2) == 0 => {
+            let part = slot + random.below(8) as i16;
+            code.push(plain(asm::store64(10, slot, q)));
+            code.push(plain(store(random, 10, part, n)));
+            code.push(plain(asm::load64(p, 10, slot)));
+            code.push(plain(load(random, m, p, near % 14)));
+        }
         14 => code.push(plain(asm::load64(random.pick(&[p, n, 1]), 10, slot))),
         // The stack through another register, by numbers.
         15 => {

@@ -9,8 +9,14 @@ use crate::sides::{prologue, result};
 
 /// The operation in the middle of a program that gives it operands in `r7` and `r8`.
 fn around(insn: Insn) -> Vec<Line> {
+    around_all(&[insn])
+}
+
+fn around_all(insns: &[Insn]) -> Vec<Line> {
     let mut code = prologue();
-    code.extend([operand(7, 0), operand(8, 1), plain(insn), result(0, 7), result(1, 8)]);
+    code.extend([operand(7, 0), operand(8, 1)]);
+    code.extend(insns.iter().copied().map(plain));
+    code.extend([result(0, 7), result(1, 8)]);
     code.extend(pass());
     code
 }
@@ -103,6 +109,39 @@ fn moves_negations_and_swaps_are_the_kernels() {
     }
     for (name, insn) in cases {
         let mut both = Both::load(name, module(vec![around(insn)])).expect(name);
+        for a in CORNERS {
+            both.agree(&[a, !a]);
+            both.agree(&[!a, a]);
+        }
+    }
+}
+
+/// Sequences that the interpreter runs in one step, and others that look like them.
+#[test]
+fn sequences_are_the_kernels() {
+    if !require::veth("sequences_are_the_kernels") {
+        return;
+    }
+    let k = |op: u8, dst: u8, imm: i32| Insn::new(class::ALU64 | op, dst, 0, 0, imm);
+    let mov = Insn::new(class::ALU64 | X | alu::MOV, 7, 8, 0, 0);
+    let left = k(alu::LSH, 7, 32);
+    let cases: [&[Insn]; 12] = [
+        &[mov, left, k(alu::RSH, 7, 32)],
+        &[mov, left, k(alu::ARSH, 7, 32)],
+        &[left, k(alu::RSH, 7, 32)],
+        &[left, k(alu::ARSH, 7, 32)],
+        &[mov, left, k(alu::RSH, 7, 31)],
+        &[mov, k(alu::LSH, 7, 31), k(alu::RSH, 7, 32)],
+        &[mov, k(alu::LSH, 8, 32), k(alu::RSH, 7, 32)],
+        &[left, k(alu::RSH, 8, 32)],
+        &[left, k(alu::ARSH, 7, 16)],
+        &[mov, k(alu::ADD, 7, -5)],
+        &[mov, k(alu::ADD, 8, 5)],
+        &[mov, k(alu::ADD, 7, i32::MIN), k(alu::ADD, 7, 1)],
+    ];
+    for insns in cases {
+        let name = format!("{insns:?}");
+        let mut both = Both::load(&name, module(vec![around_all(insns)])).expect(&name);
         for a in CORNERS {
             both.agree(&[a, !a]);
             both.agree(&[!a, a]);

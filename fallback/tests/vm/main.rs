@@ -5,6 +5,7 @@ mod hostile;
 mod limits;
 mod machine;
 mod observed;
+mod paths;
 mod programs;
 mod proofs;
 mod random;

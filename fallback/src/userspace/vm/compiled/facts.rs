@@ -10,7 +10,7 @@ use hoist_bpf::module::MapId;
 use super::super::address::{CONTEXT, STACK_TOP, handled_map, valued_map};
 use super::super::code::Register;
 use super::super::proof::Proof;
-use super::function::Translator;
+use super::function::{Role, Translator};
 
 /// Longest chain of sums that is followed.
 const CHAIN: usize = 16;
@@ -85,6 +85,18 @@ impl Translator<'_, '_> {
         let Some(&map) = self.found.get(&root) else { return unknown };
         let Some(values) = self.unit.region(map) else { return unknown };
         if values.holds(at, bytes, write) { (Proof::Value(map), Some(root)) } else { unknown }
+    }
+
+    /// If an access goes through an argument of this subprogram: which, its value, and the distance.
+    pub(super) fn argument(&mut self, base: Register, off: i16) -> Option<(usize, Value, u64)> {
+        let value = self.register(base);
+        let (Some(root), distance) = self.sum(value) else { return None };
+        let ValueDef::Param(block, number) = self.builder.func.dfg.value_def(root) else {
+            return None;
+        };
+        // The first one is the run, which no register holds.
+        let is_argument = block == self.entry && self.role == Role::Subprogram;
+        is_argument.then(|| (number, root, distance.wrapping_add_signed(i64::from(off))))
     }
 
     fn constant_address(&self, address: u64, bytes: u64, write: bool) -> Proof {

@@ -41,6 +41,8 @@ pub(super) struct Translator<'a, 'b> {
     pub(super) function: &'a Function,
     pub(super) proofs: &'a [Proof],
     pub(super) role: Role,
+    /// The block whose parameters are the function's.
+    pub(super) entry: Block,
     /// Index of the operation being translated.
     pub(super) at: u32,
     /// `*mut Running`.
@@ -163,6 +165,7 @@ impl<'a, 'b> Translator<'a, 'b> {
             function,
             proofs,
             role,
+            entry,
             at: 0,
             run,
             frame_pointer: zero,

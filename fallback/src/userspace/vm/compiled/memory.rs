@@ -10,7 +10,7 @@ use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::types::{I8, I16, I32, I64};
 use cranelift_codegen::ir::{Block, InstBuilder, Type, Value};
 
-use super::super::address::FRAME;
+use super::super::address::{CONTEXT, FRAME};
 use super::super::code::{AtomicOp, Register, Size, Source};
 use super::function::Translator;
 use super::reach::{Host, Reach};
@@ -51,6 +51,19 @@ impl Translator<'_, '_> {
         let value = match self.reach(base, off, size, false) {
             Reach::Context(field) => self.context_field(field),
             Reach::Direct(host) => self.builder.ins().load(ty, host.flags(), host.address, 0),
+            reach @ Reach::MaybeContext(field, root) => {
+                let detour = self.detour(base, off, size, reach);
+                let result = self.builder.append_block_param(detour.done, ty);
+                let context = self.constant(I64, CONTEXT.cast_signed());
+                let is_context = self.builder.ins().icmp(IntCC::Equal, root, context);
+                let fast = self.builder.create_block();
+                self.builder.ins().brif(is_context, fast, &[], detour.slow, &[]);
+                self.enter(fast);
+                let value = self.context_field(field);
+                self.builder.ins().jump(detour.done, &[value.into()]);
+                self.slow_load(routines::load as *const () as usize, detour);
+                result
+            }
             reach => {
                 let detour = self.detour(base, off, size, reach);
                 let result = self.builder.append_block_param(detour.done, ty);

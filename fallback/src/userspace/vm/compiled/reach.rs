@@ -31,6 +31,8 @@ impl Host {
 pub(super) enum Reach {
     /// It reads a field of the context.
     Context(u16),
+    /// It reads a field of the context if this value, an argument, is the context.
+    MaybeContext(u16, Value),
     /// Without a check.
     Direct(Host),
     /// Without a check, unless this value, which a lookup returned, is null.
@@ -49,6 +51,8 @@ pub(super) enum Reach {
 pub(super) enum Guess {
     Frame,
     Stack,
+    /// An argument of a subprogram points to either, as a rule.
+    Either,
     Nothing,
 }
 
@@ -69,7 +73,15 @@ impl Translator<'_, '_> {
         if let Some(host) = direct {
             return found.map_or(Reach::Direct(host), |root| Reach::Found(host, root));
         }
+        let argument = if known == Proof::Unknown { self.argument(base, off) } else { None };
+        if let Some((1, root, at @ (0 | 4 | 8 | 12 | 16 | 20))) = argument
+            && size == Size::W
+            && !write
+        {
+            return Reach::MaybeContext(at as u16, root);
+        }
         let guess = match known {
+            _ if argument.is_some() => Guess::Either,
             Proof::MaybeStack | Proof::Stack(_) | Proof::AnyStack => Guess::Stack,
             Proof::MaybeValue(_) | Proof::Value(_) | Proof::Context(_) => Guess::Nothing,
             _ if base == 10 => Guess::Stack,
@@ -126,9 +138,27 @@ impl Translator<'_, '_> {
                 self.enter(fast);
                 return Some(host);
             }
-            Reach::Context(_) | Reach::Checked { guess: Guess::Nothing, .. } => {
+            Reach::Context(_)
+            | Reach::MaybeContext(..)
+            | Reach::Checked { guess: Guess::Nothing, .. } => {
                 self.builder.ins().jump(slow, &[]);
                 return None;
+            }
+            Reach::Checked { guess: Guess::Either, proven } => {
+                let other = self.builder.create_block();
+                let fast = self.builder.create_block();
+                let host = self.builder.append_block_param(fast, I64);
+                for (guess, else_to) in [(Guess::Stack, other), (Guess::Frame, slow)] {
+                    let reach = Reach::Checked { guess, proven };
+                    if let Some(host) = self.compare(reach, address, size, else_to) {
+                        self.builder.ins().jump(fast, &[host.address.into()]);
+                    }
+                    if guess == Guess::Stack {
+                        self.enter(other);
+                    }
+                }
+                self.enter(fast);
+                return Some(Host { address: host, region: None });
             }
             Reach::Checked { guess: Guess::Frame, .. } => {
                 let meta = self.run_field(I32, layout::FRAME_META);

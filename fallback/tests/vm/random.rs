@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use hoist_bpf::module::{InstId, Map, MapId, Module, ProgramId, Target};
+use hoist_bpf::module::{FunctionId, InstId, Map, MapId, Module, ProgramId, Target};
 use hoist_bpf::opcode::{X, alu, class, jmp, mode, size};
 use hoist_bpf::{Insn, passes::asm};
 use hoist_fallback::userspace::vm::code::Code;
@@ -200,18 +200,19 @@ fn in_value(random: &mut Random, code: &mut Vec<Line>, p: u8, n: u8) {
     }
 }
 
-fn program(random: &mut Random) -> Module {
-    let mut code = vec![
-        plain(asm::store64(10, -56, 1)),
-        plain(asm::load32(6, 1, 0)),
-        plain(asm::load32(7, 1, 4)),
-        plain(asm::mov(2, 6)),
-        plain(asm::mov(3, 6)),
-        plain(asm::mov(8, 6)),
-    ];
+/// A function: what comes first, then phrases, then `r9` as its result.
+fn function(random: &mut Random, mut code: Vec<Line>, phrases: u64, calls: bool) -> Vec<Line> {
     let first = code.len() as u64;
-    for _ in 0..2 + random.below(25) {
+    for _ in 0..phrases {
         phrase(random, &mut code);
+        if calls && random.below(12) == 0 {
+            // The context, an address, the end or another number, a number.
+            code.push(plain(asm::load64(1, 10, -56)));
+            code.push(plain(asm::mov(2, random.pick(&ADDRESSES))));
+            code.push(plain(asm::mov(3, random.pick(&[7, 7, 7, 9]))));
+            code.push(plain(asm::mov(4, random.pick(&NUMBERS))));
+            code.push((asm::call(), Target::Call(FunctionId(1))));
+        }
     }
     let end = code.len() as u64;
     code.extend([plain(asm::mov(0, 9)), plain(asm::exit())]);
@@ -222,6 +223,21 @@ fn program(random: &mut Random) -> Module {
             *target = Target::Jump(InstId(to as u32));
         }
     }
+    code
+}
+
+fn program(random: &mut Random) -> Module {
+    let context = plain(asm::store64(10, -56, 1));
+    let copies = [plain(asm::mov(2, 6)), plain(asm::mov(3, 6)), plain(asm::mov(8, 6))];
+    let mut main = vec![context, plain(asm::load32(6, 1, 0)), plain(asm::load32(7, 1, 4))];
+    main.extend(copies);
+    let mut callee = vec![context, plain(asm::mov(6, 2)), plain(asm::mov(7, 3))];
+    callee.push(plain(asm::mov(9, 4)));
+    callee.extend(copies);
+    let phrases = 2 + random.below(25);
+    let main = function(random, main, phrases, true);
+    let phrases = 1 + random.below(8);
+    let callee = function(random, callee, phrases, false);
     // An array and a hash table; the latter starts empty.
     let map = |kind: u32| Map {
         name: format!("map{kind}"),
@@ -231,7 +247,7 @@ fn program(random: &mut Random) -> Module {
         max_entries: 4,
         ..Map::default()
     };
-    module(vec![code], vec![map(2), map(1)])
+    module(vec![main, callee], vec![map(2), map(1)])
 }
 
 #[test]
@@ -241,7 +257,7 @@ fn what_is_proven_holds_and_all_ways_agree() {
     for seed in 0..programs.unwrap_or(PROGRAMS) {
         let mut random = Random(seed);
         let module = Arc::new(program(&mut random));
-        for proof in &prove(&module, &Code::decode(&module))[0].ops {
+        for proof in prove(&module, &Code::decode(&module)).iter().flat_map(|p| &p.ops) {
             match proof {
                 Proof::Frame => proven[0] += 1,
                 Proof::Stack(_) | Proof::AnyStack => proven[1] += 1,
@@ -260,7 +276,7 @@ fn what_is_proven_holds_and_all_ways_agree() {
             let frame: Vec<u8> = (0..length).map(|_| random.word() as u8).collect();
             let [interpreted, compiled, paranoid] = machines.each_mut().map(|machine| {
                 let (ran, frame) = run(machine, &frame);
-                let fault = ran.fault.map(|fault| (fault.kind, fault.inst));
+                let fault = ran.fault.map(|fault| (fault.kind, fault.function, fault.inst));
                 (ran.verdict, ran.code, fault, frame)
             });
             assert_eq!(interpreted, compiled, "seed {seed}, compiled");

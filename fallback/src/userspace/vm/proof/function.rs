@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use hoist_bpf::module::{MapId, Module};
+use hoist_bpf::module::{FunctionId, MapId, Module};
 
 use super::accesses::Access;
 use super::effects::{self, Effects};
@@ -39,6 +39,14 @@ pub(super) struct Prover<'a> {
     targets: BTreeSet<u32>,
 }
 
+/// What was found out about a function.
+pub(super) struct Found {
+    /// By operation.
+    pub(super) proofs: Vec<Proof>,
+    /// What it passes to the functions that it calls.
+    pub(super) calls: Vec<(FunctionId, State)>,
+}
+
 /// Where control goes after an operation.
 enum Next {
     On,
@@ -57,7 +65,7 @@ impl<'a> Prover<'a> {
     }
 
     /// What is known of each operation; `None` where it took too long to find out.
-    pub(super) fn run(mut self) -> Option<Vec<Proof>> {
+    pub(super) fn run(mut self) -> Option<Found> {
         let mut left = STEPS.saturating_mul(self.function.ops.len());
         while let Some(start) = self.waiting.pop_first() {
             let mut state = self.known.get(&start)?.state.clone();
@@ -75,11 +83,15 @@ impl<'a> Prover<'a> {
             }
         }
         let mut proofs = vec![Proof::Unreachable; self.function.ops.len()];
+        let mut calls = Vec::new();
         for start in self.known.keys().copied().collect::<Vec<_>>() {
             let mut state = self.known.get(&start)?.state.clone();
             let mut at = start;
             loop {
                 *proofs.get_mut(at as usize)? = self.proof(at, &state);
+                if let Op::Call(callee) = self.function.ops[at as usize] {
+                    calls.push((callee, state.called()));
+                }
                 match self.step(at, &mut state) {
                     Next::Stop => break,
                     Next::On => at += 1,
@@ -89,7 +101,7 @@ impl<'a> Prover<'a> {
                 }
             }
         }
-        Some(proofs)
+        Some(Found { proofs, calls })
     }
 
     /// A path comes to an operation that is jumped to.

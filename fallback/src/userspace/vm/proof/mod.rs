@@ -7,14 +7,11 @@ mod effects;
 mod function;
 mod state;
 mod value;
+mod whole;
 
 use hoist_bpf::module::{MapId, Module};
 
-use super::code::{Code, Op};
-use effects::Effects;
-use function::{Prover, World};
-use state::State;
-use value::Value;
+use super::code::{Code, Function};
 
 /// What is known of every operation of a function, in the order of
 /// [`super::code::Function::ops`].
@@ -54,50 +51,14 @@ pub enum Proof {
     Call(MapId),
 }
 
-/// Longest function that is looked at, in operations.
-const LONGEST: usize = 1 << 20;
-
 /// Looks at every function of a program, as the verifier does: follows the paths with what is known
 /// of registers and stack, until nothing new is learnt. What takes too long is not proven; that is
 /// never wrong.
 #[must_use]
 pub fn prove(module: &Module, code: &Code) -> Vec<Proofs> {
-    let world = World { module, effects: Effects::of(code) };
-    let called: Vec<bool> = called(code);
-    let entry = |number: usize| {
-        let mut state = State::entry();
-        let is_program = module.programs.iter().any(|p| p.function.0 as usize == number);
-        if is_program && !called[number] {
-            state.registers[1] = Value::Context(0);
-        } else {
-            // Any caller may pass anything.
-            state.registers[1..6].fill(Value::UNKNOWN);
-        }
-        state
+    let found = whole::Whole::new(module, code).run();
+    let known = |(function, found): (&Function, Option<Vec<Proof>>)| Proofs {
+        ops: found.unwrap_or_else(|| vec![Proof::Unknown; function.ops.len()]),
     };
-    let proofs = |(number, function): (usize, &super::code::Function)| {
-        let ops = if function.ops.len() <= LONGEST {
-            Prover::new(&world, function, entry(number)).run()
-        } else {
-            None
-        };
-        Proofs { ops: ops.unwrap_or_else(|| vec![Proof::Unknown; function.ops.len()]) }
-    };
-    code.functions.iter().enumerate().map(proofs).collect()
-}
-
-/// Which functions are called, or may be: those whose address is taken.
-fn called(code: &Code) -> Vec<bool> {
-    let mut called = vec![false; code.functions.len()];
-    for op in code.functions.iter().flat_map(|function| &function.ops) {
-        let callee = match *op {
-            Op::Call(callee) => Some(callee),
-            Op::LoadImm { value, .. } => super::address::addressed_function(value),
-            _ => None,
-        };
-        if let Some(called) = callee.and_then(|callee| called.get_mut(callee.0 as usize)) {
-            *called = true;
-        }
-    }
-    called
+    code.functions.iter().zip(found).map(known).collect()
 }

@@ -7,6 +7,8 @@ use crate::userspace::vm::Frame;
 
 /// Number of the base that is `data` itself.
 pub(super) const DATA: u32 = 0;
+/// Where callers meet, in place of an operation. Its bases have the numbers of the registers.
+pub(super) const ENTRY: u32 = u32::MAX;
 /// Numbers of bases that one operation can make: one for each register and slot where paths meet, and
 /// one of its own.
 const BASES: u32 = 128;
@@ -50,6 +52,36 @@ impl State {
             Self { registers, slots: Box::new([Value::UNKNOWN; SLOTS]), bases: BTreeMap::new() };
         state.forget_bases();
         state
+    }
+
+    /// What a function knows that is called here.
+    pub(super) fn called(&self) -> Self {
+        let mut entry = Self::entry();
+        entry.bases.insert(DATA, self.base(DATA));
+        for register in 1..6 {
+            entry.registers[register] = match self.registers[register] {
+                Value::Stack { .. } => Value::OuterStack,
+                // Numbers of calls and bases are each function's own.
+                Value::Map { null: Null::Maybe(_), .. } => Value::UNKNOWN,
+                Value::Frame { base, off } if base != DATA => {
+                    let same = |v: &Value| matches!(v, Value::Frame { base: b, .. } if *b == base);
+                    // Arguments alone: others would share a number with them.
+                    let first =
+                        self.registers[1..6].iter().position(same).unwrap_or(register - 1) + 1;
+                    entry.bases.insert(first as u32, self.base(base));
+                    Value::Frame { base: first as u32, off }
+                }
+                other => other,
+            };
+        }
+        entry
+    }
+
+    /// A function is entered by somebody who may pass anything.
+    pub(super) fn called_by_anyone() -> Self {
+        let mut entry = Self::entry();
+        entry.registers[1..6].fill(Value::UNKNOWN);
+        entry
     }
 
     fn forget_bases(&mut self) {
@@ -251,7 +283,8 @@ impl Meeting<'_> {
 
     fn frame(&mut self, place: u32, (ba, oa): (u32, i64), (bb, ob): (u32, i64)) -> Value {
         // A base made at this very place in an earlier pass is another number now.
-        let ours = ba / BASES == self.op + 1 && ba % BASES != BASES - 1;
+        let here = ba / BASES == self.op.wrapping_add(1) && ba % BASES != BASES - 1;
+        let ours = here && ba != DATA;
         if ba == bb && oa == ob && !ours {
             let widen = self.widen;
             let met = || meet(self.left.base(ba), self.right.base(bb), widen);
@@ -268,7 +301,7 @@ impl Meeting<'_> {
         if met.at.high >= FARTHEST as u64 {
             return Value::UNKNOWN;
         }
-        let base = (self.op + 1) * BASES + place;
+        let base = self.op.wrapping_add(1) * BASES + place;
         self.made.push((alike, base, oa));
         self.bases.insert(base, met);
         Value::Frame { base, off: 0 }

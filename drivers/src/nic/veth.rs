@@ -15,7 +15,7 @@
 use hoist_bpf::requirements::{Feature, Need};
 use hoist_offload::capability::{Answer, Capabilities, Condition, Severity, When};
 use hoist_offload::device::{Peer, PeerInfo};
-use hoist_offload::{Device, Driver, EngineKind, Evidence, Fact};
+use hoist_offload::{Device, Driver, EngineKind, Evidence, Fact, Hook};
 
 use crate::rules::settle_support;
 
@@ -51,6 +51,10 @@ impl Driver for Veth {
     }
 
     fn refine(&self, device: &Device, capabilities: &mut Capabilities) {
+        let end = End { device, peer: device.peer.as_ref() };
+        if capabilities.engine == EngineKind::User && capabilities.hook == Some(Hook::AfXdp) {
+            capabilities.conditions.push(end.reinjected_checksums());
+        }
         if capabilities.engine != EngineKind::Native {
             return;
         }
@@ -64,7 +68,6 @@ impl Driver for Veth {
             Answer::Yes,
             evidence("veth_xdp_rcv_skb"),
         );
-        let end = End { device, peer: device.peer.as_ref() };
         capabilities.conditions.extend([
             end.mtu(LINEAR_MTU, When::WithoutFrags),
             end.mtu(FRAGS_MTU, When::WithFrags),
@@ -216,6 +219,22 @@ impl End<'_> {
         Condition::new("tx-checksum-partial", Answer::No, message, evidence("veth_xdp_rcv_skb"))
             .when(When::Uses(Feature::Tx))
             .severity(Severity::Warns)
+            .remedy(self.there(&format!("ethtool -K {name} tx off")))
+    }
+
+    /// The stack takes what an AF_XDP socket's program passed as a new frame, of which nobody says
+    /// that its checksum is still to be finished.
+    fn reinjected_checksums(&self) -> Condition {
+        let name = self.info().map_or("PEER", |i| i.name.as_str());
+        let message = format!(
+            "frames from sockets behind {} arrive with unfinished checksums, and once they went \
+             through AF_XDP the stack takes those for wrong and drops them, unless transmit checksum \
+             offload is off there",
+            self.peer_name()
+        );
+        let evidence = Evidence::driver("net/bpf/test_run.c: xdp_recv_frames (ip_summed is lost)");
+        Condition::new("half-checksum-passed", Answer::No, message, evidence)
+            .severity(Severity::Breaks)
             .remedy(self.there(&format!("ethtool -K {name} tx off")))
     }
 }

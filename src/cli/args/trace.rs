@@ -16,6 +16,7 @@ pub(crate) struct Machine {
         long,
         value_name = "CLOCK",
         default_value = "capture",
+        hide_short_help = true,
         long_help = "What time it is for the program: 'capture' is the time at which the packet was \
                      captured, so that the same file gives the same result; 'real' is now. On \
                      interfaces it is always now."

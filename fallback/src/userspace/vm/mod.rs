@@ -20,7 +20,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use hoist_bpf::kernel::Entries;
-use hoist_bpf::module::{MapId, Module, ProgramId};
+use hoist_bpf::module::{FunctionId, MapId, Module, ProgramId};
 use hoist_offload::{Gap, Verdict};
 
 pub use fault::{Fault, FaultKind};
@@ -92,7 +92,8 @@ pub struct Ran {
 #[derive(Debug)]
 pub struct Machine {
     module: Arc<Module>,
-    program: ProgramId,
+    /// The function that a run starts with.
+    entry: FunctionId,
     code: Arc<Code>,
     dense: Vec<DenseFunction>,
     callers: Vec<Caller>,
@@ -124,7 +125,7 @@ impl Machine {
             #[cfg(feature = "compiled")]
             compiled: compiled::start(module, program, &code, &maps, &stack, options),
             module: Arc::clone(module),
-            program,
+            entry: module.program(program).function,
             dense: code.functions.iter().map(DenseFunction::new).collect(),
             callers: Vec::with_capacity(address::MAX_CALL_FRAMES),
             code,
@@ -164,9 +165,9 @@ impl Machine {
         arrival: &Arrival,
         observer: Option<&mut dyn Observer>,
     ) -> Ran {
-        let function = self.module.program(self.program).function;
         if !frame.is_sound() {
-            return self.faulted(Place { function, op: 0 }, FaultKind::InvalidFrame);
+            let start = Place { function: self.entry, op: 0 };
+            return self.faulted(start, FaultKind::InvalidFrame);
         }
         self.stack.reset();
         self.callers.clear();
@@ -196,7 +197,7 @@ impl Machine {
             #[cfg(feature = "compiled")]
             native: compiled::Native::default(),
         };
-        let executed = execute(&mut run, function, [address::CONTEXT, 0, 0, 0, 0]);
+        let executed = execute(&mut run, self.entry, [address::CONTEXT, 0, 0, 0, 0]);
         let (meta, data, end) = (run.frame.meta, run.frame.data, run.frame.end);
         let faulted = run.faulted;
         (frame.meta, frame.data, frame.end) = (meta, data, end);
@@ -205,24 +206,24 @@ impl Machine {
 
     /// What became of a frame whose run has ended.
     fn ended(&mut self, executed: running::Executed, faulted: Option<Place>) -> Ran {
-        let held = self.environment.end_run(&mut self.maps);
-        self.maps.end_run();
-        let place = || {
-            let function = self.module.program(self.program).function;
-            faulted.unwrap_or(Place { function, op: 0 })
+        let ended = match self.environment.end_run(&mut self.maps) {
+            Ok(()) => executed,
+            Err(kind) => executed.and(Err(Box::new(kind))),
         };
-        match (executed, held) {
-            (Ok(code), Ok(())) => {
-                let verdict = Verdict::from(code as u32);
-                let redirect = match verdict {
-                    Verdict::Redirect => self.environment.take_redirect(),
-                    _ => None,
-                };
-                Ran { verdict, code, redirect, fault: None }
+        self.maps.end_run();
+        let code = match ended {
+            Ok(code) => code,
+            Err(kind) => {
+                let start = Place { function: self.entry, op: 0 };
+                return self.faulted(faulted.unwrap_or(start), *kind);
             }
-            (Err(kind), _) => self.faulted(place(), *kind),
-            (Ok(_), Err(kind)) => self.faulted(place(), kind),
-        }
+        };
+        let verdict = Verdict::from(code as u32);
+        let redirect = match verdict {
+            Verdict::Redirect => self.environment.take_redirect(),
+            _ => None,
+        };
+        Ran { verdict, code, redirect, fault: None }
     }
 
     #[cold]

@@ -54,7 +54,8 @@ pub(crate) fn run(group: &mut BenchmarkGroup<'_, CpuTime>, program: &Program) {
     }
 }
 
-/// From a parsed object of 2,997 instructions to a verdict, and to machine code.
+/// From a parsed object of 2,997 instructions to a verdict, and to machine code; and from the small
+/// ones.
 pub(crate) fn load(group: &mut BenchmarkGroup<'_, CpuTime>) {
     let large = crate::programs::all().pop().expect("the largest");
     let (module, program) = large.module();
@@ -80,4 +81,11 @@ pub(crate) fn load(group: &mut BenchmarkGroup<'_, CpuTime>) {
     group.bench_function("machine code", |b| {
         b.iter(|| machine(&module, program, When::First).wait_compiled());
     });
+    for small in crate::programs::all().iter().filter(|program| program.name != large.name) {
+        let (module, program) = small.module();
+        let module = Arc::new(module);
+        group.bench_function(format!("machine code of {}", small.name), |b| {
+            b.iter(|| machine(&module, program, When::First).wait_compiled());
+        });
+    }
 }

@@ -4,7 +4,7 @@
 //! of its queue. There it lies in memory that is shared with the kernel, with the headroom that native
 //! XDP gives it, and the engine's program runs on it in place.
 //!
-//! Under a native program, what is passed goes back to the host behind the hook ([`inject`]). Under
+//! Under a native program, what is passed goes back to the host behind the hook (`inject`). Under
 //! a generic program it would meet that program again, so programs that may pass are refused there
 //! ([`pass_gap`]). `XDP_TX` goes out by the socket's own transmit ring, redirected frames by
 //! packet sockets.

@@ -1,6 +1,6 @@
 //! Compiled code: a program as machine code of this CPU.
 //!
-//! [`compile`] translates the operations of [`super::code`] with Cranelift. What the machine code
+//! `compile` translates the operations of [`super::code`] with Cranelift. What the machine code
 //! does is what the interpreter does, fault for fault: each access is checked unless it was proven
 //! ahead (`super::proof`), every jump back and call is charged, and whatever is not plain arithmetic
 //! or a good access is left to the same routines that the interpreter uses.

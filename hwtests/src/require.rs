@@ -54,6 +54,38 @@ pub fn veth_and_command(name: &str, command: &str) -> bool {
     veth(name) && verdict("veth", name, (!found).then(|| format!("the command {command}")))
 }
 
+/// Where netdevsim makes devices.
+const NETDEVSIM: &str = "/sys/bus/netdevsim/new_device";
+
+/// Whether the test `name` of the netdevsim tier can run: what [`veth`] needs, and a kernel with
+/// netdevsim. The VM laboratory has one (see the guide for contributors).
+///
+/// # Panics
+/// When it cannot and `HOIST_REQUIRE` contains `netdevsim`.
+#[must_use]
+pub fn netdevsim(name: &str) -> bool {
+    let absent = !Path::new(NETDEVSIM).exists();
+    veth(name) && verdict("netdevsim", name, absent.then(|| "netdevsim".to_owned()))
+}
+
+/// Like [`netdevsim`], for a test that also needs the knobs of hoist's simulated card
+/// (`hwtests/vm/netdevsim/card.c`), which stock netdevsim lacks.
+///
+/// # Panics
+/// When it cannot run and `HOIST_REQUIRE` contains `netdevsim-card`.
+#[must_use]
+pub fn netdevsim_card(name: &str) -> bool {
+    let absent = !netdevsim_is_card();
+    netdevsim(name)
+        && verdict("netdevsim-card", name, absent.then(|| "netdevsim with hoist's card".to_owned()))
+}
+
+/// Whether the netdevsim that is loaded has the knobs of hoist's simulated card.
+#[must_use]
+pub fn netdevsim_is_card() -> bool {
+    Path::new("/sys/module/netdevsim/parameters/card").exists()
+}
+
 /// Whether the running kernel is a PREEMPT_RT one.
 #[must_use]
 pub fn preempt_rt() -> bool {

@@ -191,6 +191,12 @@ pub fn map_flag(flag: u32) -> String {
     }
 }
 
+/// The names of map creation flags, by rising bit.
+#[must_use]
+pub fn map_flags(flags: u32) -> Vec<String> {
+    (0..u32::BITS).map(|bit| 1 << bit).filter(|bit| flags & bit != 0).map(map_flag).collect()
+}
+
 /// The bit of a map creation flag, by its name.
 #[must_use]
 pub fn map_flag_bit(name: &str) -> Option<u32> {

@@ -4,7 +4,7 @@ use crate::insn::Insn;
 use crate::opcode::{X, alu, atomic, class, jmp, mode};
 
 /// The least version that has the instruction: 1 to 4.
-pub(super) fn version(insn: Insn) -> u8 {
+pub(crate) fn version(insn: Insn) -> u8 {
     let op = insn.code & 0xf0;
     match insn.class() {
         class::ALU if op == alu::END => 1,

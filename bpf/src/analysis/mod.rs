@@ -28,6 +28,7 @@ mod record;
 mod state;
 mod value;
 
+pub(crate) use isa::version as isa_version;
 pub use places::{Arg, At, CallSite, Callee, ContextUse, Kinds, Places, TooLarge, places};
 
 use crate::insn::Insn;
@@ -72,6 +73,15 @@ pub fn may_pass(module: &Module, program: ProgramId) -> bool {
         marks.is_none_or(|marks| marks.insts.iter().any(|mark| mark.intersects(passes)))
     };
     !followed || mains.iter().any(may)
+}
+
+/// Every function that is loaded with a program, and with the programs that it can tail-call by what
+/// its maps hold from the start; an entry before what it calls.
+pub(crate) fn functions(module: &Module, program: ProgramId) -> Vec<FunctionId> {
+    let Some(entry) = module.programs.get(program.0 as usize) else { return Vec::new() };
+    let mut seen = std::collections::BTreeSet::new();
+    let closures = closure::entries(module, entry.function);
+    closures.into_iter().flat_map(|c| c.functions).filter(|f| seen.insert(*f)).collect()
 }
 
 /// A call of `bpf_tail_call`.

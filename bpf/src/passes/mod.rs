@@ -13,6 +13,7 @@ pub mod count;
 mod edit;
 mod func_btf;
 pub mod link;
+pub mod lower;
 mod wrap;
 
 /// Why a pass cannot apply to a program.

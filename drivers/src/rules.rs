@@ -5,7 +5,7 @@
 
 use hoist_bpf::requirements::{Feature, Need};
 use hoist_offload::capability::{Answer, Capabilities, Condition, Severity, When};
-use hoist_offload::{Adjustment, Device, Driver, EngineKind, Evidence};
+use hoist_offload::{Adjustment, Device, Driver, EngineKind, Evidence, Profile};
 
 /// A driver with native XDP.
 #[derive(Clone, Copy, Debug)]
@@ -196,6 +196,33 @@ pub fn settle_support(device: &Device, capabilities: &mut Capabilities, evidence
             ),
         };
         support.evidence = evidence.clone();
+    }
+}
+
+/// A driver whose cards take programs too.
+#[derive(Clone, Copy, Debug)]
+pub struct Offloading {
+    /// What is known of native XDP.
+    pub nic: Nic,
+    /// What the cards take.
+    pub profile: fn() -> &'static Profile,
+}
+
+impl Driver for Offloading {
+    fn name(&self) -> &'static str {
+        self.nic.name()
+    }
+
+    fn claims(&self, device: &Device) -> bool {
+        self.nic.claims(device)
+    }
+
+    fn refine(&self, device: &Device, capabilities: &mut Capabilities) {
+        self.nic.refine(device, capabilities);
+    }
+
+    fn profile(&self) -> Option<&'static Profile> {
+        Some((self.profile)())
     }
 }
 

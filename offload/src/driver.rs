@@ -5,6 +5,7 @@ use std::fmt;
 use crate::capability::Capabilities;
 use crate::device::Device;
 use crate::engine::Engine;
+use crate::profile::Profile;
 
 /// Knowledge of one kernel driver.
 ///
@@ -22,6 +23,12 @@ pub trait Driver: Send + Sync + fmt::Debug {
     /// Called for each engine's capabilities after the engine filled them in. Each entry carries
     /// evidence of kind `DriverTable`.
     fn refine(&self, device: &Device, capabilities: &mut Capabilities);
+
+    /// What the driver's cards take of a program that is to run on the card itself; `None` where
+    /// none does. `hoist lint --profile` finds it by its name.
+    fn profile(&self) -> Option<&'static Profile> {
+        None
+    }
 
     /// A vendor's own engines.
     fn engines(&self) -> Vec<&'static dyn Engine> {

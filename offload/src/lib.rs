@@ -42,6 +42,7 @@ pub mod names;
 pub mod pins;
 pub mod plan;
 pub mod privilege;
+pub mod profile;
 pub mod xdp;
 
 pub use attach::{AttachPolicy, Attachment, MapHandle, MapOps, Stats};
@@ -53,5 +54,6 @@ pub use error::{Error, Gap, Refusal};
 pub use fact::{Evidence, EvidenceKind, Fact};
 pub use host::Host;
 pub use plan::{Certainty, Choice, Plan, Registry, Wanted, Warning};
+pub use profile::Profile;
 
 pub use hoist_bpf as bpf;

@@ -108,7 +108,7 @@ fn sign_extend(value: u64, bits: i16, wide: bool) -> Option<u64> {
 }
 
 /// One operation on constants; `None` for what is not worth computing.
-fn compute(op: u8, off: i16, wide: bool, a: u64, b: u64) -> Option<u64> {
+pub(super) fn compute(op: u8, off: i16, wide: bool, a: u64, b: u64) -> Option<u64> {
     let (a, b) = (narrow(a, wide), narrow(b, wide));
     let bits = if wide { 64 } else { 32 };
     let value = match op {

@@ -5,7 +5,7 @@ use crate::insn::Insn;
 use crate::opcode::{X, class, jmp};
 
 /// The condition's result for two constants; `None` for an operation that is not known.
-fn holds(op: u8, wide: bool, a: u64, b: u64) -> Option<bool> {
+pub(super) fn holds(op: u8, wide: bool, a: u64, b: u64) -> Option<bool> {
     let (a, b) = if wide { (a, b) } else { (a & 0xffff_ffff, b & 0xffff_ffff) };
     let (sa, sb) =
         if wide { (a as i64, b as i64) } else { (i64::from(a as i32), i64::from(b as i32)) };

@@ -27,9 +27,11 @@ mod places;
 mod record;
 mod state;
 mod value;
+mod values;
 
 pub(crate) use isa::version as isa_version;
 pub use places::{Arg, At, CallSite, Callee, ContextUse, Kinds, Places, TooLarge, places};
+pub use values::{Entry, Given, Range, Span, Value, Values, values};
 
 use crate::insn::Insn;
 use crate::module::{FunctionId, Module, ProgramId};

@@ -127,6 +127,9 @@ bitflags! {
         const MAP_VALUE = kind::MAP_VALUE;
         /// A function.
         const FUNCTION = kind::FUNC;
+        /// Memory that a global function was handed. [`crate::analysis::values`] alone tells it
+        /// apart.
+        const OTHER = 1 << 9;
     }
 }
 

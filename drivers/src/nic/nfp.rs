@@ -3,10 +3,17 @@
 
 use hoist_bpf::requirements::Feature;
 
-use crate::rules::{Nic, Rule};
+use crate::rules::{Nic, Offloading, Rule};
+
+mod profile;
+mod rules;
+
+pub use profile::PROFILE;
 
 /// See the module.
-pub static DRIVER: Nic = Nic {
+pub static DRIVER: Offloading = Offloading { nic: NIC, profile: || &PROFILE };
+
+const NIC: Nic = Nic {
     name: "nfp",
     aliases: &[],
     since: "4.10",

@@ -20,10 +20,12 @@ use serde::{Deserialize, Serialize};
 mod check;
 mod core;
 mod explain;
+mod lint;
 mod parameter;
 mod rule;
 
 pub use check::{Demand, Findings};
+pub use lint::{Judgement, Verdict, Wishes};
 pub use parameter::{Origin, Parameter, Parameters, Unit};
 pub use rule::{Citation, Rule};
 

@@ -39,15 +39,21 @@ pub fn lower(
     program: ProgramId,
     target: &Target,
 ) -> Result<Lowered, Vec<Problem>> {
+    match attempt(module, program, target) {
+        (lowered, problems) if problems.is_empty() => Ok(lowered),
+        (_, problems) => Err(problems),
+    }
+}
+
+/// Rewrites what can be rewritten and says what cannot, so that all else that a card may refuse can
+/// be looked for in what is left. With problems, the module is not to be loaded.
+#[must_use]
+pub fn attempt(module: &Module, program: ProgramId, target: &Target) -> (Lowered, Vec<Problem>) {
     let mut module = module.clone();
     let mut report = Report::default();
     let scope = Scope::of(&module, program);
     maps::run(&mut module, &scope, target, &mut report);
-    if report.problems.is_empty() {
-        Ok(Lowered { module, program, changes: report.changes })
-    } else {
-        Err(report.problems)
-    }
+    (Lowered { module, program, changes: report.changes }, report.problems)
 }
 
 #[cfg(test)]

@@ -46,6 +46,7 @@ impl Survey<'_> {
             let kind = names::map_type(map.kind);
             let message = format!("{name} is of type {kind}; only hashes and arrays are offloaded");
             self.broken_by_map(Rule::MapType, name, message);
+            return false;
         }
         let refused = map.flags & !self.profile.maps.flags;
         if refused != 0 || map.numa_node.is_some() {

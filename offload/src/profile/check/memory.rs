@@ -110,8 +110,13 @@ impl Survey<'_> {
             return self.broken(Rule::PointerChanges, spot, message);
         }
         if !ACCESSED.contains(pointers) || pointers.is_empty() {
-            let message = format!("{insn}: accesses {}", kinds(base.kinds()));
-            return self.broken(Rule::Pointer, spot, message);
+            let what = if pointers.is_empty() {
+                "memory of which it cannot be shown what it is: something that a helper handed out"
+                    .to_owned()
+            } else {
+                kinds(pointers)
+            };
+            return self.broken(Rule::Pointer, spot, format!("{insn}: accesses {what}"));
         }
         match base {
             Value::Stack { at, .. } if at.constant().is_none() => {

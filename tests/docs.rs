@@ -167,12 +167,14 @@ fn differences() -> BTreeSet<String> {
 /// String literals that stand where a code is expected.
 fn codes_in(source: &str) -> BTreeSet<String> {
     /// What comes before a code.
-    const PLACES: [&str; 7] = [
+    const PLACES: [&str; 9] = [
         "code: \"",
         "Gap::new(\"",
         "gap = Self::new(\"",
         "Gap::kernel(\"",
         "Condition::new(\"",
+        "Problem::new(\"",
+        "self.problem(\"",
         "Rule::Note(\"",
         "Rule::Untold(\"",
     ];

@@ -16,13 +16,13 @@ use std::time::Instant;
 use hoist_bpf::kernel::Linux;
 use hoist_hwtests::fuzz::bench::{Bench, Pass, Tally, Trial};
 use hoist_hwtests::fuzz::campaign::{self, Outcome, Settings};
-use hoist_hwtests::fuzz::{forms, render, run, save};
+use hoist_hwtests::fuzz::{forms, lowered, render, run, save};
 
 const USAGE: &str = "\
 usage: differential [--seed N] [--first N] [--programs N] [--runs N] [--workers N]
                     [--findings N] [--against FORM[,FORM]...] [--save FOLDER] [--show]
        differential --replay FILE [--save FOLDER]
-forms: tc, vm and compiled unless told otherwise; paranoid, tc-constant, xdp";
+forms: tc, vm and compiled unless told otherwise; paranoid, tc-constant, lowered, xdp";
 
 fn main() -> Result<ExitCode, Box<dyn Error>> {
     let mut settings = Settings { programs: 1000, runs: 1000, workers: 2, ..Settings::default() };
@@ -89,6 +89,7 @@ fn pass(form: &str) -> Option<Pass<'static>> {
         "vm" => &forms::interpreted,
         "compiled" => &forms::compiled,
         "paranoid" => &forms::paranoid,
+        "lowered" => &lowered::lowered,
         "xdp" => &forms::same,
         _ => return None,
     })
@@ -134,6 +135,9 @@ fn report(settings: &Settings, outcome: &Outcome, seconds: f64) {
     }
     for (code, (count, first)) in &outcome.refused {
         println!("  not translated: {code}: {count} programs, the first is {first}");
+    }
+    for (what, count) in &outcome.rewrites {
+        println!("  rewritten: {what}: {count} programs");
     }
     for (what, count) in &outcome.applied {
         println!("  taken as equal: {}: {count} times", what.name());

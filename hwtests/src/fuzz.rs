@@ -21,6 +21,7 @@ pub mod coverage;
 pub mod forms;
 pub mod frames;
 pub mod generate;
+pub mod lowered;
 pub mod machine;
 pub mod model;
 pub mod objects;

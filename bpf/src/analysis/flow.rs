@@ -5,22 +5,22 @@ use crate::opcode::{class, jmp};
 
 /// A run of instructions entered only at its start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Block {
+pub(crate) struct Block {
     /// Index of the first instruction.
-    pub(super) start: u32,
+    pub(crate) start: u32,
     /// Index after the last.
-    pub(super) end: u32,
+    pub(crate) end: u32,
     /// Block that follows in the code, unless the last instruction never falls through.
-    pub(super) next: Option<u32>,
+    pub(crate) next: Option<u32>,
     /// Block that the last instruction jumps to.
-    pub(super) jump: Option<u32>,
+    pub(crate) jump: Option<u32>,
     /// Whether an edge comes in from this block or a later one.
-    pub(super) loops: bool,
+    pub(crate) loops: bool,
 }
 
 /// How an instruction may go on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Flow {
+pub(crate) enum Flow {
     /// To the next instruction.
     Next,
     /// To its target.
@@ -32,7 +32,7 @@ pub(super) enum Flow {
 }
 
 /// How an instruction goes on.
-pub(super) fn flow(inst: &Inst) -> Flow {
+pub(crate) fn flow(inst: &Inst) -> Flow {
     let code = inst.insn.code;
     match (inst.insn.class(), code & 0xf0) {
         (class::JMP, jmp::EXIT) => Flow::Exit,
@@ -45,8 +45,8 @@ pub(super) fn flow(inst: &Inst) -> Flow {
 
 /// Basic blocks in the order of the code. Block 0 is the entry.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Graph {
-    pub(super) blocks: Vec<Block>,
+pub(crate) struct Graph {
+    pub(crate) blocks: Vec<Block>,
 }
 
 /// Where each instruction id stands. Ids are dense in all but edited code.
@@ -73,7 +73,7 @@ impl Positions {
 impl Graph {
     /// Builds the graph. Jumps to instructions that do not exist, and falling off the end, lead
     /// nowhere: the kernel refuses such code by itself.
-    pub(super) fn of(function: &Function) -> Self {
+    pub(crate) fn of(function: &Function) -> Self {
         let code = &function.code;
         let positions = Positions::of(function);
         let target = |inst: &Inst| match inst.target {
@@ -121,7 +121,7 @@ impl Graph {
 impl Graph {
     /// Ends of the blocks whose edge closes a loop. `live` says of a block whether it goes on, and
     /// whether its jump is taken.
-    pub(super) fn back_edges(&self, live: impl Fn(&Block) -> (bool, bool)) -> Vec<u32> {
+    pub(crate) fn back_edges(&self, live: impl Fn(&Block) -> (bool, bool)) -> Vec<u32> {
         let taken = |b: &Block| live(b).1;
         let backwards = self
             .blocks

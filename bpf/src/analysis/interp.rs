@@ -40,6 +40,8 @@ pub(super) struct Interp<'m> {
     /// What calls of helpers and kernel functions were given in `r1` to `r5`, by function and
     /// position; `None` when nobody asked.
     pub(super) sites: Option<HashMap<(u32, u32), [Value; 5]>>,
+    /// What each load and store goes through, by function and position; `None` when nobody asked.
+    pub(super) bases: Option<HashMap<(u32, u32), Value>>,
     /// Functions whose frames are live, outermost first.
     pub(super) live: Vec<u32>,
     steps: u64,
@@ -54,6 +56,7 @@ impl<'m> Interp<'m> {
             graphs: HashMap::new(),
             results: HashMap::new(),
             sites: None,
+            bases: None,
             live: Vec::new(),
             steps: 0,
             bytes: 0,
@@ -239,6 +242,9 @@ impl<'m> Interp<'m> {
         if ways.taken.is_some() {
             self.note(id, at, Mark::TAKEN);
         }
+        if ways.fallen.is_some() {
+            self.note(id, at, Mark::FALLEN);
+        }
         ways
     }
 
@@ -260,6 +266,10 @@ impl<'m> Interp<'m> {
     /// Notes what kinds of pointer a load or store goes through.
     pub(super) fn note_base(&mut self, id: FunctionId, at: usize, base: Value) {
         self.marks[id.0 as usize].bases[at] |= base.kinds();
+        if let Some(bases) = &mut self.bases {
+            let known = bases.entry((id.0, at as u32)).or_insert(base);
+            *known = known.join(base);
+        }
     }
 
     fn step(&mut self, id: FunctionId, at: usize, inst: &Inst, state: &mut State) {

@@ -34,6 +34,8 @@ bitflags! {
         const RETURNS_ANY = 1 << 12;
         /// It ends the program with the constant `XDP_PASS`.
         const RETURNS_PASS = 1 << 18;
+        /// Its condition can fail, so that the next instruction follows.
+        const FALLEN = 1 << 19;
         /// It moves a pointer to the context.
         const CONTEXT_MOVED = 1 << 13;
         /// A pointer into the packet is held in r6, r7, r8, r9 across this call: four bits in this

@@ -16,7 +16,7 @@ mod calls;
 mod claims;
 mod closure;
 mod collect;
-mod flow;
+pub(crate) mod flow;
 mod interp;
 mod isa;
 mod keeps;
@@ -26,11 +26,13 @@ mod memory;
 mod places;
 mod record;
 mod state;
+mod trace;
 mod value;
 mod values;
 
 pub(crate) use isa::version as isa_version;
 pub use places::{Arg, At, CallSite, Callee, ContextUse, Kinds, Places, TooLarge, places};
+pub(crate) use trace::{Base, Trace, trace};
 pub use values::{Entry, Given, Range, Span, Value, Values, values};
 
 use crate::insn::Insn;

@@ -1,10 +1,11 @@
 //! One program: its forms loaded, run on frames, compared with the native one.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use hoist_bpf::kernel::loader::LoadError;
 use hoist_bpf::kernel::{Entries, Kernel, KernelError};
 use hoist_bpf::module::{MapId, Module, ProgramId};
+use hoist_bpf::passes::lower::Rewrite;
 
 use super::books::Books;
 use super::compare::{self, Applied, Difference, Given, Normalisation};
@@ -61,6 +62,8 @@ pub struct Tally {
     pub coverage: Coverage,
     /// What was taken as equal.
     pub applied: Applied,
+    /// Programs that lowering rewrote something of, by what.
+    pub rewrites: BTreeMap<Rewrite, u64>,
 }
 
 impl Bench<'_> {
@@ -188,6 +191,9 @@ impl Bench<'_> {
             }
         }
         tally.coverage.programs += 1;
+        for rewrite in others.iter().flat_map(|form| BTreeSet::from_iter(&form.rewrites)) {
+            *tally.rewrites.entry(*rewrite).or_default() += 1;
+        }
         Trial::Same
     }
 }
@@ -211,6 +217,14 @@ fn compare_maps(
     books: &Books,
 ) -> Result<Result<(), Difference>, KernelError> {
     let name = |id| left.name_of(id).to_owned();
+    let shared;
+    let tables = match other.hook {
+        Hook::Lowered => {
+            shared = left.on_this_cpu(tables.clone(), right);
+            &shared
+        }
+        _ => tables,
+    };
     match compare::maps(tables, &right.tables()?, name) {
         Ok(()) => books.check(other, right),
         Err(found) => Ok(Err(found)),

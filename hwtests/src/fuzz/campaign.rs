@@ -5,6 +5,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
+use hoist_bpf::passes::lower::Rewrite;
 use rustix::thread::CpuSet;
 
 use super::Random;
@@ -81,6 +82,8 @@ pub struct Outcome {
     pub coverage: Coverage,
     /// What was taken as equal, how often.
     pub applied: Applied,
+    /// Programs that lowering rewrote something of, by what.
+    pub rewrites: BTreeMap<Rewrite, u64>,
     /// Programs that the verifier refused in their native form, with the last lines of its log.
     pub rejected: Vec<(u64, String)>,
     /// Programs that the pass did not apply to, by code, with the number of the first.
@@ -188,5 +191,8 @@ fn worker(
     outcome.coverage.add(&tally.coverage);
     for (what, count) in tally.applied {
         *outcome.applied.entry(what).or_default() += count;
+    }
+    for (what, count) in tally.rewrites {
+        *outcome.rewrites.entry(what).or_default() += count;
     }
 }

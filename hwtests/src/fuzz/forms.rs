@@ -75,5 +75,6 @@ fn translated_with(module: &Module, program: ProgramId, options: Options) -> Res
 #[must_use]
 pub fn of(translated: Translated) -> Form {
     let Translated { module, program, counters, events, .. } = translated;
-    Form { module, program, hook: Hook::Tc, counters, events: Some(events) }
+    let native = Form::native(module, program);
+    Form { hook: Hook::Tc, counters, events: Some(events), ..native }
 }

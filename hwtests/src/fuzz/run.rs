@@ -9,9 +9,11 @@ use hoist_bpf::kernel::loader::{self, LoadError, LoadSpec, Loaded};
 use hoist_bpf::kernel::{Entries, Kernel, KernelError, TestRunSpec};
 use hoist_bpf::module::{DataSection, MapId, Module, ProgramId};
 use hoist_bpf::names;
+use hoist_bpf::passes::lower::Rewrite;
 use hoist_fallback::userspace::vm::Fault;
 
 use super::generate::INTERFACES;
+use super::lowered;
 use super::machine::{Machine, NotMade};
 use super::model::Model;
 use super::render::{self, FIRST_MAP};
@@ -42,6 +44,8 @@ const QUEUES: [u32; 2] = [22, 23];
 pub enum Hook {
     /// `BPF_PROG_TYPE_XDP`.
     Xdp,
+    /// `BPF_PROG_TYPE_XDP`, lowered for a card.
+    Lowered,
     /// `BPF_PROG_TYPE_SCHED_CLS`, with the XDP verdict left in `cb[4]`.
     Tc,
     /// The userspace engine's machine, interpreting.
@@ -53,11 +57,12 @@ pub enum Hook {
 }
 
 impl Hook {
-    /// The name of the form: `native`, `tc`, `vm`, `compiled` or `paranoid`.
+    /// The name of the form: `native`, `lowered`, `tc`, `vm`, `compiled` or `paranoid`.
     #[must_use]
     pub const fn form(self) -> &'static str {
         match self {
             Self::Xdp => "native",
+            Self::Lowered => "lowered",
             Self::Tc => "tc",
             Self::Interpreter => "vm",
             Self::Compiled => "compiled",
@@ -72,6 +77,9 @@ pub enum NotLoaded {
     /// The kernel would not.
     #[error(transparent)]
     Kernel(#[from] LoadError),
+    /// The kernel does not say how many CPUs there are.
+    #[error(transparent)]
+    Cpus(#[from] KernelError),
     /// The userspace engine would not.
     #[error(transparent)]
     Machine(#[from] NotMade),
@@ -101,13 +109,22 @@ pub struct Form {
     pub counters: Option<MapId>,
     /// The map in which the TC runtime counts what happens off the plain path.
     pub events: Option<MapId>,
+    /// What lowering did.
+    pub rewrites: Vec<Rewrite>,
 }
 
 impl Form {
     /// A program for the XDP hook.
     #[must_use]
     pub const fn native(module: Module, program: ProgramId) -> Self {
-        Self { module, program, hook: Hook::Xdp, counters: None, events: None }
+        Self {
+            module,
+            program,
+            hook: Hook::Xdp,
+            counters: None,
+            events: None,
+            rewrites: Vec::new(),
+        }
     }
 }
 
@@ -245,7 +262,7 @@ impl<'a> Side<'a> {
         contents: &BTreeMap<MapId, Entries>,
     ) -> Result<Self, NotLoaded> {
         let (kind, attach_type) = match form.hook {
-            Hook::Xdp => (loader::PROG_TYPE_XDP, loader::ATTACH_TYPE_XDP),
+            Hook::Xdp | Hook::Lowered => (loader::PROG_TYPE_XDP, loader::ATTACH_TYPE_XDP),
             Hook::Tc => (PROG_TYPE_SCHED_CLS, 0),
             Hook::Interpreter | Hook::Compiled | Hook::Paranoid => {
                 let machine = Machine::new(kernel, form, contents)?;
@@ -254,6 +271,10 @@ impl<'a> Side<'a> {
                 return Ok(Self { kernel, hook: form.hook, runner, tables });
             }
         };
+        let fitted = match form.hook {
+            Hook::Lowered => lowered::contents(kernel, &form.module, contents)?,
+            _ => contents.clone(),
+        };
         let spec = LoadSpec {
             module: &form.module,
             program: form.program,
@@ -261,7 +282,7 @@ impl<'a> Side<'a> {
             attach_type,
             bound_to: None,
             pin_root: None,
-            contents,
+            contents: &fitted,
         };
         let loaded = loader::load(kernel, &spec)?;
         let tables = shapes(kernel, form, loaded.maps.keys().copied());
@@ -283,11 +304,11 @@ impl<'a> Side<'a> {
         }
         let run = self.kernel.test_run(loaded.program.as_fd(), &spec)?;
         let verdict = match self.hook {
-            Hook::Xdp | Hook::Interpreter | Hook::Compiled | Hook::Paranoid => run.verdict,
             Hook::Tc => {
                 let bytes = run.context.get(CB4..CB4 + 4).and_then(|b| b.try_into().ok());
                 bytes.map_or(u32::MAX, u32::from_ne_bytes)
             }
+            _ => run.verdict,
         };
         Ok(Observed { verdict, returned: run.verdict, frame: run.data })
     }
@@ -305,6 +326,29 @@ impl<'a> Side<'a> {
             all.insert(id, entries);
         }
         Ok(all)
+    }
+
+    /// What the entries of maps say on this CPU alone, where another form has one value for all.
+    #[must_use]
+    pub fn on_this_cpu(
+        &self,
+        mut tables: BTreeMap<MapId, Entries>,
+        other: &Self,
+    ) -> BTreeMap<MapId, Entries> {
+        let cpu = rustix::thread::sched_getcpu();
+        for (id, entries) in &mut tables {
+            let (Some(here), Some(there)) = (self.tables.get(id), other.tables.get(id)) else {
+                continue;
+            };
+            if here.value > there.value {
+                let from = cpu * there.value.next_multiple_of(8);
+                for (_, value) in entries.iter_mut() {
+                    *value = value[from..from + there.value].to_vec();
+                }
+                entries.sort();
+            }
+        }
+        tables
     }
 
     /// A word that the last run left in the trace.

@@ -4,8 +4,21 @@
 //! it may change is what no program can observe (the order of instructions, the kind of a map whose
 //! words are only added to), or what the user accepted by its code. What cannot be kept is a
 //! [`Problem`] with the instruction and the source line.
+//!
+//! The order matters: constants decide which code is left, what is left decides which loops and
+//! variables there are, and what all of them write is of the first version of the instruction set,
+//! so that instructions come last.
 
+mod asm;
+mod constants;
+mod counters;
+mod edit;
+mod frame;
+mod globals;
+mod isa;
+mod live;
 mod maps;
+mod prune;
 mod report;
 mod scope;
 mod target;
@@ -16,6 +29,8 @@ pub use target::{Atomics, Target};
 use report::Report;
 use scope::Scope;
 
+use crate::analysis::{self, STACK_LIMIT, Trace};
+use crate::image::{Image, ImageError};
 use crate::module::{Module, ProgramId};
 
 /// A program that fits a card, as far as rewriting can make it.
@@ -49,11 +64,94 @@ pub fn lower(
 /// be looked for in what is left. With problems, the module is not to be loaded.
 #[must_use]
 pub fn attempt(module: &Module, program: ProgramId, target: &Target) -> (Lowered, Vec<Problem>) {
-    let mut module = module.clone();
-    let mut report = Report::default();
-    let scope = Scope::of(&module, program);
-    maps::run(&mut module, &scope, target, &mut report);
-    (Lowered { module, program, changes: report.changes }, report.problems)
+    let mut run = Run { module: module.clone(), program, target, report: Report::default() };
+    if let Err(problem) = run.all() {
+        run.report.problems.push(problem);
+    }
+    let Report { changes, problems } = run.report;
+    (Lowered { module: run.module, program, changes }, problems)
+}
+
+/// Times that constants are folded: each time may show that code is not reached, and so that other
+/// values are constant.
+const FOLDS: usize = 8;
+
+/// One program on its way.
+struct Run<'t> {
+    module: Module,
+    program: ProgramId,
+    target: &'t Target,
+    report: Report,
+}
+
+impl Run<'_> {
+    fn all(&mut self) -> Result<(), Problem> {
+        if !self.target.global_data {
+            self.fold()?;
+        }
+        let scope = self.scope();
+        maps::run(&mut self.module, &scope, self.target, &mut self.report);
+        if !self.target.global_data {
+            let trace = self.trace()?;
+            globals::run(&mut self.module, &scope, &trace, self.target, &mut self.report);
+        }
+        if !self.target.map_stores || !self.target.per_cpu_maps {
+            let (scope, trace) = (self.scope(), self.trace()?);
+            counters::run(&mut self.module, &scope, &trace, self.target, &mut self.report);
+        }
+        let trace = self.trace()?;
+        isa::run(&mut self.module, &scope, &trace, self.target, &mut self.report);
+        if self.report.problems.is_empty() && !self.report.changes.is_empty() {
+            self.check()?;
+        }
+        Ok(())
+    }
+
+    fn fold(&mut self) -> Result<(), Problem> {
+        for _ in 0..FOLDS {
+            let (scope, trace) = (self.scope(), self.trace()?);
+            let (module, report) = (&mut self.module, &mut self.report);
+            let folded = constants::fold(module, &scope.functions, &trace, report);
+            let trace = if folded { self.trace()? } else { trace };
+            let (module, report) = (&mut self.module, &mut self.report);
+            if !prune::prune(module, &scope.functions, &trace, report) && !folded {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn scope(&self) -> Scope {
+        Scope::of(&self.module, self.program)
+    }
+
+    fn trace(&self) -> Result<Trace, Problem> {
+        analysis::trace(&self.module, self.program).map_err(|error| {
+            let remedy = "split the program";
+            Problem::new("lowering-too-large", error.to_string(), remedy)
+        })
+    }
+
+    /// Whether what came out can be loaded at all.
+    fn check(&self) -> Result<(), Problem> {
+        let places = analysis::places(&self.module, self.program);
+        let stack = places.map_or(0, |places| places.stack_bytes);
+        if stack > STACK_LIMIT {
+            let message = format!(
+                "the rewritten program needs {stack} of {STACK_LIMIT} bytes of stack, because values \
+                 have to be kept there"
+            );
+            let remedy = "use less stack, or write so that less has to be rewritten";
+            return Err(Problem::new("lowered-stack", message, remedy));
+        }
+        match Image::build(&self.module, self.program) {
+            Err(error @ (ImageError::JumpTooFar { .. } | ImageError::TooLong)) => {
+                let message = format!("the rewritten program is too long: {error}");
+                Err(Problem::new("lowering-too-large", message, "split the program"))
+            }
+            _ => Ok(()),
+        }
+    }
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-use crate::module::Map;
+use crate::module::{Function, Inst, Map, Module};
 use crate::requirements::Site;
 
 /// Kinds of rewriting.
@@ -17,11 +17,37 @@ pub enum Rewrite {
     MapFlags,
     /// An LRU hash became a hash.
     LruToHash,
+    /// A load of a constant became the constant.
+    Constant,
+    /// Code that constants switch off was removed.
+    DeadCode,
+    /// A global variable is reached by a lookup in an array of one entry.
+    Global,
+    /// A word that is loaded, added to and stored became an atomic addition.
+    Counter,
+    /// A per-CPU map, whose words are only added to, became one that all share.
+    SharedCounters,
+    /// An atomic addition no longer returns what was there, which nobody used.
+    Fetch,
+    /// An instruction of a later version of the instruction set, or one that the card has not, became
+    /// others.
+    Instruction,
 }
 
 impl Rewrite {
     /// Every kind, in the order of the declaration.
-    pub const ALL: [Self; 3] = [Self::Entries, Self::MapFlags, Self::LruToHash];
+    pub const ALL: [Self; 10] = [
+        Self::Entries,
+        Self::MapFlags,
+        Self::LruToHash,
+        Self::Constant,
+        Self::DeadCode,
+        Self::Global,
+        Self::Counter,
+        Self::SharedCounters,
+        Self::Fetch,
+        Self::Instruction,
+    ];
 
     /// Its name as JSON has it.
     #[must_use]
@@ -30,6 +56,13 @@ impl Rewrite {
             Self::Entries => "entries",
             Self::MapFlags => "map-flags",
             Self::LruToHash => "lru-to-hash",
+            Self::Constant => "constant",
+            Self::DeadCode => "dead-code",
+            Self::Global => "global",
+            Self::Counter => "counter",
+            Self::SharedCounters => "shared-counters",
+            Self::Fetch => "fetch",
+            Self::Instruction => "instruction",
         }
     }
 }
@@ -72,6 +105,23 @@ pub struct Problem {
     pub map: Option<String>,
 }
 
+impl Problem {
+    /// One that is about no place and no map yet.
+    pub(super) fn new(code: &'static str, message: String, remedy: &str) -> Self {
+        Self { code, message, remedy: remedy.to_owned(), site: None, map: None }
+    }
+
+    /// The same, at a place.
+    pub(super) fn at(self, site: Site) -> Self {
+        Self { site: Some(site), ..self }
+    }
+
+    /// The same, about a map.
+    pub(super) fn of(self, map: &Map) -> Self {
+        Self { map: Some(map.name.clone()), ..self }
+    }
+}
+
 /// Changes and problems in the making.
 #[derive(Debug, Default)]
 pub(super) struct Report {
@@ -84,7 +134,18 @@ impl Report {
         self.changes.push(Change { rewrite, message, site: None, map: Some(map.name.clone()) });
     }
 
-    pub(super) fn map_problem(&mut self, problem: Problem, map: &Map) {
-        self.problems.push(Problem { map: Some(map.name.clone()), ..problem });
+    pub(super) fn code_changed(&mut self, rewrite: Rewrite, site: Site, message: String) {
+        self.changes.push(Change { rewrite, message, site: Some(site), map: None });
     }
+}
+
+/// Where an instruction stood in the object file.
+pub(super) fn site(module: &Module, function: &Function, inst: &Inst) -> Site {
+    let line = inst.line.and_then(|l| module.lines.get(l as usize)).filter(|l| l.line > 0);
+    let insn = inst.origin.unwrap_or_else(|| {
+        // Code that a pass made up: where it stands now.
+        let before = function.code.iter().take_while(|other| other.id != inst.id);
+        before.map(Inst::slots).sum::<usize>() as u32
+    });
+    Site { function: function.name.clone(), insn, line: line.cloned() }
 }

@@ -3,11 +3,13 @@
 use std::collections::BTreeSet;
 
 use crate::analysis;
-use crate::module::{MapId, Module, ProgramId, Target};
+use crate::module::{FunctionId, MapId, Module, ProgramId, Target};
 
-/// Maps that are loaded with a program.
+/// Functions and maps that are loaded with a program.
 #[derive(Debug)]
 pub(super) struct Scope {
+    /// The program's entry first, then what it and the programs it can tail-call bring along.
+    pub(super) functions: Vec<FunctionId>,
     pub(super) maps: BTreeSet<MapId>,
 }
 
@@ -34,6 +36,6 @@ impl Scope {
                 }
             }
         }
-        Self { maps }
+        Self { functions, maps }
     }
 }

@@ -112,7 +112,7 @@ const ENGINES: [&str; 4] =
 
 /// Hyphenated words in those folders that are no codes: features as ethtool and the host's report
 /// name them, how serde names variants, a thread.
-const FEATURES: [&str; 13] = [
+const FEATURES: [&str; N] = [
     "bpf2bpf-tail-calls",
     "dev-bound-only",
     "hoist-compile",

@@ -1,4 +1,4 @@
-//! What needs the NIC's help: the native engine, and what is known of each NIC driver.
+//! What needs the NIC's help: the engines `hw` and `native`, and what is known of each NIC driver.
 //!
 //! # How a NIC is added
 //!
@@ -8,15 +8,17 @@
 
 use hoist_offload::{Driver, Engine};
 
+pub mod hardware;
 pub mod native;
 pub mod nic;
 pub mod rules;
 
+pub use hardware::{CLASSIFIER, HARDWARE};
 pub use native::NATIVE;
 pub use nic::DRIVERS;
 
 /// The engines of this crate, best first.
-pub static ENGINES: &[&dyn Engine] = &[&NATIVE];
+pub static ENGINES: &[&dyn Engine] = &[&HARDWARE, &CLASSIFIER, &NATIVE];
 
 /// The knowledge of every driver that claims a device, in the order in which it refines.
 pub fn claiming(device: &hoist_offload::Device) -> impl Iterator<Item = &'static dyn Driver> {

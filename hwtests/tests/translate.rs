@@ -127,7 +127,7 @@ impl Bench {
             program,
             kind,
             attach_type: if kind == PROG_TYPE_XDP { ATTACH_TYPE_XDP } else { 0 },
-            bound_to: None,
+            binding: None,
             pin_root: None,
             contents: &contents,
         };

@@ -207,6 +207,8 @@ pub enum Slot {
     ClsactIngress,
     /// cls_bpf on clsact egress.
     ClsactEgress,
+    /// cls_bpf on clsact ingress, in the NIC and not on the host (`skip_sw`).
+    HwClsact,
 }
 
 impl Slot {
@@ -214,6 +216,7 @@ impl Slot {
     #[must_use]
     pub const fn of(engine: EngineKind, hook: Hook) -> Option<Self> {
         Some(match (engine, hook) {
+            (EngineKind::Hw, Hook::Clsact) => Self::HwClsact,
             (EngineKind::Hw, _) => Self::Hw,
             (EngineKind::Native, _) => Self::Native,
             (EngineKind::Generic, _) => Self::Generic,
@@ -227,7 +230,7 @@ impl Slot {
     #[must_use]
     pub const fn engine(self) -> EngineKind {
         match self {
-            Self::Hw => EngineKind::Hw,
+            Self::Hw | Self::HwClsact => EngineKind::Hw,
             Self::Native => EngineKind::Native,
             Self::Generic => EngineKind::Generic,
             Self::TcxIngress | Self::TcxEgress | Self::ClsactIngress | Self::ClsactEgress => {
@@ -242,7 +245,7 @@ impl Slot {
         match self {
             Self::Hw | Self::Native | Self::Generic => Hook::Xdp,
             Self::TcxIngress | Self::TcxEgress => Hook::Tcx,
-            Self::ClsactIngress | Self::ClsactEgress => Hook::Clsact,
+            Self::ClsactIngress | Self::ClsactEgress | Self::HwClsact => Hook::Clsact,
         }
     }
 
@@ -253,7 +256,11 @@ impl Slot {
             Self::Hw => Some(XdpMode::Hardware),
             Self::Native => Some(XdpMode::Native),
             Self::Generic => Some(XdpMode::Generic),
-            Self::TcxIngress | Self::TcxEgress | Self::ClsactIngress | Self::ClsactEgress => None,
+            Self::TcxIngress
+            | Self::TcxEgress
+            | Self::ClsactIngress
+            | Self::ClsactEgress
+            | Self::HwClsact => None,
         }
     }
 
@@ -268,6 +275,7 @@ impl Slot {
             Self::TcxEgress => "tcx egress",
             Self::ClsactIngress => "clsact ingress",
             Self::ClsactEgress => "clsact egress",
+            Self::HwClsact => "hw clsact ingress",
         }
     }
 }

@@ -65,7 +65,7 @@ impl FromStr for EngineKind {
 
     fn from_str(s: &str) -> Result<Self, Self::Err> {
         Ok(match s {
-            "hw" | "offload" | "xdpoffload" => Self::Hw,
+            "hw" | "offload" | "xdpoffload" | "hw-clsact" => Self::Hw,
             "native" | "drv" | "driver" | "xdpdrv" => Self::Native,
             "generic" | "skb" | "xdpgeneric" => Self::Generic,
             "tc" | "tcx" | "clsact" => Self::Tc,
@@ -220,11 +220,11 @@ pub trait Engine: Send + Sync + fmt::Debug {
     /// Only when the question could not be asked. "No" is an answer, not an error.
     fn capabilities(&self, host: &dyn Host, device: &Device) -> Result<Capabilities, Error>;
 
-    /// What speaks against the program itself, whatever the device, found without a kernel: asked
+    /// What speaks against the program itself on this kind of device, found without a kernel: asked
     /// where nothing is loaded, or when it is refused anyway, so that every reason is known.
     /// [`Engine::prepare`] finds the same.
-    fn examine(&self, job: &Job) -> Vec<Gap> {
-        let _ = job;
+    fn examine(&self, device: &Device, job: &Job) -> Vec<Gap> {
+        let _ = (device, job);
         Vec::new()
     }
 

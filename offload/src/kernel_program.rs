@@ -65,7 +65,13 @@ pub struct Parts<'a> {
     pub warnings: Vec<Warning>,
     /// How to run it on a frame, where that can be done.
     pub dry_run: Option<FrameRunner>,
+    /// What is run on frames in its stead, where the kernel runs no frame on the program itself.
+    pub twin: Option<Twin>,
 }
+
+/// A program loaded a second time, with maps of its own.
+#[derive(Debug)]
+pub struct Twin(pub Loaded);
 
 /// A program ready to be attached to `device`.
 ///
@@ -87,6 +93,7 @@ pub fn prepared(
         maps,
         warnings: parts.warnings,
         dry_run: parts.dry_run,
+        twin: parts.twin,
     }))
 }
 
@@ -143,6 +150,7 @@ struct KernelPrepared {
     maps: Maps,
     warnings: Vec<Warning>,
     dry_run: Option<FrameRunner>,
+    twin: Option<Twin>,
 }
 
 impl KernelPrepared {
@@ -153,7 +161,7 @@ impl KernelPrepared {
     /// Whether hoist added the clsact qdisc for the program that is to be replaced, which stays only
     /// where its pins say so.
     fn made_qdisc_for(&self, old: u32, policy: &AttachPolicy) -> bool {
-        if self.slot != Slot::ClsactIngress {
+        if !matches!(self.slot, Slot::ClsactIngress | Slot::HwClsact) {
             return false;
         }
         let kernel = &*self.kernel;
@@ -232,7 +240,10 @@ impl Prepared for KernelPrepared {
 impl DryRun for KernelPrepared {
     fn run(&self, frame: &[u8]) -> Result<Outcome, Error> {
         match self.dry_run {
-            Some(run) => run(&*self.kernel, self.loaded.program.as_fd(), frame),
+            Some(run) => {
+                let runs = self.twin.as_ref().map_or(&self.loaded, |twin| &twin.0);
+                run(&*self.kernel, runs.program.as_fd(), frame)
+            }
             None => Err(Error::Input {
                 what: format!("{} cannot be run without being attached", self.program),
                 hint: None,

@@ -75,12 +75,13 @@ pub fn directory(root: &Path, namespace: u64, ifindex: u32, slot: Slot) -> PathB
 }
 
 /// What `--engine` calls a slot that programs are kept in.
-const KEPT_IN: [(Slot, &str); 5] = [
+const KEPT_IN: [(Slot, &str); 6] = [
     (Slot::Hw, "hw"),
     (Slot::Native, "native"),
     (Slot::Generic, "generic"),
     (Slot::TcxIngress, "tcx"),
     (Slot::ClsactIngress, "clsact"),
+    (Slot::HwClsact, "hw-clsact"),
 ];
 
 fn word(slot: Slot) -> &'static str {
@@ -175,7 +176,13 @@ impl Kept {
         if self.namespace != kernel.network_namespace()? {
             return Ok(State::Elsewhere);
         }
-        let program_id = kernel.program_info(program.as_fd())?.id;
+        let program_id = match kernel.program_info(program.as_fd()) {
+            // A program for a NIC that is gone: nothing can be asked of it, and nothing runs it.
+            Err(error) if error.errno == ENODEV => {
+                return Ok(State::Dead { why: "its NIC is gone".to_owned() });
+            }
+            info => info?.id,
+        };
         let asked = match self.slot.mode() {
             Some(_) => kernel.query_xdp(self.ifindex).map(|slots| {
                 [slots.hardware, slots.native, slots.generic].contains(&Some(program_id))

@@ -203,7 +203,7 @@ impl Registry {
     ) -> Result<Plan, Error> {
         let mut plan = Plan::empty(device, job);
         for rung in self.ladder(host, device, job, wishes)? {
-            let rung = rung.examined(job);
+            let rung = rung.examined(device, job);
             match rung.fits() {
                 Some(engine) => {
                     plan.choose(&rung, engine, Step::Compared);
@@ -231,7 +231,7 @@ impl Registry {
         let mut plan = Plan::empty(device, job);
         for rung in self.ladder(host, device, job, wishes)? {
             let Some(engine) = rung.fits() else {
-                plan.refuse(rung.examined(job));
+                plan.refuse(rung.examined(device, job));
                 continue;
             };
             match engine.prepare(kernel, device, job) {
@@ -266,7 +266,7 @@ impl Registry {
         let mut plan = Plan::empty(device, job);
         for rung in self.ladder(host, device, job, &wishes)? {
             let Some(engine) = rung.fits() else {
-                plan.refuse(rung.examined(job));
+                plan.refuse(rung.examined(device, job));
                 continue;
             };
             let attached = engine.prepare(kernel, device, job).and_then(|prepared| {

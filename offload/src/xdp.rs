@@ -7,7 +7,7 @@ use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 
 use hoist_bpf::kernel::loader::{
-    self, ATTACH_TYPE_XDP, LoadError, LoadSpec, Loaded, PROG_TYPE_XDP,
+    self, ATTACH_TYPE_XDP, Binding, LoadError, LoadSpec, Loaded, PROG_TYPE_XDP,
 };
 use hoist_bpf::kernel::{Kernel, TestRunSpec};
 use hoist_bpf::module::{Module, ProgramId};
@@ -90,6 +90,7 @@ impl Engine for XdpEngine {
             internal: Vec::new(),
             warnings,
             dry_run,
+            twin: None,
         };
         kernel_program::prepared(kernel, device, parts)
     }
@@ -157,7 +158,7 @@ fn load(
         program,
         kind: PROG_TYPE_XDP,
         attach_type: ATTACH_TYPE_XDP,
-        bound_to: bound.then_some(device.ifindex),
+        binding: bound.then_some(Binding::HostOnly(device.ifindex)),
         pin_root: job.pin_root.as_deref(),
         contents: &job.contents,
     };

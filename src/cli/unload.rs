@@ -118,7 +118,7 @@ fn detach(
             }
             Ok(())
         }
-        Owner::Netlink if program.slot == Slot::ClsactIngress => {
+        Owner::Netlink if matches!(program.slot, Slot::ClsactIngress | Slot::HwClsact) => {
             let there = kernel.filters(device.ifindex)?;
             let filter = there.iter().find(|filter| filter.program_id == Some(program.id));
             if let Some(filter) = filter {

@@ -60,7 +60,7 @@ fn mistakes_are_told_with_the_next_step() {
     let drop = drop.as_str();
     let tail = object("tail_call");
     let tail = tail.as_str();
-    let cases: [(&[&str], i32, &[&str]); 27] = [
+    let cases: [(&[&str], i32, &[&str]); 26] = [
         (&[], 2, &["Usage: hoist"]),
         (&["plam"], 2, &["plam", "plan"]),
         (&["plan", "veth0"], 2, &["<OBJ>"]),
@@ -78,11 +78,6 @@ fn mistakes_are_told_with_the_next_step() {
         (&["plan", "veth0", drop, "-n", "xdp_dorp"], 2, &["no program 'xdp_dorp'", "-n xdp_drop?"]),
         (&["plan", "veth0", drop, "-s", "tc"], 2, &["no program in section 'tc'"]),
         (&["plan", "veth0", drop, "-m", "natve"], 2, &["did you mean 'native'?"]),
-        (
-            &["plan", "veth0", drop, "-m", "hw"],
-            2,
-            &["'hw' is not in this build", "native, generic"],
-        ),
         (&["plan", "veth0", drop, "-m", "xdp,skb"], 2, &["'xdp' stands alone"]),
         (&["plan", "veth0", drop, "-m", "af_xpd"], 2, &["did you mean 'af_xdp'?"]),
         (&["plan", "veth0", drop, "--set", "x"], 2, &["VAR=VALUE"]),

@@ -115,7 +115,7 @@ impl Source {
             program: self.program,
             kind,
             attach_type,
-            bound_to: None,
+            binding: None,
             pin_root: None,
             contents: &self.contents,
         };

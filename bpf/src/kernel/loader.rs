@@ -37,6 +37,28 @@ pub const ATTACH_TYPE_XDP: u32 = 37;
 const XDP_HAS_FRAGS: u32 = 1 << 5;
 /// `BPF_F_XDP_DEV_BOUND_ONLY`.
 const XDP_DEV_BOUND_ONLY: u32 = 1 << 6;
+/// `BPF_F_MMAPABLE`, which loaders set on maps of global data.
+const MMAPABLE: u32 = 1 << 10;
+
+/// How a program belongs to an interface, by its index.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Binding {
+    /// The host runs it, and it may call the interface's metadata functions
+    /// (`BPF_F_XDP_DEV_BOUND_ONLY`).
+    HostOnly(u32),
+    /// The interface's NIC runs it. Its maps are the NIC's too, but for perf event arrays, into which
+    /// the NIC's events come on the host (`bpf_map_offload_neutral`, include/linux/bpf.h).
+    Offload(u32),
+}
+
+impl Binding {
+    const fn ifindex(self) -> u32 {
+        match self {
+            Self::HostOnly(ifindex) | Self::Offload(ifindex) => ifindex,
+        }
+    }
+}
+
 /// What to load, and how.
 #[derive(Clone, Copy, Debug)]
 pub struct LoadSpec<'a> {
@@ -48,8 +70,8 @@ pub struct LoadSpec<'a> {
     pub kind: u32,
     /// `enum bpf_attach_type`.
     pub attach_type: u32,
-    /// Bind the program to this interface (`BPF_F_XDP_DEV_BOUND_ONLY`).
-    pub bound_to: Option<u32>,
+    /// The interface that the program is bound to, and how.
+    pub binding: Option<Binding>,
     /// Where maps that ask to be pinned by name are pinned; `None` ignores the wish.
     pub pin_root: Option<&'a Path>,
     /// Contents to write before the program can run.
@@ -214,7 +236,7 @@ impl Programs<'_> {
         if program.frags {
             flags |= XDP_HAS_FRAGS;
         }
-        if self.spec.bound_to.is_some() {
+        if let Some(Binding::HostOnly(_)) = self.spec.binding {
             flags |= XDP_DEV_BOUND_ONLY;
         }
         let spec = ProgramSpec {
@@ -224,7 +246,7 @@ impl Programs<'_> {
             insns: &image.insns,
             license: module.license.clone(),
             flags,
-            ifindex: self.spec.bound_to.unwrap_or(0),
+            ifindex: self.spec.binding.map_or(0, Binding::ifindex),
             btf,
             func_info: &func_info,
             line_info: &line_info,

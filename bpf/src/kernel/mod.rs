@@ -46,6 +46,9 @@ pub use types::{
 /// Bytes that may be the kernel's own, looked at where they lie, or a copy.
 pub type Bytes = Box<dyn AsRef<[u8]> + Send + Sync>;
 
+/// Lines of the kernel's log.
+pub type LogLines = Box<dyn Iterator<Item = String> + Send>;
+
 /// Everything hoist asks of, or does to, the running kernel's BPF and network configuration.
 ///
 /// Names of operations in errors are those of `bpf(2)` and rtnetlink(7).
@@ -238,7 +241,8 @@ pub trait Kernel: Send + Sync + std::fmt::Debug {
 
     /// Attaches at tcx ingress by `BPF_LINK_CREATE` (`BPF_TCX_INGRESS`), before every program that is
     /// there (`BPF_F_BEFORE`). The link is updated, detached and asked about like an XDP link; its
-    /// [`LinkInfo::kind`] is 11. The program's expected attach type must be 0 or 46.
+    /// [`LinkInfo::kind`] is 11. The program's expected attach type must be 0 or 46. A program that was
+    /// loaded for a NIC is refused here with `EINVAL`, although the kernel would take it.
     ///
     /// # Errors
     /// The kernel's refusal: `EINVAL` where the kernel has no tcx (before 6.6) or the program is not
@@ -268,8 +272,9 @@ pub trait Kernel: Send + Sync + std::fmt::Debug {
     fn filters(&self, ifindex: u32) -> Result<Vec<Filter>, KernelError>;
 
     /// Adds a cls_bpf filter at clsact ingress (`RTM_NEWTFILTER` with `NLM_F_EXCL`): every protocol,
-    /// direct action, software only. It runs before the filters of its priority that are there
-    /// already. `name` is what tc(8) shows.
+    /// direct action, run by the host only, or by the NIC only (`skip_sw`) where the program was
+    /// loaded for one. It runs before the filters of its priority that are there already. `name` is
+    /// what tc(8) shows.
     ///
     /// # Errors
     /// The kernel's refusal with its extack: `EEXIST` when the key is taken, `EINVAL` when there is
@@ -371,6 +376,13 @@ pub trait Kernel: Send + Sync + std::fmt::Debug {
     /// # Errors
     /// Why it could not be removed.
     fn remove_lock(&self, name: &str) -> Result<(), KernelError>;
+
+    /// The kernel's log (`/dev/kmsg`) from now on: each call of `next` gives a line that was written
+    /// since, without its prefix, and `None` while there is none. Lines of others come too.
+    ///
+    /// # Errors
+    /// The log may not be read: `EPERM` without `CAP_SYSLOG` where `kernel.dmesg_restrict` is set.
+    fn kernel_log(&self) -> Result<LogLines, KernelError>;
 
     /// A note that hoist left itself in a directory of `/run/hoist`; `None` when there is none of
     /// that name. Notes outlive processes, not the machine's next start.

@@ -5,6 +5,19 @@ use serde::{Deserialize, Serialize};
 /// `ETH_P_ALL`: a filter of this protocol sees every frame.
 pub const EVERY_PROTOCOL: u16 = 3;
 
+/// `TCA_CLS_FLAGS_SKIP_HW`: the host runs it, and no NIC is asked to.
+pub const SKIP_HW: u32 = 1;
+/// `TCA_CLS_FLAGS_SKIP_SW`: the NIC runs it, and the host does not.
+pub const SKIP_SW: u32 = 2;
+/// `TCA_CLS_FLAGS_IN_HW`, which the kernel says of a filter that the NIC took.
+pub const IN_HW: u32 = 4;
+/// `TCA_CLS_FLAGS_NOT_IN_HW`.
+pub const NOT_IN_HW: u32 = 8;
+
+/// What the door says to a NIC's program at a tcx hook; the kernel itself would take it.
+pub(super) const OFFLOADED_AT_TCX: &str =
+    "the program was loaded for a NIC, and tcx runs programs on the host";
+
 /// Which filter of clsact ingress (chain 0, every protocol): the key under which one is added,
 /// replaced and removed. Neither number may be 0, which the kernel takes for "any".
 #[derive(

@@ -57,6 +57,12 @@ pub const fn store64(dst: u8, off: i16, src: u8) -> Insn {
     Insn::new(class::STX | mode::MEM | size::DW, dst, src, off, 0)
 }
 
+/// `lock *(u64 *)(dst + off) += src`, without the old value (instruction set 1).
+#[must_use]
+pub const fn atomic_add64(dst: u8, off: i16, src: u8) -> Insn {
+    Insn::new(class::STX | mode::ATOMIC | size::DW, dst, src, off, 0)
+}
+
 /// `*(u32 *)(dst + off) = src`.
 #[must_use]
 pub const fn store32(dst: u8, off: i16, src: u8) -> Insn {

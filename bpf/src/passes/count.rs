@@ -22,6 +22,7 @@ pub const VALUE_BYTES: u32 = 16;
 /// Stack of the new main, rounded as the verifier rounds it.
 const STACK_BYTES: u64 = 16;
 
+const BPF_MAP_TYPE_ARRAY: u32 = 2;
 const BPF_MAP_TYPE_PERCPU_ARRAY: u32 = 6;
 const MAP_LOOKUP_ELEM: i32 = 1;
 const XDP_GET_BUFF_LEN: i32 = 188;
@@ -41,6 +42,15 @@ pub enum Length {
     Helper,
 }
 
+/// Where the counts are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Counters {
+    /// Apart for each CPU, so that plain loads and stores will do.
+    PerCpu,
+    /// Together, by atomic additions: for NICs, which have no maps per CPU.
+    Shared,
+}
+
 /// A module whose program counts.
 #[derive(Clone, Debug)]
 pub struct Counted {
@@ -48,7 +58,7 @@ pub struct Counted {
     pub module: Module,
     /// The program, under its old id.
     pub program: ProgramId,
-    /// The counters: a per-CPU array named [`MAP_NAME`].
+    /// The counters: an array named [`MAP_NAME`].
     pub counters: MapId,
 }
 
@@ -71,6 +81,19 @@ pub fn apply_with(
     program: ProgramId,
     length: Length,
 ) -> Result<Counted, PassError> {
+    apply_in(module, program, length, Counters::PerCpu)
+}
+
+/// Adds counters of a kind to a program.
+///
+/// # Errors
+/// Those of [`apply_with`].
+pub fn apply_in(
+    module: &Module,
+    program: ProgramId,
+    length: Length,
+    kept: Counters,
+) -> Result<Counted, PassError> {
     let needs = analysis::requirements(module, program);
     let name = &module.program(program).name;
     if module.maps.iter().any(|m| m.name == MAP_NAME) {
@@ -92,10 +115,13 @@ pub fn apply_with(
         });
     }
     let mut module = module.clone();
-    module.maps.push(counters());
+    module.maps.push(match kept {
+        Counters::PerCpu => counters(),
+        Counters::Shared => Map { kind: BPF_MAP_TYPE_ARRAY, ..counters() },
+    });
     let map = MapId(module.maps.len() as u32 - 1);
     let tail_calls = needs.uses(Feature::TailCall);
-    let body = counting_main(&module, program, map, length, tail_calls);
+    let body = counting_main(&module, program, (map, kept), length, tail_calls);
     wrap::enter_through(&mut module, program, body, tail_calls)?;
     Ok(Counted { module, program, counters: map })
 }
@@ -115,7 +141,7 @@ pub(crate) fn counters() -> Map {
 fn counting_main(
     module: &Module,
     program: ProgramId,
-    counters: MapId,
+    (counters, kept): (MapId, Counters),
     length: Length,
     tail_calls: bool,
 ) -> Function {
@@ -154,14 +180,24 @@ fn counting_main(
             (asm::load_map(1), Target::Map(counters)),
             (asm::helper(MAP_LOOKUP_ELEM), Target::None),
             (asm::jump_imm(jmp::JEQ, 0, 0), Target::Jump(out.id)),
-            (asm::load64(1, 0, 0), Target::None),
-            (asm::add_imm(1, 1), Target::None),
-            (asm::store64(0, 0, 1), Target::None),
-            (asm::load64(1, 0, 8), Target::None),
-            (asm::add(1, 7), Target::None),
-            (asm::store64(0, 8, 1), Target::None),
         ],
     );
+    let additions: &[Insn] = match kept {
+        Counters::PerCpu => &[
+            asm::load64(1, 0, 0),
+            asm::add_imm(1, 1),
+            asm::store64(0, 0, 1),
+            asm::load64(1, 0, 8),
+            asm::add(1, 7),
+            asm::store64(0, 8, 1),
+        ],
+        Counters::Shared => {
+            &[asm::mov_imm(1, 1), asm::atomic_add64(0, 0, 1), asm::atomic_add64(0, 8, 7)]
+        }
+    };
+    for &insn in additions {
+        emit(&mut f, [(insn, Target::None)]);
+    }
     f.append([out]);
     emit(&mut f, [(asm::exit(), Target::None)]);
     f

@@ -62,7 +62,7 @@ pub(crate) fn verifier_log(
         program: id,
         kind: PROG_TYPE_XDP,
         attach_type,
-        bound_to: None,
+        binding: None,
         pin_root: None,
         contents: &contents,
     };

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::os::fd::AsFd;
 
-use hoist_bpf::kernel::loader::{self, LoadSpec, Loaded};
+use hoist_bpf::kernel::loader::{self, Binding, LoadSpec, Loaded};
 use hoist_bpf::kernel::{Kernel, TestRunSpec};
 use hoist_bpf::module::{MapId, Module, ProgramId};
 use hoist_bpf::parse::Selector;
@@ -89,7 +89,7 @@ fn load(bench: &Bench, module: &Module, program: ProgramId) -> Loaded {
         program,
         kind: XDP,
         attach_type: if module.name == "devmap_egress" { BPF_XDP_DEVMAP } else { BPF_XDP },
-        bound_to: (module.name == "rx_hash").then_some(A),
+        binding: (module.name == "rx_hash").then_some(Binding::HostOnly(A)),
         pin_root: None,
         contents: &contents,
     };
@@ -175,7 +175,7 @@ fn counting_can_do_without_perfmon() {
         program: counted.program,
         kind: XDP,
         attach_type: BPF_XDP,
-        bound_to: None,
+        binding: None,
         pin_root: None,
         contents: &BTreeMap::new(),
     };

@@ -67,7 +67,7 @@ fn long_names_come_back_whole() {
         program,
         kind: XDP,
         attach_type: BPF_XDP,
-        bound_to: None,
+        binding: None,
         pin_root: None,
         contents: &BTreeMap::new(),
     };

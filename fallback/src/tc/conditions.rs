@@ -190,8 +190,10 @@ fn preemption(report: Option<&HostReport>) -> Condition {
 /// Programs that get frames before this one, and may keep them.
 fn earlier(slot: Slot, device: &Device) -> Vec<Condition> {
     let hooks: &[Slot] = match slot {
-        Slot::ClsactIngress => &[Slot::Hw, Slot::Native, Slot::Generic, Slot::TcxIngress],
-        _ => &[Slot::Hw, Slot::Native, Slot::Generic],
+        Slot::ClsactIngress => {
+            &[Slot::Hw, Slot::HwClsact, Slot::Native, Slot::Generic, Slot::TcxIngress]
+        }
+        _ => &[Slot::Hw, Slot::HwClsact, Slot::Native, Slot::Generic],
     };
     let there = hooks.iter().flat_map(|&slot| device.slot(slot));
     there

@@ -114,7 +114,7 @@ impl Engine for TcEngine {
         capabilities::of(self.slot(), host, device)
     }
 
-    fn examine(&self, job: &Job) -> Vec<Gap> {
+    fn examine(&self, _device: &Device, job: &Job) -> Vec<Gap> {
         self.translated(job, Options::default()).err().unwrap_or_default()
     }
 
@@ -163,6 +163,7 @@ impl Engine for TcEngine {
             internal,
             warnings: translated.warnings,
             dry_run: Some(dry_run::run_frame),
+            twin: None,
         };
         kernel_program::prepared(kernel, device, parts)
     }
@@ -195,7 +196,7 @@ fn load(
         program: translated.program,
         kind: PROG_TYPE_SCHED_CLS,
         attach_type: 0,
-        bound_to: None,
+        binding: None,
         pin_root: job.pin_root.as_deref(),
         contents: &contents(device, job, translated),
     };

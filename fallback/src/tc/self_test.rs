@@ -87,7 +87,7 @@ fn ask(kernel: &dyn Kernel) -> Result<Answer, Gap> {
             program: ProgramId(0),
             kind: PROG_TYPE_SCHED_CLS,
             attach_type: 0,
-            bound_to: None,
+            binding: None,
             pin_root: None,
             contents: &BTreeMap::new(),
         };

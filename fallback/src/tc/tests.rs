@@ -122,7 +122,8 @@ fn entries_with_programs_are_refused_with_every_other_reason() {
     let value = [3_u32.to_ne_bytes(), 9_u32.to_ne_bytes()].concat();
     assert_eq!(map.kind, 14);
     job.contents.insert(MapId(index as u32), vec![(vec![0; 4], value)]);
-    let codes: Vec<String> = TCX.examine(&job).into_iter().map(|gap| gap.code).collect();
+    let codes: Vec<String> =
+        TCX.examine(&sample::ice("eth0", 3), &job).into_iter().map(|gap| gap.code).collect();
     assert_eq!(codes, ["map-entry-program"]);
 }
 

@@ -89,7 +89,7 @@ impl Engine for UserEngine {
         Ok(capabilities::of(self.hook, device))
     }
 
-    fn examine(&self, job: &Job) -> Vec<Gap> {
+    fn examine(&self, _device: &Device, job: &Job) -> Vec<Gap> {
         let mut gaps = Self::machine(job, 1).err().unwrap_or_default();
         gaps.extend(self.against(job));
         gaps

@@ -280,7 +280,7 @@ impl<'a> Side<'a> {
             program: form.program,
             kind,
             attach_type,
-            bound_to: None,
+            binding: None,
             pin_root: None,
             contents: &fitted,
         };

@@ -181,7 +181,7 @@ impl Both {
             program: ProgramId(0),
             kind: loader::PROG_TYPE_XDP,
             attach_type: loader::ATTACH_TYPE_XDP,
-            bound_to: None,
+            binding: None,
             pin_root: None,
             contents: &BTreeMap::new(),
         };

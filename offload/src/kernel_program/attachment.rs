@@ -294,9 +294,14 @@ pub fn adopt(
     let info = kernel.program_info(program.as_fd())?;
     let hold = match (kernel.get_pinned(&kept.link())?, kept.slot) {
         (Some(link), _) => Hold::Adopted(link),
-        (None, Slot::ClsactIngress) => {
+        (None, Slot::ClsactIngress | Slot::HwClsact) => {
             let made_qdisc = pins::made_qdisc(&**kernel, &kept.path)?;
-            Hold::Filter(Filter::found(&**kernel, device.ifindex, info.id, made_qdisc)?)
+            Hold::Filter(Filter::found(
+                &**kernel,
+                (device.ifindex, kept.slot),
+                info.id,
+                made_qdisc,
+            )?)
         }
         (None, _) => Hold::Netlink,
     };

@@ -113,6 +113,10 @@ const fn iproute2(slot: Slot) -> Option<&'static str> {
         Slot::Hw => Some("xdpoffload"),
         Slot::Native => Some("xdpdrv"),
         Slot::Generic => Some("xdpgeneric"),
-        Slot::TcxIngress | Slot::TcxEgress | Slot::ClsactIngress | Slot::ClsactEgress => None,
+        Slot::TcxIngress
+        | Slot::TcxEgress
+        | Slot::ClsactIngress
+        | Slot::ClsactEgress
+        | Slot::HwClsact => None,
     }
 }

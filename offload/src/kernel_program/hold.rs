@@ -53,7 +53,7 @@ impl Hold {
         match refuser.slot {
             Slot::Hw | Slot::Native | Slot::Generic => xdp::take(kernel, program, refuser, replace),
             Slot::TcxIngress => tcx::take(kernel, program, refuser, replace),
-            Slot::ClsactIngress => {
+            Slot::ClsactIngress | Slot::HwClsact => {
                 Filter::take(kernel, program, refuser, replace, made_qdisc).map(Self::Filter)
             }
             Slot::TcxEgress | Slot::ClsactEgress => Err(Error::Input {

@@ -7,6 +7,7 @@ use hoist_bpf::kernel::loader::LoadError;
 use hoist_bpf::kernel::{Capability, Filter, FilterKey, KernelError};
 
 use crate::device::{Device, Slot};
+use crate::engine::EngineKind;
 use crate::error::{Error, Gap, Refusal};
 use crate::privilege::{missing, not_permitted};
 
@@ -72,7 +73,7 @@ impl<'a> Refuser<'a> {
         error.object = format!("{} on {}", self.program, self.device.name);
         let read = match self.slot.mode() {
             Some(_) => xdp::code(self.slot, &error),
-            None => tc::code(&error),
+            None => tc::code(self.slot, &error),
         };
         let gap = match (read, error.errno) {
             (Some(code), _) => Gap::kernel(code, &error),
@@ -167,8 +168,11 @@ impl<'a> Refuser<'a> {
                 }
                 let log = error.log.as_deref().unwrap_or_default();
                 let code = match error.errno {
+                    EOPNOTSUPP if silent && self.slot == Slot::Hw => "no-offload",
                     EOPNOTSUPP if silent && self.slot.mode().is_some() => "no-native-support",
-                    EACCES if self.slot.mode().is_none() && tc::stack_is_short(log) => "tc-stack",
+                    EACCES if self.slot.engine() == EngineKind::Tc && tc::stack_is_short(log) => {
+                        "tc-stack"
+                    }
                     _ => "verifier-rejected",
                 };
                 let mut gap = Gap::kernel(code, &error);

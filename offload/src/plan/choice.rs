@@ -63,11 +63,12 @@ impl From<EngineKind> for Wanted {
     }
 }
 
-/// The word that asks for it: `tcx` and `clsact` are hooks of one kind, as are `af_xdp` and `af_packet`;
-/// other kinds have one.
+/// The word that asks for it: `tcx` and `clsact` are hooks of one kind, as are `af_xdp` and `af_packet`,
+/// and `hw-clsact` is the second of `hw`.
 impl fmt::Display for Wanted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.hook {
+            Some(Hook::Clsact) if self.kind == EngineKind::Hw => f.pad("hw-clsact"),
             Some(hook @ (Hook::Tcx | Hook::Clsact | Hook::AfXdp | Hook::AfPacket)) => {
                 f.pad(hook.name())
             }
@@ -76,7 +77,7 @@ impl fmt::Display for Wanted {
     }
 }
 
-/// Accepts what [`EngineKind`] does; `tcx`, `clsact`, `af_xdp` and `af_packet` ask for that hook.
+/// Accepts what [`EngineKind`] does; `tcx`, `clsact`, `hw-clsact`, `af_xdp` and `af_packet` ask for that hook.
 impl FromStr for Wanted {
     type Err = String;
 
@@ -84,7 +85,7 @@ impl FromStr for Wanted {
         let kind = s.parse()?;
         Ok(match s {
             "tcx" => Self::at(kind, Hook::Tcx),
-            "clsact" => Self::at(kind, Hook::Clsact),
+            "clsact" | "hw-clsact" => Self::at(kind, Hook::Clsact),
             "af_xdp" => Self::at(kind, Hook::AfXdp),
             "af_packet" => Self::at(kind, Hook::AfPacket),
             _ => Self::from(kind),

@@ -123,8 +123,8 @@ impl Rung {
     }
 
     /// With what speaks against the program itself, save what the comparison told already.
-    pub(super) fn examined(mut self, job: &Job) -> Self {
-        let gaps = self.engine.map(|engine| engine.examine(job)).unwrap_or_default();
+    pub(super) fn examined(mut self, device: &Device, job: &Job) -> Self {
+        let gaps = self.engine.map(|engine| engine.examine(device, job)).unwrap_or_default();
         let told = |gap: &Gap, known: &[Gap]| {
             let place = |k: &Gap| gap.insn.is_none() || k.insn == gap.insn;
             let map = |k: &Gap| gap.map.is_some() && k.map == gap.map;

@@ -9,7 +9,7 @@ use hoist_offload::bpf::programs;
 use hoist_offload::capability::Capabilities;
 use hoist_offload::engine::{Engine, Job};
 use hoist_offload::plan::{Choice, Plan, Wanted, Wishes};
-use hoist_offload::{AttachPolicy, Device, Error, privilege};
+use hoist_offload::{AttachPolicy, Device, EngineKind, Error, privilege};
 use serde_json::json;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
@@ -54,7 +54,7 @@ pub(super) fn run(cx: &mut Context<'_>, args: &args::Demo) -> Result<(), Failure
     let near = lab.near();
     let inside = |cx: &Context<'_>| -> Result<(Device, Vec<Capabilities>, Job), Error> {
         let device = cx.host.device(&near.name)?;
-        let engines = cx.registry.engines();
+        let engines = engines(cx).into_iter();
         let engines = engines
             .map(|engine| cx.registry.capabilities(cx.host.as_ref(), &device, engine))
             .collect::<Result<_, _>>()?;
@@ -123,6 +123,11 @@ fn job(cx: &Context<'_>) -> Result<Job, Error> {
     cx.session().job(order.parse(prebuilt.name, prebuilt.object)?)
 }
 
+/// The engines that the demonstration is about: its pair of interfaces has no NIC.
+fn engines(cx: &Context<'_>) -> Vec<&'static dyn Engine> {
+    cx.registry.engines().filter(|engine| engine.kind() != EngineKind::Hw).collect()
+}
+
 /// Runs the job on one engine after the other.
 fn measure(
     cx: &mut Context<'_>,
@@ -132,7 +137,7 @@ fn measure(
     args: &args::Demo,
     stop: &AtomicBool,
 ) -> Result<Vec<Measured>, Failure> {
-    let engines: Vec<&'static dyn Engine> = cx.registry.engines().collect();
+    let engines = engines(cx);
     let kernel = cx.kernel("demo")?;
     let mut results: Vec<Measured> = Vec::new();
     for engine in engines {

@@ -41,6 +41,10 @@ pub(crate) fn device(device: &Device, engines: &[Capabilities], verbose: bool) -
     let mut before: Option<&Capabilities> = None;
     for engine in engines {
         let same = |b: &&Capabilities| (b.engine, &b.provider) == (engine.engine, &engine.provider);
+        // Another hook for which all is as before tells nothing new.
+        if before.filter(same).is_some_and(|b| b.conditions == engine.conditions) {
+            continue;
+        }
         text.push('\n');
         text.push_str(&capabilities(engine, before.filter(same), verbose));
         before = Some(engine);

@@ -169,13 +169,14 @@ fn target(cx: &Context<'_>, args: &args::Verify) -> Result<Target, Failure> {
     Ok(Target { device: Some(device), peer, given: Some((near, far)), evidence })
 }
 
-/// Every engine that was asked for, each by itself; a kind with two hooks is two. Unasked, those of the
-/// kernel: what the contract says of hoist's own it says of its machine, not of its ports.
+/// Every engine that was asked for, each by itself; a kind with two hooks is two. Unasked, those that
+/// run on the host's kernel: the laboratory's interfaces have no NIC, and what the contract says of
+/// hoist's own engine it says of its machine, not of its ports.
 fn engines(cx: &Context<'_>, args: &args::Verify) -> Result<Vec<Wanted>, Failure> {
     let all = cx.registry.engines();
     let engines: Vec<Wanted> = match &args.engine.choice {
         Choice::Auto => all
-            .filter(|e| e.kind() != EngineKind::User)
+            .filter(|e| !matches!(e.kind(), EngineKind::User | EngineKind::Hw))
             .map(|e| Wanted::at(e.kind(), e.hook()))
             .collect(),
         Choice::Listed(wanted) => all

@@ -11,7 +11,9 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::card::BPF_F_XDP_DEV_BOUND_ONLY;
 use super::slots::Interface;
 use super::table::Table;
 use super::tc::{Lock, Watcher};
@@ -28,6 +30,15 @@ pub(super) struct Program {
     pub(super) insns: Vec<Insn>,
     pub(super) expected_attach_type: u32,
     pub(super) flags: u32,
+    /// The NIC that it was loaded for is gone.
+    pub(super) orphaned: bool,
+}
+
+impl Program {
+    /// Whether a NIC is to run it.
+    pub(super) const fn offloaded(&self) -> bool {
+        self.info.ifindex != 0 && self.flags & BPF_F_XDP_DEV_BOUND_ONLY == 0
+    }
 }
 
 #[derive(Debug)]
@@ -46,6 +57,16 @@ pub(super) enum Place {
     Tcx,
     /// A function of another program: that program and the function's BTF id.
     Function(u32, u32),
+}
+
+/// The kernel's log, which its readers share.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Log(Arc<Mutex<Vec<String>>>);
+
+impl Log {
+    pub(super) fn lines(&self) -> MutexGuard<'_, Vec<String>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 #[derive(Debug)]
@@ -74,6 +95,8 @@ pub(super) struct Books {
     pub(super) journal: Vec<Event>,
     pub(super) verifier: Option<Verifier>,
     pub(super) answer: Option<Answer>,
+    /// The kernel's log.
+    pub(super) log: Log,
     pub(super) kernel_btf: Option<Vec<u8>>,
     pub(super) cpus: usize,
     pub(super) namespace: u64,

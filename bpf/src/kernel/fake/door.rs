@@ -9,8 +9,8 @@ use super::errno::{EBADF, EDEADLK, EINVAL, ENODEV, EPERM};
 use super::table::Table;
 use super::{Event, Fake, links, load, settings, tc};
 use crate::kernel::{
-    Bytes, Entries, Expect, Filter, FilterKey, Kernel, KernelError, LinkInfo, MapInfo, MapSpec,
-    ObjectKind, ProgramInfo, ProgramSpec, TestRun, TestRunSpec, XdpMode, XdpSlots,
+    Bytes, Entries, Expect, Filter, FilterKey, Kernel, KernelError, LinkInfo, LogLines, MapInfo,
+    MapSpec, ObjectKind, ProgramInfo, ProgramSpec, TestRun, TestRunSpec, XdpMode, XdpSlots,
 };
 
 /// After this a lock that is still held is held by the one who waits for it.
@@ -30,6 +30,9 @@ impl Fake {
         let gone = || KernelError::new(operation, format!("map {id}"), EBADF);
         let table = books.maps.get_mut(&id).ok_or_else(gone)?;
         let name = table.info.name.clone();
+        if table.orphaned {
+            return Err(KernelError::new(operation, format!("map {name}"), ENODEV));
+        }
         run(table).map_err(|errno| KernelError::new(operation, format!("map {name}"), errno))
     }
 }
@@ -38,7 +41,7 @@ impl Kernel for Fake {
     fn load_program(&self, spec: &ProgramSpec<'_>) -> Result<OwnedFd, KernelError> {
         let mut books = self.books();
         books.may("BPF_PROG_LOAD")?;
-        let program = load::program(&books, spec)?;
+        let program = load::program(&mut books, spec)?;
         let id = books.next_id();
         let mut info = program.info;
         info.id = id;
@@ -211,7 +214,11 @@ impl Kernel for Fake {
         let mut books = self.books();
         books.may(OPERATION)?;
         let id = books.behind(program, ObjectKind::Program, OPERATION)?;
-        Ok(books.program(id)?.info.clone())
+        let program = books.program(id)?;
+        if program.orphaned {
+            return Err(KernelError::new(OPERATION, "program", ENODEV));
+        }
+        Ok(program.info.clone())
     }
 
     fn map_info(&self, map: BorrowedFd<'_>) -> Result<MapInfo, KernelError> {
@@ -233,13 +240,13 @@ impl Kernel for Fake {
     fn ids(&self, kind: ObjectKind) -> Result<Vec<u32>, KernelError> {
         let mut books = self.books();
         books.may(&format!("BPF_{}_GET_NEXT_ID", load::kind_name(kind)))?;
-        Ok(books.ids(kind))
+        Ok(books.told(kind))
     }
 
     fn open(&self, kind: ObjectKind, id: u32) -> Result<Option<OwnedFd>, KernelError> {
         let mut books = self.books();
         books.may(&format!("BPF_{}_GET_FD_BY_ID", load::kind_name(kind)))?;
-        if !books.ids(kind).contains(&id) {
+        if !books.told(kind).contains(&id) {
             return Ok(None);
         }
         books.hand_out((kind, id)).map(Some)
@@ -339,6 +346,17 @@ impl Kernel for Fake {
 
     fn remove_lock(&self, _name: &str) -> Result<(), KernelError> {
         self.books().may("unlink")
+    }
+
+    fn kernel_log(&self) -> Result<LogLines, KernelError> {
+        let mut books = self.books();
+        books.may("open")?;
+        let (mut at, log) = (books.log.lines().len(), books.log.clone());
+        Ok(Box::new(std::iter::from_fn(move || {
+            let line = log.lines().get(at).cloned()?;
+            at += 1;
+            Some(line)
+        })))
     }
 
     fn note(&self, directory: &str, name: &str) -> Result<Option<Vec<u8>>, KernelError> {

@@ -18,7 +18,7 @@ const MOV_IMM: u8 = 0xb7;
 /// Pseudo-sources of a wide load that stand for a map's descriptor or an address in its value.
 const MAP_SOURCES: [u8; 2] = [1, 2];
 
-pub(super) fn program(books: &Books, spec: &ProgramSpec<'_>) -> Result<Program, KernelError> {
+pub(super) fn program(books: &mut Books, spec: &ProgramSpec<'_>) -> Result<Program, KernelError> {
     let refused = |errno, log: &str| KernelError {
         log: Some(log.to_owned()),
         ..KernelError::new("BPF_PROG_LOAD", format!("program {}", spec.name), errno)
@@ -33,9 +33,15 @@ pub(super) fn program(books: &Books, spec: &ProgramSpec<'_>) -> Result<Program, 
             let log = format!("fd {} is not pointing to valid bpf_map", insn.imm);
             return Err(refused(EBADF, &log));
         };
+        if !books.map_matches(spec, id) {
+            return Err(refused(EINVAL, "offload device mismatch between prog and map"));
+        }
         if !map_ids.contains(&id) {
             map_ids.push(id);
         }
+    }
+    if spec.ifindex != 0 {
+        books.bind(spec)?;
     }
     if let Some(judge) = &books.verifier {
         (judge.0)(spec)?;
@@ -48,7 +54,7 @@ pub(super) fn program(books: &Books, spec: &ProgramSpec<'_>) -> Result<Program, 
         map_ids,
         btf_id: btf(books, spec.btf),
         gpl_compatible: spec.license.contains("GPL"),
-        jited_bytes: slots.saturating_mul(8),
+        jited_bytes: if spec.ifindex == 0 { slots.saturating_mul(8) } else { 0 },
         xlated_insns: slots,
         verified_insns: slots,
         ifindex: spec.ifindex,
@@ -59,12 +65,16 @@ pub(super) fn program(books: &Books, spec: &ProgramSpec<'_>) -> Result<Program, 
         insns: spec.insns.to_vec(),
         expected_attach_type: spec.expected_attach_type,
         flags: spec.flags,
+        orphaned: false,
     })
 }
 
 pub(super) fn map_info(books: &mut Books, spec: &MapSpec<'_>) -> Result<MapInfo, KernelError> {
     let inner = spec.inner.map(|inner| books.behind(inner, ObjectKind::Map, "BPF_MAP_CREATE"));
     inner.transpose()?;
+    if spec.ifindex != 0 {
+        books.place_map(spec)?;
+    }
     let (fd, key, value) = spec.btf.map_or((None, 0, 0), |(fd, k, v)| (Some(fd), k, v));
     Ok(MapInfo {
         btf_id: btf(books, fd),
@@ -87,6 +97,10 @@ pub(super) fn run(
     program: &Program,
     spec: &TestRunSpec<'_>,
 ) -> Result<TestRun, KernelError> {
+    if program.offloaded() {
+        let object = format!("program {}", program.info.name);
+        return Err(KernelError::new("BPF_PROG_TEST_RUN", object, ENOTSUPP));
+    }
     if let Some(player) = &books.answer {
         return (player.0)(&program.insns, spec);
     }

@@ -14,6 +14,7 @@ use super::{Filter, FilterKey, KernelError, ProgramSpec, TestRun, TestRunSpec, X
 use crate::insn::Insn;
 
 mod books;
+mod card;
 mod door;
 mod links;
 mod load;
@@ -24,6 +25,7 @@ mod table;
 mod tc;
 
 use books::Books;
+pub use card::Card;
 use slots::Interface;
 
 /// Error numbers, so that the fake needs no C library.
@@ -36,6 +38,7 @@ mod errno {
     pub(super) const EEXIST: i32 = 17;
     pub(super) const ENODEV: i32 = 19;
     pub(super) const EINVAL: i32 = 22;
+    pub(super) const ENOMEM: i32 = 12;
     pub(super) const ENOSPC: i32 = 28;
     pub(super) const EPIPE: i32 = 32;
     pub(super) const ERANGE: i32 = 34;
@@ -58,8 +61,8 @@ pub struct FakeInterface {
     pub name: String,
     /// Whether its driver knows native XDP (`ndo_bpf`).
     pub native: bool,
-    /// Whether its driver takes offloaded programs.
-    pub hardware: bool,
+    /// The NIC behind it, where its driver takes programs for it.
+    pub card: Option<Card>,
     /// What the driver says to a native attach: error number and sentence.
     pub native_refusal: Option<(i32, Option<String>)>,
     /// MTU in bytes.
@@ -88,7 +91,7 @@ impl FakeInterface {
             ifindex,
             name: name.to_owned(),
             native: true,
-            hardware: false,
+            card: None,
             native_refusal: None,
             mtu_bytes: 1500,
             max_mtu_bytes: 9000,
@@ -247,7 +250,8 @@ impl Fake {
         self.books().interfaces.insert(ifindex, Interface { given, slots: BTreeMap::new() });
     }
 
-    /// Pulls an interface out: links to it stay, defunct, and programs attached over netlink go.
+    /// Pulls an interface out: links to it stay, defunct, and programs attached over netlink go. What
+    /// was loaded for its NIC goes to another port of that NIC, or is orphaned with the last.
     pub fn remove_interface(&self, ifindex: u32) {
         let mut books = self.books();
         let links: Vec<u32> =
@@ -255,8 +259,16 @@ impl Fake {
         for link in links {
             books.release(link);
         }
-        books.interfaces.remove(&ifindex);
+        let removed = books.interfaces.remove(&ifindex);
+        if let Some(card) = removed.and_then(|interface| interface.given.card) {
+            books.unplug(ifindex, card.asic);
+        }
         books.collect();
+    }
+
+    /// Writes lines to the kernel's log.
+    pub fn print_kernel_log(&self, lines: &[&str]) {
+        self.books().log.lines().extend(lines.iter().map(|&line| line.to_owned()));
     }
 
     /// Changes an interface behind everyone's back. Unknown indices change nothing.

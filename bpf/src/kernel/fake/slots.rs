@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use super::books::{Books, Object, Place};
 use super::errno::{EBUSY, EEXIST, EINVAL, ENODEV, EOPNOTSUPP};
 use super::{Event, FakeInterface};
+use crate::kernel::tc::SKIP_SW;
 use crate::kernel::{KernelError, ObjectKind, XdpMode, XdpSlots};
 
-const BPF_F_XDP_DEV_BOUND_ONLY: u32 = 1 << 6;
 const BPF_XDP_DEVMAP: u32 = 33;
 const BPF_XDP_CPUMAP: u32 = 35;
 const XDP: u32 = 6;
@@ -113,6 +113,7 @@ impl Books {
         }
         if change.program != running {
             drives(interface, mode, change.program)?;
+            self.runs(interface, mode, change.program)?;
         }
         self.put(change, mode, running);
         Ok(mode)
@@ -127,14 +128,20 @@ impl Books {
             return refuse(EEXIST, "Native and generic XDP can't be active at the same time");
         }
         let bound = program.info.ifindex != 0;
-        let offloaded = bound && program.flags & BPF_F_XDP_DEV_BOUND_ONLY == 0;
+        let offloaded = program.offloaded();
         if program.info.kind != XDP || (offloaded && mode == XdpMode::Generic) {
             return Err((EINVAL, None));
         }
         if !offload && offloaded {
             return refuse(EINVAL, "Using offloaded program without HW_MODE flag is not supported");
         }
-        if bound && program.info.ifindex != interface.given.ifindex {
+        let here = match offloaded {
+            true => {
+                !program.orphaned && self.same_card(program.info.ifindex, interface.given.ifindex)
+            }
+            false => program.info.ifindex == interface.given.ifindex,
+        };
+        if bound && !here {
             return refuse(EINVAL, "Program bound to different device");
         }
         if bound && mode == XdpMode::Generic {
@@ -149,6 +156,28 @@ impl Books {
             }
             _ => Ok(()),
         }
+    }
+
+    /// What the driver of a NIC says to a program for it: only of programs that were loaded for it,
+    /// and only one on a port, be it XDP or a classifier (`nsim_xdp_offload_prog`).
+    fn runs(
+        &self,
+        interface: &Interface,
+        mode: XdpMode,
+        program: Option<u32>,
+    ) -> Result<(), Refusal> {
+        let (XdpMode::Hardware, Some(card)) = (mode, &interface.given.card) else { return Ok(()) };
+        if let Some((errno, words)) = &card.refuses_xdp {
+            return Err((*errno, Some(words.clone())));
+        }
+        let Some(program) = program.and_then(|id| self.programs.get(&id)) else { return Ok(()) };
+        if !program.offloaded() {
+            return refuse(EINVAL, "netdevsim: xdpoffload of non-bound program");
+        }
+        if interface.given.filters.iter().any(|filter| filter.flags & SKIP_SW != 0) {
+            return refuse(EBUSY, "netdevsim: TC program is already loaded");
+        }
+        Ok(())
     }
 
     fn put(&mut self, change: Change, mode: XdpMode, running: Option<u32>) {
@@ -198,10 +227,11 @@ fn drives(interface: &Interface, mode: XdpMode, program: Option<u32>) -> Result<
     let given = &interface.given;
     match mode {
         XdpMode::Generic => Ok(()),
+        XdpMode::Hardware if given.card.is_some() => Ok(()),
         _ if !given.native => {
             refuse(EOPNOTSUPP, "Underlying driver does not support XDP in native mode")
         }
-        XdpMode::Hardware if !given.hardware => Err((EINVAL, None)),
+        XdpMode::Hardware => Err((EINVAL, None)),
         XdpMode::Native if program.is_some() => match &given.native_refusal {
             Some((errno, text)) => Err((*errno, text.clone())),
             None => Ok(()),

@@ -34,6 +34,8 @@ pub(super) struct Table {
     pub(super) info: MapInfo,
     cpus: usize,
     frozen: bool,
+    /// The NIC that it is in is gone.
+    pub(super) orphaned: bool,
     /// By key in comparable form: what was given as key, and the value.
     entries: BTreeMap<Vec<u8>, (Vec<u8>, Vec<u8>)>,
     /// Comparable keys, least recently used first, for LRU kinds.
@@ -54,7 +56,7 @@ impl Table {
             return Err(EINVAL);
         }
         let (frozen, entries, order) = (false, BTreeMap::new(), VecDeque::new());
-        Ok(Self { info, cpus, frozen, entries, order })
+        Ok(Self { info, cpus, frozen, orphaned: false, entries, order })
     }
 
     /// Bytes of a whole value.

@@ -5,17 +5,17 @@ use std::os::fd::{BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 
 use super::books::{Books, Link, Place};
-use super::errno::{EEXIST, EINVAL, ENODEV, ENOENT, EPERM, EPIPE, ERANGE};
+use super::errno::{EBUSY, EEXIST, EINVAL, ENODEV, ENOENT, EOPNOTSUPP, EPERM, EPIPE, ERANGE};
 use super::{Event, FakeInterface};
-use crate::kernel::tc::EVERY_PROTOCOL;
-use crate::kernel::{Filter, FilterKey, KernelError, ObjectKind};
+use crate::kernel::tc::{EVERY_PROTOCOL, IN_HW, NOT_IN_HW, OFFLOADED_AT_TCX, SKIP_HW, SKIP_SW};
+use crate::kernel::{Filter, FilterKey, KernelError, ObjectKind, XdpMode};
 
 /// `BPF_PROG_TYPE_SCHED_CLS`.
 const SCHED_CLS: u32 = 3;
 /// `BPF_MPROG_MAX`.
 const MOST: usize = 64;
-/// `TCA_CLS_FLAGS_SKIP_HW` and `..._NOT_IN_HW`.
-const SOFTWARE_ONLY: u32 = 1 | 8;
+const SOFTWARE_ONLY: u32 = SKIP_HW | NOT_IN_HW;
+const HARDWARE_ONLY: u32 = SKIP_SW | IN_HW;
 
 const ADD: &str = "RTM_NEWTFILTER";
 const REMOVE: &str = "RTM_DELTFILTER";
@@ -73,6 +73,9 @@ pub(super) fn link(
     };
     if !books.tcx || books.program(program)?.info.kind != SCHED_CLS {
         return Err(refused(EINVAL));
+    }
+    if books.program(program)?.offloaded() {
+        return Err(refused(EINVAL).saying(OFFLOADED_AT_TCX));
     }
     match books.interfaces.get(&ifindex) {
         None => return Err(refused(ENODEV)),
@@ -145,6 +148,17 @@ pub(super) fn add(
     if kind != SCHED_CLS {
         return Err(KernelError::new(ADD, format!("{key} on {on}"), EINVAL));
     }
+    let flags = match books.program(id)?.offloaded() {
+        true => {
+            books.takes_filter(ifindex, id).map_err(|(errno, text)| {
+                let object = format!("{key} on {on}");
+                KernelError { message: text, ..KernelError::new(ADD, object, errno) }
+            })?;
+            HARDWARE_ONLY
+        }
+        false => SOFTWARE_ONLY,
+    };
+    let given = self::given(books, ADD, &object, ifindex)?;
     let before = given.filters.partition_point(|f| f.key.priority < key.priority);
     let filter = Filter {
         key,
@@ -155,7 +169,7 @@ pub(super) fn add(
         name: Some(name.to_owned()),
         tag: Some(tag),
         direct_action: true,
-        flags: SOFTWARE_ONLY,
+        flags,
     };
     given.filters.insert(before, filter);
     books.journal.push(Event::FilterSet { ifindex, key, program: id });
@@ -176,13 +190,14 @@ pub(super) fn replace(
     let (kind, tag) = facts(books, id)?;
     let object = format!("{key} on {}", books.name(ifindex));
     let refused = |errno| KernelError::new(ADD, &*object, errno);
+    let offloaded = books.program(id)?.offloaded();
     let filter = books.filter(ifindex, key).ok_or_else(|| refused(ENOENT))?;
     if filter.program_id != Some(old) {
         let now = filter.program_id.unwrap_or_default();
         let text = format!("program {now} runs there, not program {old}");
         return Err(refused(EPERM).saying(text));
     }
-    if kind != SCHED_CLS {
+    if kind != SCHED_CLS || offloaded != (filter.flags & SKIP_SW != 0) {
         return Err(refused(EINVAL));
     }
     filter.program_id = Some(id);
@@ -258,6 +273,28 @@ impl Books {
                 self.drop_clsact(ifindex);
             }
         }
+    }
+
+    /// What the core and the driver of a NIC say to a classifier for it (`nsim_bpf_setup_tc_block_cb`).
+    fn takes_filter(&self, ifindex: u32, program: u32) -> Result<(), (i32, Option<String>)> {
+        let refused = |errno, text: &str| Err((errno, Some(text.to_owned())));
+        let Ok(interface) = self.interface(ifindex) else { return Err((ENODEV, None)) };
+        let Some(card) = &interface.given.card else { return Err((EOPNOTSUPP, None)) };
+        if interface.given.features.get("hw-tc-offload").is_none_or(|(on, _)| !on) {
+            return refused(EOPNOTSUPP, "TC offload is disabled on net device");
+        }
+        if let Some((errno, words)) = &card.refuses_filters {
+            return Err((*errno, Some(words.clone())));
+        }
+        let bound_to = self.programs.get(&program).map_or(0, |program| program.info.ifindex);
+        if !self.same_card(bound_to, ifindex) {
+            return refused(EINVAL, "Program is bound to a different device");
+        }
+        let offloaded = interface.given.filters.iter().any(|filter| filter.flags & SKIP_SW != 0);
+        if offloaded || interface.slots.contains_key(&XdpMode::Hardware) {
+            return refused(EBUSY, "netdevsim: driver and netdev offload states mismatch");
+        }
+        Ok(())
     }
 
     fn filter(&mut self, ifindex: u32, key: FilterKey) -> Option<&mut Filter> {

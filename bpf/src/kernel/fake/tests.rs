@@ -111,7 +111,10 @@ fn failures_come_when_ordered() {
 #[test]
 fn rules_that_need_special_devices_and_programs() {
     let (fake, program) = fake();
-    fake.add_interface(FakeInterface { hardware: true, ..FakeInterface::new(4, "nic") });
+    fake.add_interface(FakeInterface {
+        card: Some(Card::default()),
+        ..FakeInterface::new(4, "nic")
+    });
     let refusal = Some((95, Some("driver says no".to_owned())));
     fake.add_interface(FakeInterface { native_refusal: refusal, ..FakeInterface::new(5, "old") });
     fake.add_interface(FakeInterface { upper: vec![3], ..FakeInterface::new(6, "port") });

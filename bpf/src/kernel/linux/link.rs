@@ -8,6 +8,7 @@ use libbpf_rs::libbpf_sys as sys;
 use super::sys::{descriptor, done};
 use super::{info, reason};
 use crate::kernel::netlink::route;
+use crate::kernel::tc::OFFLOADED_AT_TCX;
 use crate::kernel::{KernelError, XdpMode};
 
 const BPF_XDP: u32 = 37;
@@ -34,9 +35,14 @@ pub(super) fn attach_xdp(
 }
 
 pub(super) fn attach_tcx(program: BorrowedFd<'_>, ifindex: u32) -> Result<OwnedFd, KernelError> {
-    create(program, ifindex, BPF_TCX_INGRESS, BPF_F_BEFORE).map_err(|errno| {
-        KernelError::new("BPF_LINK_CREATE", route::on(ifindex, "tcx ingress"), errno)
-    })
+    let refused =
+        |errno| KernelError::new("BPF_LINK_CREATE", route::on(ifindex, "tcx ingress"), errno);
+    // `link_create` (kernel/bpf/syscall.c) takes a NIC's program here, which `BPF_PROG_ATTACH` refuses;
+    // every packet then makes the kernel warn that such a program was to run on the host.
+    if info::program(program)?.ifindex != 0 {
+        return Err(refused(libc::EINVAL).saying(OFFLOADED_AT_TCX));
+    }
+    create(program, ifindex, BPF_TCX_INGRESS, BPF_F_BEFORE).map_err(refused)
 }
 
 /// One plain `BPF_LINK_CREATE` at the XDP hook.

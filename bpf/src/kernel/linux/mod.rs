@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 
 use super::netlink::{netfilter, route};
 use super::{
-    Bytes, Entries, Expect, Filter, FilterKey, Kernel, KernelError, LinkInfo, MapInfo, MapSpec,
-    ObjectKind, ProgramInfo, ProgramSpec, TestRun, TestRunSpec, XdpMode, XdpSlots, netns,
+    Bytes, Entries, Expect, Filter, FilterKey, Kernel, KernelError, LinkInfo, LogLines, MapInfo,
+    MapSpec, ObjectKind, ProgramInfo, ProgramSpec, TestRun, TestRunSpec, XdpMode, XdpSlots, netns,
 };
 
 mod bpffs;
@@ -16,6 +16,7 @@ mod cpu;
 mod entries;
 mod feature;
 mod info;
+mod kmsg;
 mod link;
 mod load;
 mod lock;
@@ -267,6 +268,10 @@ impl Kernel for Linux {
 
     fn remove_lock(&self, name: &str) -> Result<(), KernelError> {
         lock::remove(name)
+    }
+
+    fn kernel_log(&self) -> Result<LogLines, KernelError> {
+        kmsg::from_now_on()
     }
 
     fn note(&self, directory: &str, name: &str) -> Result<Option<Vec<u8>>, KernelError> {

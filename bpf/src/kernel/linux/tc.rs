@@ -3,10 +3,10 @@
 use std::fs::File;
 use std::os::fd::{BorrowedFd, OwnedFd};
 
-use super::lock;
+use super::{info, lock};
 use crate::kernel::netlink::filter::{self, Direction};
 use crate::kernel::netlink::route;
-use crate::kernel::tc::EVERY_PROTOCOL;
+use crate::kernel::tc::{EVERY_PROTOCOL, SKIP_HW, SKIP_SW};
 use crate::kernel::{Filter, FilterKey, KernelError};
 
 /// Locking this file's inode, which is the network namespace's own, excludes everyone in it, whatever
@@ -53,7 +53,14 @@ pub(super) fn add(
     const OPERATION: &str = "RTM_NEWTFILTER";
     proper(OPERATION, ifindex, key)?;
     let object = || route::on(ifindex, &key.to_string());
-    filter::set(ifindex, key, program, name, true).map_err(|r| r.about(OPERATION, object()))
+    filter::set(ifindex, key, program, name, run_by(program)?, true)
+        .map_err(|r| r.about(OPERATION, object()))
+}
+
+/// The kernel takes a program that was loaded for a NIC with `skip_sw` only (`cls_bpf_prog_from_efd`);
+/// any other is for the host, and no driver is to be asked about it.
+fn run_by(program: BorrowedFd<'_>) -> Result<u32, KernelError> {
+    Ok(if info::program(program)?.ifindex == 0 { SKIP_HW } else { SKIP_SW })
 }
 
 pub(super) fn replace(
@@ -76,7 +83,8 @@ pub(super) fn replace(
         }
         Some(_) => {}
     }
-    filter::set(ifindex, key, program, name, false).map_err(|r| r.about(OPERATION, object()))
+    filter::set(ifindex, key, program, name, run_by(program)?, false)
+        .map_err(|r| r.about(OPERATION, object()))
 }
 
 pub(super) fn remove(ifindex: u32, key: FilterKey, program_id: u32) -> Result<bool, KernelError> {

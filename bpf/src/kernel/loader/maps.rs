@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
-use crate::kernel::loader::{Commit, LoadError, LoadSpec};
+use crate::kernel::loader::{Binding, Commit, LoadError, LoadSpec, MMAPABLE};
 use crate::kernel::{Entries, Kernel, KernelError, MapInfo, MapSpec};
 use crate::module::{DataSection, Map, MapId, Target};
 use crate::names::is_per_cpu;
@@ -72,7 +72,7 @@ impl Created {
             let path = root.join(pin_name(&map.name));
             if let Some(fd) = kernel.get_pinned(&path).map_err(failed)? {
                 let info = kernel.map_info(fd.as_fd()).map_err(failed)?;
-                if let Some(difference) = difference(&info, map, entries) {
+                if let Some(difference) = difference(&info, map, entries, card(spec, map)) {
                     return Err(LoadError::PinIncompatible {
                         map: map.name.clone(),
                         path,
@@ -88,7 +88,7 @@ impl Created {
         let template = match &map.inner {
             Some(inner) => Some(
                 max_entries(kernel, inner)
-                    .and_then(|entries| create_map(kernel, inner, entries, None, btf))
+                    .and_then(|entries| create_map(kernel, inner, entries, None, btf, None))
                     .map_err(failed)?,
             ),
             None => None,
@@ -98,13 +98,14 @@ impl Created {
             _ => None,
         });
         let inner = template.as_ref().or(first.map(Arc::as_ref)).map(AsFd::as_fd);
-        let fd = create_map(kernel, map, entries, inner, btf).map_err(|error| {
-            if entries == 0 && error.errno == EINVAL {
-                LoadError::NoSize { map: map.name.clone() }
-            } else {
-                failed(error)
-            }
-        })?;
+        let fd =
+            create_map(kernel, map, entries, inner, btf, card(spec, map)).map_err(|error| {
+                if entries == 0 && error.errno == EINVAL {
+                    LoadError::NoSize { map: map.name.clone() }
+                } else {
+                    failed(error)
+                }
+            })?;
         self.fds.insert(id, Arc::new(fd));
         Ok(())
     }
@@ -165,8 +166,11 @@ fn create_map(
     max_entries: u32,
     inner: Option<BorrowedFd<'_>>,
     btf: Option<BorrowedFd<'_>>,
+    card: Option<u32>,
 ) -> Result<OwnedFd, KernelError> {
+    // The kernel answers ENOTSUPP to types of a map in a NIC (`map_check_no_btf`).
     let types = btf
+        .filter(|_| card.is_none())
         .filter(|_| map.key_type_id.is_some() || map.value_type_id.is_some())
         .map(|fd| (fd, map.key_type_id.unwrap_or(0), map.value_type_id.unwrap_or(0)));
     let mut spec = MapSpec {
@@ -175,12 +179,13 @@ fn create_map(
         key_size: map.key_size,
         value_size: map.value_size,
         max_entries,
-        flags: map.flags,
+        // A loader's wish about its own way of writing constants, not the program's.
+        flags: if card.is_some() { map.flags & !MMAPABLE } else { map.flags },
         extra: map.extra,
         numa_node: map.numa_node,
         inner,
         btf: types,
-        ifindex: 0,
+        ifindex: card.unwrap_or(0),
     };
     match kernel.create_map(&spec) {
         // Many map types take no BTF at all, which ones depends on the kernel.
@@ -189,6 +194,14 @@ fn create_map(
             kernel.create_map(&spec)
         }
         done => done,
+    }
+}
+
+/// The interface whose NIC the map is to be in.
+const fn card(spec: &LoadSpec<'_>, map: &Map) -> Option<u32> {
+    match spec.binding {
+        Some(Binding::Offload(ifindex)) if map.kind != PERF_EVENT_ARRAY => Some(ifindex),
+        _ => None,
     }
 }
 
@@ -234,7 +247,17 @@ fn check_sizes(kernel: &dyn Kernel, map: &Map, entries: &Entries) -> Result<(), 
 }
 
 /// The first respect in which a pinned map is not the one the object declares.
-fn difference(pinned: &MapInfo, map: &Map, max_entries: u32) -> Option<String> {
+fn difference(pinned: &MapInfo, map: &Map, max_entries: u32, card: Option<u32>) -> Option<String> {
+    // Ports of one NIC share its maps; whether it is the same NIC is for the kernel to say.
+    match (pinned.ifindex != 0, card.is_some()) {
+        (true, false) => {
+            return Some("it is in a NIC, and the program runs on the host".to_owned());
+        }
+        (false, true) => {
+            return Some("it is on the host, and the program runs in a NIC".to_owned());
+        }
+        _ => {}
+    }
     let mut flags = pinned.flags;
     if matches!(map.kind, DEVMAP | DEVMAP_HASH) {
         flags = flags & !RDONLY_PROG | map.flags & RDONLY_PROG;

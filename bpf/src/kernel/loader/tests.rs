@@ -30,7 +30,7 @@ fn spec<'a>(
         program: program(module, name),
         kind: PROG_TYPE_XDP,
         attach_type: ATTACH_TYPE_XDP,
-        bound_to: None,
+        binding: None,
         pin_root,
         contents,
     }
@@ -246,7 +246,8 @@ fn flags_follow_from_the_program() {
     let module = module("frags");
     let name = module.programs[0].name.clone();
     let contents = BTreeMap::new();
-    let with = LoadSpec { bound_to: Some(3), ..spec(&module, &name, None, &contents) };
+    let with =
+        LoadSpec { binding: Some(Binding::HostOnly(3)), ..spec(&module, &name, None, &contents) };
     kernel.add_interface(crate::kernel::fake::FakeInterface::new(3, "eth0"));
     kernel.verify_with(|spec| {
         assert_eq!((spec.flags, spec.ifindex), (XDP_HAS_FRAGS | XDP_DEV_BOUND_ONLY, 3));

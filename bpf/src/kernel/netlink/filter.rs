@@ -32,7 +32,6 @@ const CLSACT: u32 = 0xffff_fff1;
 const INGRESS: u32 = 0xffff_fff2;
 const EGRESS: u32 = 0xffff_fff3;
 const TCA_BPF_FLAG_ACT_DIRECT: u32 = 1;
-const TCA_CLS_FLAGS_SKIP_HW: u32 = 1;
 
 /// Which way packets go through the hook.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -77,7 +76,8 @@ pub(crate) fn remove_clsact(ifindex: u32) -> Result<(), Refusal> {
     Socket::route()?.request(RTM_DELQDISC, 0, &remove_clsact_request(ifindex)).map(drop)
 }
 
-/// Adds a filter at ingress (`new`), or gives the one that is there another program.
+/// Adds a filter at ingress (`new`), or gives the one that is there another program. `flags` say who
+/// runs it ([`SKIP_HW`](crate::kernel::tc::SKIP_HW), [`SKIP_SW`](crate::kernel::tc::SKIP_SW)).
 ///
 /// # Errors
 /// The kernel's refusal with its sentence.
@@ -86,13 +86,14 @@ pub(crate) fn set(
     key: FilterKey,
     program: BorrowedFd<'_>,
     name: &str,
+    flags: u32,
     new: bool,
 ) -> Result<(), Refusal> {
     let options = Builder::default()
         .u32(TCA_BPF_FD, program.as_raw_fd().cast_unsigned())
         .text(TCA_BPF_NAME, name)
         .u32(TCA_BPF_FLAGS, TCA_BPF_FLAG_ACT_DIRECT)
-        .u32(TCA_BPF_FLAGS_GEN, TCA_CLS_FLAGS_SKIP_HW);
+        .u32(TCA_BPF_FLAGS_GEN, flags);
     let payload = filter(ifindex, key).text(TCA_KIND, "bpf").nest(TCA_OPTIONS, options).build();
     let flags = if new { NLM_F_CREATE | NLM_F_EXCL } else { 0 };
     Socket::route()?.request(RTM_NEWTFILTER, flags, &payload).map(drop)

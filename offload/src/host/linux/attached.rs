@@ -4,7 +4,8 @@ use std::os::fd::AsFd;
 use std::path::Path;
 
 use hoist_bpf::kernel::netlink::filter::{self, Direction};
-use hoist_bpf::kernel::{Kernel, KernelError, LinkInfo, ObjectKind, ProgramInfo};
+use hoist_bpf::kernel::tc::SKIP_SW;
+use hoist_bpf::kernel::{Filter, Kernel, KernelError, LinkInfo, ObjectKind, ProgramInfo};
 
 use super::dispatcher;
 use super::link::Link;
@@ -59,7 +60,11 @@ pub(super) fn attached(kernel: &dyn Kernel, link: &Link) -> Attached {
     ] {
         match filter::list(link.ifindex, direction) {
             Ok(filters) => {
-                held.extend(filters.into_iter().filter_map(|f| Some((slot, f.program_id?))));
+                let slot = |f: &Filter| match (slot, f.flags & SKIP_SW) {
+                    (Slot::ClsactIngress, SKIP_SW) => Slot::HwClsact,
+                    _ => slot,
+                };
+                held.extend(filters.iter().filter_map(|f| Some((slot(f), f.program_id?))));
             }
             Err(refusal) => found.unknown.push(format!("{hook}: {refusal}")),
         }
@@ -149,7 +154,7 @@ fn owner(
     let kind = match slot {
         Slot::Hw | Slot::Native | Slot::Generic => BPF_LINK_TYPE_XDP,
         Slot::TcxIngress | Slot::TcxEgress => BPF_LINK_TYPE_TCX,
-        Slot::ClsactIngress | Slot::ClsactEgress => return Owner::Netlink,
+        Slot::ClsactIngress | Slot::ClsactEgress | Slot::HwClsact => return Owner::Netlink,
     };
     let attach_type = match slot {
         Slot::TcxIngress => BPF_TCX_INGRESS,

@@ -6,12 +6,22 @@ use std::os::fd::{BorrowedFd, OwnedFd};
 use hoist_bpf::kernel::{FilterKey, Kernel, KernelError};
 
 use super::{Identified, mismatch};
+use crate::device::Slot;
 use crate::error::Error;
 use crate::kernel_program::refusal::{ENOENT, EPERM, Refuser};
 
 /// Where hoist's filter goes: first of all (0 would let the kernel choose the last place), under a
 /// handle of its own ("hoist" would not fit).
-pub(super) const KEY: FilterKey = FilterKey { priority: 1, handle: 0x686f_6973 };
+const KEY: FilterKey = FilterKey { priority: 1, handle: 0x686f_6973 };
+/// The same for one that the NIC runs: the host may have one of its own beside it.
+const KEY_IN_NIC: FilterKey = FilterKey { priority: 1, handle: 0x686f_6977 };
+
+const fn key(slot: Slot) -> FilterKey {
+    match slot {
+        Slot::HwClsact => KEY_IN_NIC,
+        _ => KEY,
+    }
+}
 
 /// A filter of an interface's clsact qdisc.
 #[derive(Debug)]
@@ -48,18 +58,19 @@ impl Filter {
             return Ok(filter);
         }
         let made_qdisc = kernel.add_clsact(ifindex).map_err(|e| refuser.attach(e))?;
-        let mut filter = Self { key: KEY, watcher: None, made_qdisc };
+        let key = key(refuser.slot);
+        let mut filter = Self { key, watcher: None, made_qdisc };
         // The process first: whatever ends this one after the filter is there ends the filter.
         let added = filter
             .watch(kernel, ifindex, new.id)
-            .and_then(|()| kernel.add_filter(ifindex, KEY, program, &refuser.filter_name()));
+            .and_then(|()| kernel.add_filter(ifindex, key, program, &refuser.filter_name()));
         added.map_err(|error| {
             // With the reason at hand, what is left of the attempt is only tidied up.
             if made_qdisc {
                 drop(kernel.remove_clsact(ifindex));
             }
             let there = kernel.filters(ifindex).unwrap_or_default();
-            refuser.filter(error, KEY, &there)
+            refuser.filter(error, key, &there)
         })?;
         Ok(filter)
     }
@@ -67,13 +78,13 @@ impl Filter {
     /// One that stays already.
     pub(in crate::kernel_program) fn found(
         kernel: &dyn Kernel,
-        ifindex: u32,
+        (ifindex, slot): (u32, Slot),
         program_id: u32,
         made_qdisc: bool,
     ) -> Result<Self, KernelError> {
         let there = kernel.filters(ifindex)?;
         let found = there.iter().find(|f| f.program_id == Some(program_id));
-        Ok(Self { key: found.map_or(KEY, |f| f.key), watcher: None, made_qdisc })
+        Ok(Self { key: found.map_or(key(slot), |f| f.key), watcher: None, made_qdisc })
     }
 
     fn watch(

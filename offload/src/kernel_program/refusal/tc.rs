@@ -2,20 +2,47 @@
 
 use hoist_bpf::kernel::{Filter, FilterKey, KernelError};
 
-use super::{EEXIST, EINVAL, EOPNOTSUPP, ERANGE};
-use crate::device::Device;
+use super::{EBUSY, EEXIST, EINVAL, EOPNOTSUPP, ERANGE};
+use crate::device::{Device, Slot};
 use crate::error::Gap;
 
 /// `ETH_P_ALL`.
 const EVERY_PROTOCOL: u16 = 3;
 
 /// The code of a refused attach, replace or detach, where the kernel's words or number tell.
-pub(super) fn code(error: &KernelError) -> Option<&'static str> {
+pub(super) fn code(slot: Slot, error: &KernelError) -> Option<&'static str> {
+    if slot == Slot::HwClsact {
+        return in_the_nic(error);
+    }
     let tcx = error.operation == "BPF_LINK_CREATE" || error.operation == "BPF_PROG_QUERY";
     Some(match error.errno {
         EINVAL | EOPNOTSUPP if tcx => "no-tcx",
         ERANGE if tcx => "too-many-programs",
         EEXIST => "slot-held",
+        _ => return None,
+    })
+}
+
+/// What core and drivers say to a filter for the NIC (`tc_cls_can_offload_and_chain0`,
+/// `cls_bpf_offload_cmd`, `nsim_bpf_setup_tc_block_cb`), and what a number means where they say nothing.
+fn in_the_nic(error: &KernelError) -> Option<&'static str> {
+    const TEXTS: [(&str, &str); 7] = [
+        ("TC offload is disabled", "tc-offload-off"),
+        ("bound to a different device", "device-mismatch"),
+        ("not bound to every device", "device-mismatch"),
+        ("offload states mismatch", "nic-busy"),
+        ("already loaded", "nic-busy"),
+        ("configured to reject", "offload-disabled"),
+        ("supported", "driver-refused"),
+    ];
+    let text = error.message.as_deref().unwrap_or_default();
+    if let Some((_, code)) = TEXTS.iter().find(|(part, _)| text.contains(part)) {
+        return Some(code);
+    }
+    Some(match error.errno {
+        EEXIST => "slot-held",
+        EBUSY => "nic-busy",
+        EOPNOTSUPP => "no-offload",
         _ => return None,
     })
 }
@@ -38,6 +65,12 @@ pub(super) fn remedy(code: &str, device: &Device) -> Option<String> {
         "too-many-programs" => {
             format!("take one off: `bpftool net show dev {dev}` lists them")
         }
+        "nic-busy" => {
+            format!("a NIC runs one program: `hoist status {dev}` shows which; hoist unload {dev}")
+        }
+        "tc-offload-off" => format!("ethtool -K {dev} hw-tc-offload on"),
+        "device-mismatch" => "load the program again for this interface".to_owned(),
+        "offload-disabled" | "no-offload" => "use --engine native,generic".to_owned(),
         "slot-held" => format!(
             "`hoist status {dev}` shows who holds it; --replace with that program's id replaces it"
         ),

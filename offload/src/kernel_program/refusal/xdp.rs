@@ -13,7 +13,15 @@ const TEXTS: &[(&str, &str)] = &[
     ("Can't replace active", "slot-held"),
     ("XDP program already attached", "slot-held"),
     ("Active program does not match expected", "replace-mismatch"),
-    ("does not support XDP in native mode", "no-native-support"),
+    ("does not support XDP in native mode", NO_SUPPORT),
+    ("TC program is already loaded", "nic-busy"),
+    ("driver and netdev offload states mismatch", "nic-busy"),
+    ("packet access beyond HW packet split boundary", "beyond-split"),
+    ("FW does not support live reload", "no-live-replace"),
+    ("XDP offload disabled", "offload-disabled"),
+    ("stack too large", "driver-refused"),
+    ("program too long", "driver-refused"),
+    ("FW command error", "driver-refused"),
     ("No native XDP support for the current bonding mode", "bond-mode"),
     ("Slave device does not support XDP", "bond-member-no-native"),
     ("Slave has XDP program loaded", "bond-member-has-program"),
@@ -36,12 +44,21 @@ const TEXTS: &[(&str, &str)] = &[
     ("Tx resources", "not-enough-queues"),
 ];
 
+/// Stands for the code of the slot.
+const NO_SUPPORT: &str = "no-native-support";
+
 /// The code of a refused attach, replace or detach, where the kernel's words or number tell.
 pub(super) fn code(slot: Slot, error: &KernelError) -> Option<&'static str> {
     let text = error.message.as_deref().unwrap_or_default();
     let other_mode = if slot == Slot::Native { "generic-active" } else { "native-active" };
-    if let Some(&(_, code)) = TEXTS.iter().find(|(part, _)| text.contains(part)) {
-        return Some(code);
+    let found = TEXTS.iter().find(|(part, _)| text.contains(part)).map(|(_, code)| *code);
+    match found {
+        Some(NO_SUPPORT) if slot == Slot::Hw => return Some("no-offload"),
+        Some(code) => return Some(code),
+        None => {}
+    }
+    if slot == Slot::Hw {
+        return in_the_nic(error);
     }
     Some(match error.errno {
         _ if text.contains("Native and generic XDP can't be active") => other_mode,
@@ -51,6 +68,18 @@ pub(super) fn code(slot: Slot, error: &KernelError) -> Option<&'static str> {
         ENOTCONN => "peer-detached",
         EOPNOTSUPP | ENOTSUPP if slot == Slot::Native => "no-native-support",
         EINVAL | ENOSPC | E2BIG | EOPNOTSUPP | ENOTSUPP => "attach-refused",
+        _ => return None,
+    })
+}
+
+/// The same of a NIC whose driver said nothing.
+fn in_the_nic(error: &KernelError) -> Option<&'static str> {
+    Some(match error.errno {
+        // A link that is there already has another text.
+        EBUSY if error.operation == "BPF_LINK_UPDATE" => "no-live-replace",
+        EBUSY => "nic-busy",
+        EOPNOTSUPP | ENOTSUPP => "offload-disabled",
+        EINVAL | ENOSPC | E2BIG | ERANGE => "attach-refused",
         _ => return None,
     })
 }
@@ -79,6 +108,12 @@ pub(super) fn remedy(code: &str, slot: Slot, device: &Device) -> Option<String> 
             Some(upper) => format!("attach to {upper}, or: ip link set dev {upper} xdp off"),
             None => format!("detach the program of the device on top of {dev}"),
         },
+        "nic-busy" => {
+            format!("a NIC runs one program: `hoist status {dev}` shows which; hoist unload {dev}")
+        }
+        "no-live-replace" => format!("take the old one off first: hoist unload {dev}"),
+        "beyond-split" => "look at fewer bytes of each frame, or use --engine native".to_owned(),
+        "offload-disabled" | "no-offload" => "use --engine native,generic".to_owned(),
         "no-native-support" if slot == Slot::Native => "use --engine generic".to_owned(),
         "peer-mtu-too-large" => format!("ip link set {peer} mtu 1500, or build for xdp.frags"),
         "mtu-too-large" => format!("ip link set dev {dev} mtu 1500, or build for xdp.frags"),

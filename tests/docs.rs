@@ -112,9 +112,10 @@ const ENGINES: [&str; 4] =
 
 /// Hyphenated words in those folders that are no codes: features as ethtool and the host's report
 /// name them, how serde names variants, a thread.
-const FEATURES: [&str; N] = [
+const FEATURES: [&str; 14] = [
     "bpf2bpf-tail-calls",
     "dev-bound-only",
+    "hw-tc-offload",
     "hoist-compile",
     "isa-v2",
     "isa-v3",

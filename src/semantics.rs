@@ -13,8 +13,8 @@ pub struct Row {
     pub section: String,
     /// What is observed, in words.
     pub observable: String,
-    /// What each engine makes of it: native, generic, tc.
-    pub engines: [String; 3],
+    /// What each engine makes of it: native, generic, tc, user.
+    pub engines: [String; 4],
     /// Whether it is the same everywhere.
     pub class: Class,
     /// A test run cannot show it: only frames that come from somewhere and go somewhere do.
@@ -88,14 +88,14 @@ impl Unseen {
 
 fn row(line: &str, section: &str, unseen: &Unseen) -> Option<Row> {
     let cells: Vec<&str> = line.strip_prefix('|')?.strip_suffix('|')?.split('|').collect();
-    let [id, observable, native, generic, tc, class] = cells.as_slice() else { return None };
+    let [id, observable, native, generic, tc, user, class] = cells.as_slice() else { return None };
     let id = id.trim().strip_prefix('`')?.strip_suffix('`')?;
     let text = |cell: &&str| cell.trim().to_owned();
     Some(Row {
         id: id.to_owned(),
         section: section.to_owned(),
         observable: text(observable),
-        engines: [native, generic, tc].map(text),
+        engines: [native, generic, tc, user].map(text),
         class: class_of(class.trim())?,
         only_traffic: unseen.has(id),
     })
@@ -143,9 +143,9 @@ mod tests {
     }
 
     #[test]
-    fn a_row_has_six_cells_and_a_class() {
+    fn a_row_has_seven_cells_and_a_class() {
         let class = |cell: &str| {
-            let line = format!("\n## s\n| `a-b` | x | n | g | t | {cell} |");
+            let line = format!("\n## s\n| `a-b` | x | n | g | t | u | {cell} |");
             parse(&line).remove(0).map(|row| row.class)
         };
         assert_eq!(class("same"), Ok(Class::Same));
@@ -154,6 +154,6 @@ mod tests {
         for wrong in ["", "equal", "differs", "differs (a)", "differs ([a](refusals.md#b))"] {
             assert!(class(wrong).is_err(), "{wrong}");
         }
-        assert!(parse("\n## s\n| `a` | five | cells | here | same |").remove(0).is_err());
+        assert!(parse("\n## s\n| `a` | six | cells | are | here | same |").remove(0).is_err());
     }
 }

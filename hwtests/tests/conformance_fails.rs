@@ -93,11 +93,11 @@ fn what_is_wrong_is_seen() {
             )
         })
         .collect();
-    let results = outcomes(&sources, &["generic", "tcx"], None);
+    let results = outcomes(&sources, &["generic", "tcx", "af_xdp"], None);
     for (index, (program, case, traffic, test_run)) in WRONG.into_iter().enumerate() {
         let name = format!("{index}/wrong");
         let mine: Vec<_> = results.iter().filter(|r| r.case == name).collect();
-        assert_eq!(mine.len(), 4, "{program}: {case}");
+        assert_eq!(mine.len(), 6, "{program}: {case}");
         for result in mine {
             let at =
                 format!("{program}: {case}: on {} by {}", result.engine_name(), result.evidence);

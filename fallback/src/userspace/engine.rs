@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use hoist_bpf::analysis;
 use hoist_bpf::kernel::Kernel;
+use hoist_bpf::requirements::Need;
 use hoist_offload::attach::MapHandle;
 use hoist_offload::engine::{DryRun, Outcome};
 use hoist_offload::{
@@ -14,8 +15,13 @@ use hoist_offload::{
 use super::attachment::{self, Shared};
 use super::capabilities;
 use super::executor::Executor;
-use super::ports::{LONGEST, af_packet};
-use super::vm::{Arrival, Frame, Machine, Options};
+use super::ports::{Buffer, LONGEST, af_packet};
+use super::vm::{Arrival, Machine, Options};
+
+/// `BPF_MAP_TYPE_CPUMAP`.
+const CPUMAP: u32 = 16;
+/// The index of the loopback interface.
+const LOOPBACK: u32 = 1;
 
 /// Who provides the engine.
 pub const PROVIDER: &str = "hoist";
@@ -35,19 +41,12 @@ pub static AF_PACKET: UserEngine = UserEngine { hook: Hook::AfPacket };
 impl UserEngine {
     /// A machine with the job's program in it.
     fn machine(job: &Job, cpus: u32) -> Result<Machine, Vec<Gap>> {
-        let mut options = Options { contents: job.contents.clone(), ..Options::default() };
-        options.maps.cpus = cpus;
-        #[cfg(feature = "linux")]
-        if let Ok(routing) = super::environment::routing::Routing::take() {
-            let index = super::environment::routing::Index::new(&routing);
-            options.environment.routing = Arc::new(index);
-        }
-        Machine::new(&job.module, job.program, &options)
+        Machine::new(&job.module, job.program, &options(job, cpus))
     }
 
     /// What speaks against the program on such a port, whatever the interface.
     fn against(self, job: &Job) -> Vec<Gap> {
-        if self.hook == Hook::AfPacket && analysis::may_pass(&job.module, job.program) {
+        if self.hook == Hook::AfPacket && gives_back(job) {
             return vec![af_packet::pass_gap()];
         }
         Vec::new()
@@ -56,6 +55,39 @@ impl UserEngine {
     fn refused(self, device: &Device, job: &Job, gaps: Vec<Gap>) -> Error {
         refused(self.hook, device, job.program_name(), gaps)
     }
+}
+
+/// How the engine sets up the machine for a job in the present network namespace, whose routes it
+/// takes, on a host with so many CPUs.
+#[must_use]
+pub fn options(job: &Job, cpus: u32) -> Options {
+    let mut options = Options { contents: job.contents.clone(), ..Options::default() };
+    options.maps.cpus = cpus;
+    #[cfg(feature = "linux")]
+    if let Ok(routing) = super::environment::routing::Routing::take() {
+        let index = super::environment::routing::Index::new(&routing);
+        options.environment.routing = Arc::new(index);
+    }
+    options
+}
+
+/// Runs a machine on one frame as `BPF_PROG_TEST_RUN` does: on a page, with native XDP's room before
+/// and behind the frame, which comes in by the loopback interface. `None`: the frame is longer than
+/// [`ports::LONGEST`](super::ports::LONGEST).
+#[must_use]
+pub fn test_run(machine: &mut Machine, frame: &[u8]) -> Option<Outcome> {
+    let mut buffer = Buffer::new();
+    let mut frame = buffer.load(frame)?;
+    let arrival = Arrival { ingress_ifindex: LOOPBACK, ..Arrival::default() };
+    let ran = machine.run(&mut frame, &arrival);
+    Some(Outcome { verdict: ran.verdict, frame: frame.bytes().to_vec() })
+}
+
+/// Whether frames may have to be given back to the host: those that the program passes, and those that
+/// it sends to a CPU, which reach the stack there.
+fn gives_back(job: &Job) -> bool {
+    let steers = job.requirements.get(&Need::MapType(CPUMAP)).is_some();
+    steers || analysis::may_pass(&job.module, job.program)
 }
 
 /// A refusal of the engine at a hook.
@@ -110,7 +142,7 @@ impl Engine for UserEngine {
                 hook: self.hook,
                 device: device.clone(),
                 program: job.program_name().to_owned(),
-                may_pass: analysis::may_pass(&job.module, job.program),
+                may_pass: gives_back(job),
                 shared: Shared::new(Executor::new(machine)),
             })),
             Ok(_) => Err(self.refused(device, job, gaps)),
@@ -176,16 +208,13 @@ impl Prepared for UserPrepared {
 
 impl DryRun for UserPrepared {
     fn run(&self, frame: &[u8]) -> Result<Outcome, Error> {
-        let headroom = Frame::HEADROOM as usize;
-        let length = frame.len().min(LONGEST);
-        let mut buffer = vec![0; (headroom + length + 4096).next_multiple_of(4096)];
-        if let Some(place) = buffer.get_mut(headroom..headroom + length) {
-            place.copy_from_slice(&frame[..length]);
-        }
-        let mut frame = Frame::new(&mut buffer, length as u32);
-        // BPF_PROG_TEST_RUN lets frames come in by the loopback interface, whose index is 1.
-        let arrival = Arrival { ingress_ifindex: 1, ..Arrival::default() };
-        let ran = self.shared.lock().machine_mut().run(&mut frame, &arrival);
-        Ok(Outcome { verdict: ran.verdict, frame: frame.bytes().to_vec() })
+        let outcome = test_run(self.shared.lock().machine_mut(), frame);
+        outcome.ok_or_else(|| Error::Input {
+            what: format!(
+                "a frame of {} bytes is longer than any that the engine takes",
+                frame.len()
+            ),
+            hint: Some(format!("up to {LONGEST} bytes")),
+        })
     }
 }

@@ -393,7 +393,8 @@ pub struct SocketExpect {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Known {
-    /// The engines: `native`, `generic`, `tc` (both hooks), `tcx`, `clsact`, `hw`, `user`.
+    /// The engines: `hw`, `native`, `generic`, `tc` (both hooks), `tcx`, `clsact`, `user` (both hooks),
+    /// `af_xdp`, `af_packet`.
     pub on: Vec<String>,
     /// Only with this evidence.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -15,15 +15,19 @@
 //! | [`place`] | the laboratory: three namespaces |
 //! | `fire`, `observe`, `compare`, `judge` | one shot: fired, seen, compared, explained |
 //! | `onlook` | captures, statistics, later programs, the tracepoint |
+//! | [`contract`] | refusals that hold for whole classes of programs |
+//! | `machines` | the userspace engine's machine, interpreted and compiled |
 //! | `reference` | every map as on the first engine, whatever a case names |
 //! | `normalise` | everything that is made equal before it is compared |
 //! | [`suite`] | case files from where they lie |
 
 pub mod case;
 mod compare;
+pub mod contract;
 pub mod expected;
 mod fire;
 mod judge;
+mod machines;
 mod normalise;
 mod observe;
 mod onlook;

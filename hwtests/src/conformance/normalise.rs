@@ -16,7 +16,8 @@
 //!    the number of frames is not the program's doing: then payload at the socket, verdicts and maps
 //!    are compared, not frames.
 //!
-//! Test runs (`BPF_PROG_TEST_RUN`), where nothing is transmitted:
+//! Test runs (`BPF_PROG_TEST_RUN`, and of the userspace engine its machine alone), where nothing is
+//! transmitted:
 //!
 //! 6. Verdict, frame, variables and maps are compared, not where a frame arrives, nor for whom; the
 //!    frame only where the verdict lets it live.

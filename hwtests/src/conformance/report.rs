@@ -86,12 +86,13 @@ pub struct CaseResult {
 }
 
 impl CaseResult {
-    /// The engine as it is named on a command line that pins it: `native`, `tcx`, `clsact`.
+    /// The engine as it is named on a command line that pins it: `native`, `tcx`, `af_packet`.
     #[must_use]
     pub const fn engine_name(&self) -> &'static str {
         match (self.engine, self.hook) {
             (EngineKind::Tc, Hook::Tcx) => "tcx",
             (EngineKind::Tc, Hook::Clsact) => "clsact",
+            (EngineKind::User, hook) => hook.name(),
             (engine, _) => engine.name(),
         }
     }

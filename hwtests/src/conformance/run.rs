@@ -6,18 +6,20 @@ use std::ops::ControlFlow;
 
 use hoist_bpf::module::Module;
 use hoist_bpf::requirements::Feature;
+use hoist_offload::engine::Outcome as Run;
 use hoist_offload::plan::Choice;
 use hoist_offload::{AttachPolicy, Engine, EngineKind, Gap, Hook, Job, Prepared, Registry, Wanted};
 
 use super::case::Setup;
 use super::expected::Expected;
 use super::fire::{self, Range, Stand};
+use super::machines::Way;
 use super::place::Place;
 use super::reference::Reference;
 use super::report::{CaseResult, Environment, Evidence, Outcome, Report};
 use super::shot::{self, Shot};
 use super::tables::{self, Tables};
-use super::{Source, compare, judge, normalise};
+use super::{Source, compare, contract, judge, normalise};
 use crate::dut::{self, Failure};
 use crate::frame::notation::Names;
 use crate::lab::Port;
@@ -156,8 +158,10 @@ impl Runner<'_> {
         let mut results = Vec::new();
         let Some(first) = shots.first() else { return Ok(results) };
         let job = self.job(first)?;
+        let shots = contract::under(&shots, &job, &engine);
         let hook = wanted.hook.unwrap_or(match wanted.kind {
             EngineKind::Tc => Hook::Tcx,
+            EngineKind::User => Hook::AfXdp,
             _ => Hook::Xdp,
         });
         let device = self.stand.place.dut.port().name.clone();
@@ -177,7 +181,7 @@ impl Runner<'_> {
             },
         };
         let (shots, unfit): (Vec<&Shot>, Vec<&Shot>) =
-            (shots.iter()).partition(|s| self.stand.place.exit.is_some() || !fire::needs_third(s));
+            shots.iter().partition(|s| self.stand.place.exit.is_some() || !fire::needs_third(s));
         let everywhere = |outcome: &dyn Fn(&Shot, Evidence) -> Outcome| {
             let each = shots
                 .iter()
@@ -203,8 +207,12 @@ impl Runner<'_> {
         };
         let tables = Tables::new(&self.stand.place, &job.module, prepared.maps())?;
         if evidence.contains(&Evidence::TestRun) {
+            let ways = match wanted.kind {
+                EngineKind::User => Way::all(&self.stand.place, &job)?,
+                _ => Vec::new(),
+            };
             for shot in &shots {
-                let outcome = self.test_run(shot, wanted, &job, &*prepared, &tables);
+                let outcome = self.test_run(shot, wanted, &job, &*prepared, &tables, &ways);
                 let outcome = outcome.unwrap_or_else(|error| unexplained(&error));
                 results.push(sheet(shot, Evidence::TestRun, outcome));
             }
@@ -225,6 +233,7 @@ impl Runner<'_> {
         self.stand.place.dut.job_with(&self.source.file.program, &object, entry.as_deref(), set)
     }
 
+    /// By the engine's own test run, and by each way of running it that is given.
     fn test_run(
         &mut self,
         shot: &Shot,
@@ -232,19 +241,47 @@ impl Runner<'_> {
         job: &Job,
         prepared: &dyn Prepared,
         tables: &Tables,
+        ways: &[Way],
     ) -> Result<Outcome, Failure> {
         let not_run = |why: &str| Ok(Outcome::NotRun { why: why.to_owned() });
         let frame = shot.frame.bytes();
         if let Some(why) = normalise::no_test_run(wanted.kind, shot, &frame) {
             return not_run(&why);
         }
-        self.stand.place.dut.inside(|| tables.reset(&shot.maps))?;
         let Some(dry) = prepared.dry_run() else {
             return not_run("the engine has no test run");
         };
-        let got = dry.run(&frame)?;
+        let run = || Ok(dry.run(&frame)?);
+        let mut outcome = self.judged(shot, wanted, job, tables, &run)?;
+        for way in ways {
+            if !outcome.is_explained() {
+                break;
+            }
+            let told = |difference: String| format!("{}: {difference}", way.name);
+            outcome = match self.judged(shot, wanted, job, &way.tables, &|| way.run(&frame))? {
+                Outcome::Differs { known, differences } => Outcome::Differs {
+                    known,
+                    differences: differences.into_iter().map(told).collect(),
+                },
+                other => other,
+            };
+        }
+        Ok(outcome)
+    }
+
+    /// One run that is no traffic, held against the case and the first engine's.
+    fn judged(
+        &mut self,
+        shot: &Shot,
+        wanted: Wanted,
+        job: &Job,
+        tables: &Tables,
+        run: &dyn Fn() -> Result<Run, Failure>,
+    ) -> Result<Outcome, Failure> {
+        self.stand.place.dut.inside(|| tables.reset(&shot.maps))?;
+        let got = run()?;
         let metadata = job.requirements.uses(Feature::Metadata);
-        let engine = wanted.to_string();
+        let (engine, frame) = (wanted.to_string(), shot.frame.bytes());
         let outcome: Result<_, Failure> =
             judge::fired(shot, &engine, Evidence::TestRun, |expect| {
                 let expected = Expected::of(expect, &frame, &self.stand.place.names)?;

@@ -160,10 +160,15 @@ impl Known {
     }
 }
 
-/// Whether an engine is among these words: `tc` means both of its hooks.
+/// Whether an engine is among these words: `tc` and `user` mean both of their hooks.
 #[must_use]
 pub fn named(words: &[String], engine: &str) -> bool {
-    words.iter().any(|w| w == engine || (w == "tc" && matches!(engine, "tcx" | "clsact")))
+    let kind = match engine {
+        "tcx" | "clsact" => "tc",
+        "af_xdp" | "af_packet" => "user",
+        other => other,
+    };
+    words.iter().any(|word| word == engine || word == kind)
 }
 
 #[cfg(test)]
@@ -254,10 +259,12 @@ mod tests {
     }
 
     #[test]
-    fn tc_means_both_hooks() {
+    fn a_kind_means_both_its_hooks() {
         let words = |w: &str| vec![w.to_owned()];
         assert!(named(&words("tc"), "tcx") && named(&words("tc"), "clsact"));
         assert!(named(&words("tcx"), "tcx") && !named(&words("tcx"), "clsact"));
+        assert!(named(&words("user"), "af_xdp") && named(&words("user"), "af_packet"));
+        assert!(named(&words("af_xdp"), "af_xdp") && !named(&words("af_xdp"), "af_packet"));
         assert!(!named(&words("native"), "generic"));
         let known = Known {
             on: words("tc"),

@@ -36,9 +36,9 @@ pub(crate) mod tally;
 /// The namespace of the thread that asks.
 const HERE: &str = "/proc/thread-self/ns/net";
 
-/// What the tc engine says of kernels that lack something: tcx before Linux 6.6, a state that is safe
-/// from preemption.
-const KERNELS: [&str; 2] = ["no-tcx", "redirect-preempt-rt"];
+/// What engines say of kernels that lack something: tcx before Linux 6.6, a state that is safe from
+/// preemption, AF_XDP sockets, packet sockets or nf_tables.
+const KERNELS: [&str; 4] = ["no-tcx", "redirect-preempt-rt", "af-xdp-refused", "af-packet-refused"];
 
 /// What loading programs for an interface takes, from a thread that enters its namespace.
 const LOADING: [Capability; 3] =
@@ -169,15 +169,14 @@ fn target(cx: &Context<'_>, args: &args::Verify) -> Result<Target, Failure> {
     Ok(Target { device: Some(device), peer, given: Some((near, far)), evidence })
 }
 
-/// Every engine that was asked for, each by itself; a kind with two hooks is two. Unasked, those that
-/// run on the host's kernel: the laboratory's interfaces have no NIC, and what the contract says of
-/// hoist's own engine it says of its machine, not of its ports.
+/// Every engine that was asked for, each by itself; a kind with two hooks is two. Unasked, all but the
+/// NIC's: the laboratory's interfaces have none.
 fn engines(cx: &Context<'_>, args: &args::Verify) -> Result<Vec<Wanted>, Failure> {
     let all = cx.registry.engines();
     let engines: Vec<Wanted> = match &args.engine.choice {
         Choice::Auto => all
-            .filter(|e| !matches!(e.kind(), EngineKind::User | EngineKind::Hw))
-            .map(|e| Wanted::at(e.kind(), e.hook()))
+            .filter(|engine| engine.kind() != EngineKind::Hw)
+            .map(|engine| Wanted::at(engine.kind(), engine.hook()))
             .collect(),
         Choice::Listed(wanted) => all
             .filter(|engine| wanted.iter().any(|wanted| wanted.means(*engine)))

@@ -16,13 +16,13 @@ pub const LONGEST: usize = 65_535 + 14 + 8;
 
 /// Room for one frame of any length.
 #[derive(Debug)]
-pub(super) struct Buffer {
+pub(crate) struct Buffer {
     bytes: Box<[u8]>,
 }
 
 impl Buffer {
     /// Room for frames of up to [`LONGEST`] bytes.
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let whole = Frame::HEADROOM as usize + LONGEST + SHARED_INFO;
         Self { bytes: vec![0; whole.next_multiple_of(PAGE)].into_boxed_slice() }
     }
@@ -30,7 +30,7 @@ impl Buffer {
     /// The frame in its buffer, with the headroom that native XDP gives it, zeroed so that no run
     /// depends on the run before. One that does not fit into a page lies in as many as it needs, as in
     /// generic XDP. `None`: it is longer than [`LONGEST`].
-    pub(super) fn load(&mut self, frame: &[u8]) -> Option<Frame<'_>> {
+    pub(crate) fn load(&mut self, frame: &[u8]) -> Option<Frame<'_>> {
         self.fill(frame.len(), |space| space.copy_from_slice(frame))
     }
 

@@ -40,6 +40,7 @@ pub mod trace;
 
 pub use af_packet::AfPacket;
 pub use af_xdp::AfXdp;
+pub(super) use buffer::Buffer;
 pub use buffer::{LONGEST, PAGE_FRAME};
 pub use capture::Capture;
 pub use faults::Faulty;

@@ -1,5 +1,7 @@
 //! The flow graph of one function: basic blocks and their edges.
 
+use std::collections::HashMap;
+
 use crate::module::{Function, Inst, InstId, Target};
 use crate::opcode::{class, jmp};
 
@@ -43,31 +45,41 @@ pub(crate) fn flow(inst: &Inst) -> Flow {
     }
 }
 
+/// Where each instruction id stands.
+enum Positions {
+    /// By id: as parsed, and where passes have put in more.
+    Dense(Vec<u32>),
+    /// Where ids are few and far between: passes took most out, or the code is hostile.
+    Sparse(HashMap<InstId, u32>),
+}
+
+impl Positions {
+    fn of(function: &Function) -> Self {
+        let code = &function.code;
+        let most = code.iter().map(|i| i.id.0).max().map_or(0, |id| id as usize + 1);
+        let each = code.iter().enumerate().map(|(at, inst)| (inst.id, at as u32));
+        if most > 4 * code.len() + 64 {
+            return Self::Sparse(each.collect());
+        }
+        let mut table = vec![u32::MAX; most];
+        for (id, at) in each {
+            table[id.0 as usize] = at;
+        }
+        Self::Dense(table)
+    }
+
+    fn get(&self, id: InstId) -> Option<u32> {
+        match self {
+            Self::Dense(table) => table.get(id.0 as usize).copied().filter(|&at| at != u32::MAX),
+            Self::Sparse(map) => map.get(&id).copied(),
+        }
+    }
+}
+
 /// Basic blocks in the order of the code. Block 0 is the entry.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Graph {
     pub(crate) blocks: Vec<Block>,
-}
-
-/// Where each instruction id stands. Ids are dense in all but edited code.
-struct Positions(Vec<u32>);
-
-impl Positions {
-    fn of(function: &Function) -> Self {
-        let most = function.code.iter().map(|i| i.id.0).max().map_or(0, |id| id as usize + 1);
-        // An id that would make the table absurd names nothing: jumps to it lead nowhere.
-        let mut table = vec![u32::MAX; most.min(4 * function.code.len() + 64)];
-        for (at, inst) in function.code.iter().enumerate() {
-            if let Some(entry) = table.get_mut(inst.id.0 as usize) {
-                *entry = at as u32;
-            }
-        }
-        Self(table)
-    }
-
-    fn get(&self, id: InstId) -> Option<u32> {
-        self.0.get(id.0 as usize).copied().filter(|&at| at != u32::MAX)
-    }
 }
 
 impl Graph {

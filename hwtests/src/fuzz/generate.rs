@@ -25,11 +25,14 @@ pub struct Limits {
     /// Whether frames are sent to all interfaces of a devmap. TC sends the copies at once and drops
     /// the frame itself.
     pub broadcast: bool,
+    /// Whether there is more of what cards lack and lowering rewrites: operations of version 4, per-CPU
+    /// maps that only count.
+    pub cards: bool,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { steps: (5, 12), tail_growth: 128, broadcast: true }
+        Self { steps: (5, 12), tail_growth: 128, broadcast: true, cards: false }
     }
 }
 

@@ -8,23 +8,22 @@ use std::collections::BTreeMap;
 use hoist_bpf::kernel::{Entries, Kernel, KernelError};
 use hoist_bpf::module::{MapId, Module, ProgramId};
 use hoist_bpf::names;
-use hoist_bpf::opcode::{X, alu, class};
-use hoist_bpf::passes::lower::{Atomics, Problem, Target, lower};
+use hoist_bpf::opcode::{X, alu, class, mode, size};
+use hoist_bpf::passes::lower::{Atomics, Problem, Rewrite, Target, lower};
 
 use super::bench::Refusal;
+use super::campaign::Outcome;
 use super::run::{Form, Hook};
 
-/// What is taken away from one program after the other, so that no way is the only one tried.
-const STRICTEST: u8 = 1;
-
-/// A card that takes next to nothing: the first version of the instruction set, without modulo and
-/// conversion to little-endian order, atomic addition, plain maps.
+/// A card that takes next to nothing: the first version of the instruction set, without modulo,
+/// conversion to little-endian order and stores of constants; atomic addition; plain maps.
 #[must_use]
 pub fn least() -> Target {
     let modulo = [class::ALU, class::ALU64].map(|c| [c | alu::MOD, c | X | alu::MOD]).concat();
+    let constants = [size::B, size::H, size::W, size::DW].map(|s| class::ST | mode::MEM | s);
     Target {
-        isa: STRICTEST,
-        without: modulo.into_iter().chain([class::ALU | alu::END]).collect(),
+        isa: 1,
+        without: modulo.into_iter().chain([class::ALU | alu::END]).chain(constants).collect(),
         atomics: Atomics::Add,
         calls: true,
         loops: true,
@@ -39,8 +38,7 @@ pub fn least() -> Target {
     }
 }
 
-/// The instruction set of nfp cards: that of version 3, without modulo and conversion to
-/// little-endian order; maps as [`least`] has them.
+/// The instruction set of nfp cards, version 3 without what [`least`] lacks, and its maps.
 #[must_use]
 pub fn card() -> Target {
     Target { isa: 3, ..least() }
@@ -91,6 +89,29 @@ fn refusal(problems: &[Problem]) -> Refusal {
     codes.dedup();
     let messages: Vec<&str> = problems.iter().map(|problem| problem.message.as_str()).collect();
     Refusal { code: codes.join(" "), message: messages.join("; ") }
+}
+
+/// What random programs give occasion to rewrite, with the share of the programs in which it is to be
+/// rewritten at the least. The rest is tried by `hwtests/tests/lowering`.
+pub const GATES: [(Rewrite, f64); 8] = [
+    (Rewrite::MapFlags, 0.10),
+    (Rewrite::LruToHash, 0.02),
+    (Rewrite::Constant, 0.02),
+    (Rewrite::DeadCode, 0.10),
+    (Rewrite::Global, 0.30),
+    (Rewrite::Counter, 0.02),
+    (Rewrite::SharedCounters, 0.02),
+    (Rewrite::Instruction, 0.30),
+];
+
+/// Whether every rewrite was tried often enough for a campaign to say anything of it.
+#[must_use]
+pub fn enough(outcome: &Outcome) -> bool {
+    let programs = outcome.coverage.programs.max(1) as f64;
+    GATES.iter().all(|(rewrite, least)| {
+        let count = outcome.rewrites.get(rewrite).copied().unwrap_or(0);
+        count as f64 / programs >= *least
+    })
 }
 
 /// First contents of maps for a form of which per-CPU maps may have become plain ones: what every CPU

@@ -95,6 +95,9 @@ pub struct Alu {
     pub dst: Var,
     /// The other side; for a byte swap the number of bits.
     pub src: Operand,
+    /// The offset, by which version 4 of the instruction set tells its operations from others: 1 for
+    /// signed division and modulo and for swaps whatever the order, bits for sign-extending moves.
+    pub off: i16,
 }
 
 /// A comparison.

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::asm;
 use super::edit::{Code, Edits};
-use super::live::{Live, Registers, bit, reads_src};
+use super::live::{self, Live, Registers, bit, reads_src};
 use super::maps;
 use super::report::{Problem, Report, Rewrite, site};
 use super::scope::Scope;
@@ -404,7 +404,10 @@ impl Judge<'_> {
             _ => 0,
         };
         // What points into a per-CPU value is read or written by the helper.
-        let value = arguments.iter().find_map(|argument| match argument.base() {
+        // Registers that the helper does not take hold what was left in them.
+        let taken = live::arguments(inst);
+        let given = arguments.iter().zip(1..).filter(|(_, register)| taken & bit(*register) != 0);
+        let value = given.into_iter().find_map(|(argument, _)| match argument.base() {
             Base::MapValue(map, _) if self.per_cpu.contains(&map) => Some(map),
             _ => None,
         });

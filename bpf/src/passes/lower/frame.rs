@@ -20,6 +20,11 @@ impl Frame {
         Self { own: trace.stack(id).next_multiple_of(8) as i32 }
     }
 
+    /// The slots behind these: for what stands between the saving of registers and their return.
+    pub(super) const fn behind(self, slots: usize) -> Self {
+        Self { own: self.own + 8 * slots as i32 }
+    }
+
     /// Offset of a slot from the frame pointer.
     pub(super) const fn slot(self, number: usize) -> i16 {
         (-self.own - 8 * (number as i32 + 1)) as i16

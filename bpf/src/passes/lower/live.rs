@@ -1,5 +1,7 @@
 //! Which registers still matter after each instruction, and which hold something.
 
+use std::collections::HashMap;
+
 use crate::analysis::flow::Graph;
 use crate::insn::Insn;
 use crate::module::{FunctionId, Inst, Module, Target};
@@ -27,40 +29,29 @@ pub(super) struct Live {
     after: Vec<Registers>,
     /// May hold something before the instruction.
     set: Vec<Registers>,
+    /// Hold something before the instruction, whichever way it is reached.
+    surely: Vec<Registers>,
 }
 
 impl Live {
     pub(super) fn of(module: &Module, id: FunctionId) -> Self {
         let code = &module.function(id).code;
         let graph = Graph::of(module.function(id));
-        let effects: Vec<(Registers, Registers)> = code.iter().map(|i| effect(module, i)).collect();
-        let step = |after: Registers, at: usize| after & !effects[at].1 | effects[at].0;
-        let mut at_start = vec![0; graph.blocks.len()];
-        let end = |at_start: &[Registers], index: usize| {
-            let block = &graph.blocks[index];
-            let ways = [block.next, block.jump].into_iter().flatten();
-            ways.fold(0, |all, to| all | at_start[to as usize])
-        };
-        let mut changed = true;
-        while changed {
-            changed = false;
-            for index in (0..graph.blocks.len()).rev() {
-                let block = graph.blocks[index];
-                let range = block.start as usize..block.end as usize;
-                let before = range.rev().fold(end(&at_start, index), step);
-                changed |= before != at_start[index];
-                at_start[index] = before;
-            }
-        }
+        let mut taken = Taken { module, known: HashMap::new(), depth: 0 };
+        let effects: Vec<(Registers, Registers)> = code.iter().map(|i| taken.effect(i)).collect();
+        let at_start = starts(&graph, &effects);
         let mut after = vec![0; code.len()];
         for (index, block) in graph.blocks.iter().enumerate() {
-            let mut live = end(&at_start, index);
+            let mut live = at_end(&graph, &at_start, index);
             for at in (block.start as usize..block.end as usize).rev() {
                 after[at] = live;
-                live = step(live, at);
+                live = step(live, effects[at]);
             }
         }
-        Self { after, set: filled(module, id, &graph) }
+        let main = module.programs.iter().any(|program| program.function == id);
+        let given = if main { bit(1) } else { taken.by(id) };
+        let [set, surely] = [false, true].map(|all| filled(code, &graph, given | bit(10), all));
+        Self { after, set, surely }
     }
 
     /// Registers whose contents are read after an instruction.
@@ -80,6 +71,11 @@ impl Live {
         self.after[at] & !written & self.set[at]
     }
 
+    /// Registers that hold something whichever way an instruction is reached: they can be saved.
+    pub(super) fn surely(&self, at: usize) -> Registers {
+        self.surely[at]
+    }
+
     /// Registers that code put in the place of an instruction may use: neither read nor written by
     /// it, and of no interest afterwards.
     pub(super) fn free(&self, at: usize, inst: &Inst) -> Registers {
@@ -89,30 +85,61 @@ impl Live {
     }
 }
 
-/// Registers that may have been written before each instruction.
-fn filled(module: &Module, id: FunctionId, graph: &Graph) -> Vec<Registers> {
-    let code = &module.function(id).code;
+/// Registers that are read from the start of each block on.
+fn starts(graph: &Graph, effects: &[(Registers, Registers)]) -> Vec<Registers> {
+    let mut at_start = vec![0; graph.blocks.len()];
+    let mut changed = true;
+    while changed {
+        changed = false;
+        for index in (0..graph.blocks.len()).rev() {
+            let block = graph.blocks[index];
+            let code = &effects[block.start as usize..block.end as usize];
+            let end = at_end(graph, &at_start, index);
+            let before = code.iter().rev().fold(end, |live, effect| step(live, *effect));
+            changed |= before != at_start[index];
+            at_start[index] = before;
+        }
+    }
+    at_start
+}
+
+fn at_end(graph: &Graph, at_start: &[Registers], index: usize) -> Registers {
+    let block = &graph.blocks[index];
+    let ways = [block.next, block.jump].into_iter().flatten();
+    ways.fold(0, |all, to| all | at_start[to as usize])
+}
+
+const fn step(after: Registers, effect: (Registers, Registers)) -> Registers {
+    after & !effect.1 | effect.0
+}
+
+/// Registers that were written before each instruction: on some way, or on all.
+fn filled(code: &[Inst], graph: &Graph, given: Registers, all: bool) -> Vec<Registers> {
     let mut at_start: Vec<Option<Registers>> = vec![None; graph.blocks.len()];
     let mut set = vec![0; code.len()];
     let mut work: Vec<u32> = Vec::new();
     if let Some(entry) = at_start.first_mut() {
-        let main = module.programs.iter().any(|program| program.function == id);
-        *entry = Some(bit(10) | if main { bit(1) } else { taken(module, id) });
+        *entry = Some(given);
         work.push(0);
     }
     while let Some(index) = work.pop() {
         let block = graph.blocks[index as usize];
         let mut now = at_start[index as usize].unwrap_or_default();
-        for at in block.start as usize..block.end as usize {
-            set[at] = now;
-            if code[at].insn.is_call() {
+        let range = block.start as usize..block.end as usize;
+        for (inst, set) in code[range.clone()].iter().zip(&mut set[range]) {
+            *set = now;
+            if inst.insn.is_call() {
                 now &= !SCRATCH;
             }
-            now |= written(code[at].insn);
+            now |= written(inst.insn);
         }
         for to in [block.next, block.jump].into_iter().flatten() {
             let there = &mut at_start[to as usize];
-            let joined = there.unwrap_or_default() | now;
+            let joined = match *there {
+                Some(known) if all => known & now,
+                Some(known) => known | now,
+                None => now,
+            };
             if *there != Some(joined) {
                 *there = Some(joined);
                 work.push(to);
@@ -151,8 +178,45 @@ pub(super) fn reads_src(insn: Insn) -> bool {
     }
 }
 
+/// Which arguments functions take.
+struct Taken<'m> {
+    module: &'m Module,
+    known: HashMap<FunctionId, Registers>,
+    depth: usize,
+}
+
+impl Taken<'_> {
+    fn effect(&mut self, inst: &Inst) -> (Registers, Registers) {
+        let arguments = match inst.target {
+            Target::Call(callee) => self.by(callee),
+            _ if inst.insn.is_call() => arguments(inst),
+            _ => 0,
+        };
+        effect(inst, arguments)
+    }
+
+    /// Registers that a function reads before it writes them.
+    fn by(&mut self, id: FunctionId) -> Registers {
+        if let Some(&known) = self.known.get(&id) {
+            return known;
+        }
+        let Some(function) = self.module.functions.get(id.0 as usize) else { return ARGUMENTS };
+        // Deeper than the kernel lets functions call each other.
+        if self.depth > 8 {
+            return ARGUMENTS;
+        }
+        self.depth += 1;
+        let effects: Vec<_> = function.code.iter().map(|inst| self.effect(inst)).collect();
+        self.depth -= 1;
+        let starts = starts(&Graph::of(function), &effects);
+        let taken = starts.first().copied().unwrap_or_default() & ARGUMENTS;
+        self.known.insert(id, taken);
+        taken
+    }
+}
+
 /// What an instruction reads, and what it overwrites or destroys.
-fn effect(module: &Module, inst: &Inst) -> (Registers, Registers) {
+fn effect(inst: &Inst, arguments: Registers) -> (Registers, Registers) {
     let insn = inst.insn;
     let (dst, src) = (bit(insn.dst()), if reads_src(insn) { bit(insn.src()) } else { 0 });
     match insn.class() {
@@ -170,16 +234,15 @@ fn effect(module: &Module, inst: &Inst) -> (Registers, Registers) {
         },
         class::STX => (src | dst, 0),
         class::JMP if insn.code & 0xf0 == jmp::EXIT => (bit(0), 0),
-        class::JMP if insn.is_call() => (arguments(module, inst), SCRATCH),
+        class::JMP if insn.is_call() => (arguments, SCRATCH),
         class::JMP | class::JMP32 if insn.code & 0xf0 == jmp::JA => (src, 0),
         _ => (src | dst, 0),
     }
 }
 
-/// Registers in which a call takes arguments.
-fn arguments(module: &Module, inst: &Inst) -> Registers {
+/// Registers in which a call of something outside the module takes arguments.
+pub(super) fn arguments(inst: &Inst) -> Registers {
     let count = match (inst.insn.src(), inst.target) {
-        (_, Target::Call(callee)) => return taken(module, callee),
         (pseudo::HELPER_CALL, Target::None) => match inst.insn.imm {
             // get_prandom_u32, ktime_get_ns, get_smp_processor_id and their like.
             5 | 7 | 8 | 42 | 118 | 125 | 160 | 208 => 0,
@@ -196,38 +259,4 @@ fn arguments(module: &Module, inst: &Inst) -> Registers {
         _ => 5,
     };
     ARGUMENTS & ((1 << (count + 1)) - 1)
-}
-
-/// Registers in which a function takes arguments: those it reads before it writes them, on the way
-/// that the code is written down, and all where that is not plain.
-fn taken(module: &Module, callee: FunctionId) -> Registers {
-    let Some(function) = module.functions.get(callee.0 as usize) else { return ARGUMENTS };
-    let (mut read, mut gone) = (0, 0);
-    for inst in &function.code {
-        let insn = inst.insn;
-        let (reads, writes) = match inst.target {
-            Target::Call(_) => (ARGUMENTS, SCRATCH),
-            _ => effect(module, inst),
-        };
-        read |= reads & !gone;
-        // Behind a branch nothing is surely written any more.
-        if insn.class() == class::JMP && insn.code & 0xf0 != jmp::CALL
-            || insn.class() == class::JMP32
-        {
-            return (read | ARGUMENTS & !gone & later(module, function.code.as_slice()))
-                & ARGUMENTS;
-        }
-        gone |= writes;
-    }
-    read & ARGUMENTS
-}
-
-/// Argument registers that some instruction of a function reads at all.
-fn later(module: &Module, code: &[Inst]) -> Registers {
-    code.iter().fold(0, |all, inst| {
-        all | match inst.target {
-            Target::Call(_) => ARGUMENTS,
-            _ => effect(module, inst).0,
-        }
-    })
 }

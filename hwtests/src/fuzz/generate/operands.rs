@@ -68,6 +68,9 @@ impl Maker<'_> {
     }
 
     pub(super) fn arithmetic(&mut self) -> Alu {
+        if self.limits.cards && self.random.chance(40) {
+            return self.version_4();
+        }
         let (op, dst) = (self.random.pick(&OPERATIONS), self.var());
         let wide = self.random.chance(60);
         let src = match op {
@@ -82,6 +85,26 @@ impl Maker<'_> {
             alu::NEG => Operand::Imm(0),
             _ => self.operand(),
         };
-        Alu { op, wide, dst, src }
+        Alu { op, wide, dst, src, off: 0 }
+    }
+
+    /// What version 4 of the instruction set adds.
+    fn version_4(&mut self) -> Alu {
+        let (dst, wide) = (self.var(), self.random.chance(60));
+        let (op, off, src) = match self.random.below(4) {
+            0 => {
+                let bits =
+                    if wide { self.random.pick(&[8, 16, 32]) } else { self.random.pick(&[8, 16]) };
+                (alu::MOV, bits, Operand::Var(self.var()))
+            }
+            1 => (alu::END, 1, Operand::Imm(self.random.pick(&[16, 32, 64]))),
+            _ => {
+                let op = self.random.pick(&[alu::DIV, alu::MOD]);
+                let constant = self.random.chance(50);
+                let (value, var) = (self.constant() | 1, self.var());
+                (op, 1, if constant { Operand::Imm(value) } else { Operand::Var(var) })
+            }
+        };
+        Alu { op, wide, dst, src, off }
     }
 }

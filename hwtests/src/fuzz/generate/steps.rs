@@ -161,6 +161,11 @@ impl Maker<'_> {
         }
         let Some(map) = self.one_of(&TABLES) else { return vec![] };
         let key = self.index(15);
+        if self.limits.cards
+            && matches!(self.maps[map].kind, kind::PERCPU_ARRAY | kind::PERCPU_HASH)
+        {
+            return vec![self.counter(map, key, dst)];
+        }
         let update = Step::Update {
             map,
             key,
@@ -177,6 +182,24 @@ impl Maker<'_> {
             }
             6..9 => vec![update],
             _ => vec![Step::Delete { map, key, result: dst }],
+        }
+    }
+
+    /// What a map that counts is used for. Now and then one is read, so that it cannot be shared.
+    fn counter(&mut self, map: usize, key: Operand, dst: Var) -> Step {
+        let value = self.operand();
+        match self.random.below(10) {
+            0 => Step::Update { map, key, value, flags: 1, result: dst },
+            1 => Step::Delete { map, key, result: dst },
+            choice => {
+                let access = match choice {
+                    2..4 => Access::Atomic(0, value),
+                    4 if self.random.chance(20) => Access::Read,
+                    _ => Access::Add(value),
+                };
+                let (offset, size) = (self.random.pick(&[0, 8]), self.random.pick(&[4, 8]));
+                Step::Lookup { map, key, access, offset, size, dst, missing: vec![] }
+            }
         }
     }
 
@@ -197,9 +220,15 @@ impl Maker<'_> {
     }
 
     fn global(&mut self, dst: Var) -> Step {
-        let index = self.random.chance(50).then(|| (self.var(), 0x1f));
-        let at = At { offset: self.random.between(0, 24) as i16, index };
+        let mut index = self.random.chance(50).then(|| (self.var(), 0x1f));
+        let mut offset = self.random.between(0, 24) as i16;
         let constant = self.random.chance(30);
+        if self.limits.cards && constant {
+            // A table that is indexed by a variable keeps all of a program's variables as they are.
+            index = None;
+            offset += 16;
+        }
+        let at = At { offset, index };
         let write = (!constant && self.random.chance(60)).then(|| self.operand());
         Step::Global { constant, at, size: self.size(), write, dst }
     }

@@ -50,16 +50,21 @@ impl Writer<'_> {
         let dst = register(step.dst);
         let class = if step.wide { class::ALU64 } else { class::ALU };
         match (step.op, step.src) {
+            (alu::END, Operand::Imm(bits)) if step.off != 0 => {
+                self.code.put(Insn::new(class::ALU64 | alu::END, dst, 0, 0, bits));
+            }
             (alu::END, src) => {
                 let bits = if let Operand::Imm(bits) = src { bits } else { 16 };
                 let big = if step.wide { X } else { 0 };
                 self.code.put(Insn::new(class::ALU | alu::END | big, dst, 0, 0, bits));
             }
             (alu::NEG, _) => self.code.put(Insn::new(class | alu::NEG, dst, 0, 0, 0)),
-            (op, Operand::Imm(value)) => self.code.put(Insn::new(class | op, dst, 0, 0, value)),
+            (op, Operand::Imm(value)) => {
+                self.code.put(Insn::new(class | op, dst, 0, step.off, value))
+            }
             (op, src) => {
                 self.value(1, src);
-                self.code.put(Insn::new(class | X | op, dst, 1, 0, 0));
+                self.code.put(Insn::new(class | X | op, dst, 1, step.off, 0));
             }
         }
     }

@@ -58,6 +58,17 @@ fn half(inst: &Inst, at: usize, narrow: &Narrow, scratch: &mut Scratch, code: &m
     {
         return code.refer(Insn { code: class::JMP | insn.code & 0xf8, ..insn }, inst.target);
     }
+    // Where they do not matter they can be cleared, which the verifier then knows too.
+    let free = |register| known(register) || narrow.unread(at, register);
+    if !signed && free(insn.dst()) && (constant && insn.imm >= 0 || !constant && free(insn.src())) {
+        let operands = [insn.dst(), if constant { insn.dst() } else { insn.src() }];
+        for (number, register) in operands.into_iter().enumerate() {
+            if !known(register) && (number == 0 || register != insn.dst()) {
+                code.puts(zero_extend(register));
+            }
+        }
+        return code.refer(Insn { code: class::JMP | insn.code & 0xf8, ..insn }, inst.target);
+    }
     let extend = |register: u8, code: &mut Code<'_>| match signed {
         true => code.puts(sign_extend(register, 32)),
         false => code.puts(zero_extend(register)),

@@ -28,27 +28,31 @@ pub(super) fn run(
     report: &mut Report,
 ) {
     for &id in &scope.functions {
+        let mut frame = Frame::of(trace, id);
         for round in 0..ROUNDS {
-            if !function(module, id, trace, target, report, round == 0) {
-                break;
+            match function(module, id, frame, target, report, round == 0) {
+                Some(slots) => frame = frame.behind(slots),
+                None => break,
             }
         }
     }
 }
 
-/// Expands what a function holds; whether anything was, so that another round may find more.
+/// Expands what a function holds. If anything was, another round may find more, which must leave
+/// these slots of the frame alone.
 fn function(
     module: &mut Module,
     id: FunctionId,
-    trace: &Trace,
+    frame: Frame,
     target: &Target,
     report: &mut Report,
     tell: bool,
-) -> bool {
+) -> Option<usize> {
     let function = module.function(id);
     if function.code.iter().all(|inst| taken(target, inst.insn)) {
-        return false;
+        return None;
     }
+    let mut slots = 0;
     let (live, narrow) = (Live::of(module, id), Narrow::of(function));
     let (mut edits, mut next_id) = (Edits::default(), function.next_id);
     for (at, inst) in function.code.iter().enumerate() {
@@ -58,13 +62,15 @@ fn function(
         let mut code = Code::new(&mut next_id, *inst);
         let mut scratch = Scratch {
             free: live.free(at, inst),
+            surely: live.surely(at),
             saved: 0,
             keeps: bit(inst.insn.dst()) | bit(inst.insn.src()) | bit(10),
-            frame: Frame::of(trace, id),
+            frame,
         };
         let place = || site(module, function, inst);
         match expand(target, inst, at, &live, &narrow, &mut scratch, &mut code) {
             Some(()) => {
+                slots = slots.max(scratch.saved.count_ones() as usize);
                 edits.replace(at, code);
                 if tell {
                     let rewrite = match is_atomic(inst.insn) {
@@ -86,7 +92,7 @@ fn function(
     let function = &mut module.functions[id.0 as usize];
     function.next_id = next_id;
     edits.apply(function);
-    any
+    any.then_some(slots)
 }
 
 fn is_atomic(insn: Insn) -> bool {
@@ -125,10 +131,23 @@ fn expand(
             arithmetic::signed_load(insn, code);
             Some(())
         }
+        class::ST => {
+            constant_store(insn, scratch, code);
+            Some(())
+        }
         class::JMP | class::JMP32 if insn.is_call() || insn.code & 0xf0 == jmp::EXIT => None,
         class::JMP | class::JMP32 => jumps::expand(target, inst, at, narrow, scratch, code),
         _ => None,
     }
+}
+
+/// `*(dst + off) = imm`: the constant goes through a register.
+fn constant_store(insn: Insn, scratch: &mut Scratch, code: &mut Code<'_>) {
+    let [value] = scratch.take(code);
+    code.constant(value, insn.imm as i64 as u64);
+    let store = class::STX | insn.code & !7;
+    code.put(Insn::new(store, insn.dst(), value, insn.off, 0));
+    scratch.done(code);
 }
 
 fn told(insn: Insn) -> String {
@@ -147,6 +166,7 @@ fn described(insn: Insn) -> String {
         class::ALU | class::ALU64 if insn.code & 0xf0 == alu::END => "a byte swap",
         class::ALU => "a 32-bit operation",
         class::LDX => "a sign-extending load",
+        class::ST => "a store of a constant",
         class::JMP32 if insn.code & 0xf0 == jmp::JA => "a long jump",
         class::JMP32 => "a 32-bit comparison",
         class::JMP => "a jump",
@@ -181,6 +201,8 @@ fn refused(target: &Target, insn: Insn) -> Problem {
 #[derive(Debug)]
 pub(super) struct Scratch {
     free: Registers,
+    /// Can be saved.
+    surely: Registers,
     /// Taken although they hold something: saved on the stack meanwhile.
     saved: Registers,
     /// Not to be taken: operands.
@@ -196,7 +218,8 @@ impl Scratch {
             let usable = |register: &u8| bit(*register) & (chosen | self.keeps) == 0;
             let free = (0..10).filter(usable).find(|r| bit(*r) & self.free != 0);
             // An instruction names two registers and at most four are asked for: one is left.
-            let register = free.or_else(|| (0..10).find(usable)).unwrap_or(0);
+            let saved = || (0..10).filter(usable).find(|r| bit(*r) & self.surely != 0);
+            let register = free.or_else(saved).or_else(|| (0..10).find(usable)).unwrap_or(0);
             chosen |= bit(register);
             register
         });

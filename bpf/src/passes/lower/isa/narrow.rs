@@ -1,18 +1,21 @@
-//! Which registers have a clear upper half.
+//! Which registers have a clear upper half, and of which it does not matter.
 
-use super::super::live::{Registers, bit};
+use super::super::live::{Registers, bit, reads_src};
 use crate::analysis::flow::Graph;
 use crate::insn::Insn;
 use crate::module::Function;
-use crate::opcode::{X, access_bytes, alu, class, mode};
+use crate::opcode::{X, access_bytes, alu, class, jmp, mode};
 
 /// Registers that a call destroys.
 const SCRATCH: Registers = 0b11_1111;
 
-/// Registers whose upper half is clear before each instruction, on every way.
+/// What is known of upper halves.
 #[derive(Debug)]
 pub(super) struct Narrow {
+    /// Registers whose upper half is clear before each instruction, on every way.
     before: Vec<Registers>,
+    /// Registers whose upper half is read after each instruction on some way.
+    read: Vec<Registers>,
 }
 
 impl Narrow {
@@ -42,11 +45,71 @@ impl Narrow {
                 }
             }
         }
-        Self { before }
+        Self { before, read: read(function, &graph) }
+    }
+
+    /// Whether a register's upper half does not matter after an instruction.
+    pub(super) fn unread(&self, at: usize, register: u8) -> bool {
+        self.read[at] & bit(register) == 0
     }
 
     pub(super) fn before(&self, at: usize, register: u8) -> bool {
         self.before[at] & bit(register) != 0
+    }
+}
+
+/// Upper halves that are read after each instruction: those of operands of 64-bit instructions, of
+/// addresses, of arguments and results.
+fn read(function: &Function, graph: &Graph) -> Vec<Registers> {
+    let mut at_start = vec![0; graph.blocks.len()];
+    let end = |at_start: &[Registers], index: usize| {
+        let block = &graph.blocks[index];
+        let ways = [block.next, block.jump].into_iter().flatten();
+        ways.fold(0, |all, to| all | at_start[to as usize])
+    };
+    let mut changed = true;
+    while changed {
+        changed = false;
+        for index in (0..graph.blocks.len()).rev() {
+            let block = graph.blocks[index];
+            let code = &function.code[block.start as usize..block.end as usize];
+            let start = code.iter().rev().fold(end(&at_start, index), |r, i| reads(r, i.insn));
+            changed |= start != at_start[index];
+            at_start[index] = start;
+        }
+    }
+    let mut read = vec![0; function.code.len()];
+    for (index, block) in graph.blocks.iter().enumerate() {
+        let mut after = end(&at_start, index);
+        for at in (block.start as usize..block.end as usize).rev() {
+            read[at] = after;
+            after = reads(after, function.code[at].insn);
+        }
+    }
+    read
+}
+
+/// Upper halves that are read from before an instruction on.
+fn reads(after: Registers, insn: Insn) -> Registers {
+    let dst = bit(insn.dst());
+    let src = if reads_src(insn) { bit(insn.src()) } else { 0 };
+    match insn.class() {
+        // What writes a lower half clears the upper one, and reads lower halves.
+        class::ALU if insn.code & 0xf0 == alu::END && insn.imm == 64 => after | dst,
+        class::ALU => after & !dst,
+        class::ALU64 if insn.code & 0xf0 == alu::MOV && after & dst == 0 => after,
+        class::ALU64 if insn.code & 0xf0 == alu::MOV => after & !dst | src,
+        class::ALU64 => after | dst | src,
+        class::LDX => after & !dst | src,
+        class::LD if insn.is_wide() => after & !dst,
+        class::ST => after | dst,
+        class::STX if insn.code & 0xe0 == mode::MEM && access_bytes(insn.code) < 8 => after | dst,
+        class::STX => after | dst | src | bit(0),
+        class::JMP32 => after,
+        class::JMP if insn.is_call() => after & !SCRATCH | SCRATCH & !bit(0),
+        class::JMP if insn.code & 0xf0 == jmp::EXIT => bit(0),
+        class::JMP => after | dst | src,
+        _ => Registers::MAX,
     }
 }
 

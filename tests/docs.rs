@@ -107,8 +107,13 @@ fn every_page_is_in_the_summary() {
 }
 
 /// Folders in which a hyphenated word in quotes is a code: the engines and what is known of NICs.
-const ENGINES: [&str; 4] =
-    ["offload/src/xdp", "offload/src/kernel_program", "drivers/src", "fallback/src"];
+const ENGINES: [&str; 5] = [
+    "offload/src/xdp",
+    "offload/src/kernel_program",
+    "offload/src/profile",
+    "drivers/src",
+    "fallback/src",
+];
 
 /// Hyphenated words in those folders that are no codes: features as ethtool and the host's report
 /// name them, how serde names variants, a thread.

@@ -14,6 +14,7 @@ use crate::engine::{Engine, EngineKind, Hook, Job, Prepared};
 use crate::error::{Error, Gap, Refusal};
 use crate::host::Host;
 use crate::pins::Kept;
+use crate::profile::Profile;
 
 mod choice;
 mod rung;
@@ -141,6 +142,17 @@ impl Registry {
     /// The drivers.
     pub fn drivers(&self) -> impl Iterator<Item = &'static dyn Driver> {
         self.drivers.iter().copied()
+    }
+
+    /// What the drivers' cards take, by the names that `hoist lint --profile` knows.
+    pub fn profiles(&self) -> impl Iterator<Item = &'static Profile> {
+        self.drivers().filter_map(Driver::profile)
+    }
+
+    /// The profile of that name.
+    #[must_use]
+    pub fn profile(&self, name: &str) -> Option<&'static Profile> {
+        self.profiles().find(|profile| profile.name == name)
     }
 
     /// What one engine can do on a device, the driver's knowledge included.

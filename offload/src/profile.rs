@@ -40,6 +40,8 @@ const MOST_SLOTS: usize = 0xffff;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Profile {
+    /// [`Profile::SCHEMA`].
+    pub schema: String,
     /// Name: that of the kernel driver.
     pub name: String,
     /// What it is about, in one sentence.
@@ -123,6 +125,21 @@ pub enum ProgramType {
 }
 
 impl Profile {
+    /// Name of the document's schema.
+    pub const SCHEMA: &'static str = "hoist.profile.v1";
+
+    /// Reads a profile as [`Profile`] is written.
+    ///
+    /// # Errors
+    /// What is wrong with the text.
+    pub fn from_json(text: &str) -> Result<Self, String> {
+        let profile: Self = serde_json::from_str(text).map_err(|error| error.to_string())?;
+        if profile.schema != Self::SCHEMA {
+            return Err(format!("{:?} is not {}", profile.schema, Self::SCHEMA));
+        }
+        Ok(profile)
+    }
+
     /// A profile with the rules that the kernel itself has for every card
     /// (`kernel/bpf/offload.c`), and no others.
     #[must_use]

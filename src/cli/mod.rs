@@ -19,6 +19,7 @@ mod shell;
 
 mod context;
 mod demo;
+mod lint;
 mod load;
 mod manual;
 mod map;
@@ -57,6 +58,7 @@ pub fn main(registry: Registry) -> ExitCode {
     let result = match &args.command {
         Command::Completion(args) => manual::completion(&mut shell, args),
         Command::Man(args) => manual::man(&mut shell, args),
+        Command::Lint(args) => lint::run(&mut shell, &registry, args),
         command => {
             let remember = !matches!(command, Command::Probe(probe) if probe.no_cache);
             match Context::open(&args.global, remember, registry, &mut shell) {
@@ -112,6 +114,7 @@ fn dispatch(cx: &mut Context<'_>, command: &Command) -> Result<(), Failure> {
         Command::Status(args) => status::run(cx, args),
         Command::Map(command) => map::run(cx, command),
         Command::Verify(args) => verify::run(cx, args),
+        Command::Lint(args) => lint::run(cx.shell, &cx.registry, args),
         Command::Demo(args) => demo::run(cx, args),
         Command::Completion(args) => manual::completion(cx.shell, args),
         Command::Man(args) => manual::man(cx.shell, args),

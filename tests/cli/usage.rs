@@ -7,9 +7,10 @@ use crate::harness::{Recorded, command, hoist, object, screen};
 
 #[test]
 fn help_screens_are_as_recorded() {
-    for name in
-        ["", "probe", "plan", "run", "trace", "load", "unload", "status", "map", "verify", "demo"]
-    {
+    for name in [
+        "", "probe", "plan", "run", "trace", "load", "unload", "status", "map", "verify", "lint",
+        "demo",
+    ] {
         let args: Vec<&str> = name.split_whitespace().chain(["-h"]).collect();
         let short = hoist(&args).code(0);
         let file = if name.is_empty() { "hoist" } else { name };

@@ -41,6 +41,7 @@ pub(super) fn profile(name: &str, about: &str, source: &str) -> Profile {
     let rules =
         RULES.iter().map(|&(rule, place, texts)| (rule, Citation::new(place, texts))).collect();
     Profile {
+        schema: Profile::SCHEMA.to_owned(),
         name: name.to_owned(),
         about: about.to_owned(),
         source: source.to_owned(),

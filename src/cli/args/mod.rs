@@ -7,12 +7,14 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
+mod lint;
 mod map;
 mod program;
 mod trace;
 mod values;
 mod verify;
 
+pub(crate) use lint::Lint;
 pub(crate) use map::{MapCommand, MapList, MapSelector, MapWatch};
 pub(crate) use program::{Attach, Load, Plan, ProgramArgs, Run, Settings, Which};
 pub(crate) use trace::{Clock, Machine, Trace};
@@ -31,6 +33,7 @@ Examples:
   hoist run http.pcap filter.o          run it on a capture file; needs no privilege
   hoist trace http.pcap filter.o        why does it do that with this packet?
   sudo hoist verify                     prove on this kernel that the engines do the same
+  hoist lint filter.o --profile nfp     would a card take it? needs no card
   sudo hoist demo                       see all of it on a veth pair made for the occasion
 
 Exit status:
@@ -160,6 +163,8 @@ pub(crate) enum Command {
     Map(MapCommand),
     /// Hold engines on an interface against conformance cases, the suite's or yours
     Verify(Verify),
+    /// Show what a card would refuse of a program, and why, without the card
+    Lint(Lint),
     /// See it work: probe, plan, run and measure on a veth pair made for the occasion
     Demo(Demo),
     /// Print a shell completion script

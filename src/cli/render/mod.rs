@@ -4,6 +4,7 @@ pub(crate) mod certificate;
 pub(crate) mod device;
 pub(crate) mod faults;
 pub(crate) mod host;
+pub(crate) mod lint;
 pub(crate) mod plan;
 pub(crate) mod style;
 pub(crate) mod table;

@@ -91,7 +91,7 @@ pub(crate) fn reason(gap: &Gap, indent: usize, verbose: bool) -> String {
 }
 
 /// Where in the program a gap comes from.
-fn place(gap: &Gap) -> Option<String> {
+pub(crate) fn place(gap: &Gap) -> Option<String> {
     let mut parts = Vec::new();
     if let Some(line) = &gap.line {
         parts.push(format!("{}:{}", line.file, line.line));

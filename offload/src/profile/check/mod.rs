@@ -118,6 +118,3 @@ fn program_type(module: &Module, program: ProgramId) -> ProgramType {
         _ => ProgramType::Xdp,
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -122,7 +122,8 @@ fn pointers_keep_their_offset() {
     assert_eq!(at(&code, 5).unwrap().src, Value::Packet(Span { low: 0, high: 60 }));
 }
 
-/// A counter in a loop is known by the comparison that ends it; a sum is not.
+/// A counter in a loop is known up to a round number, thanks to the comparison that ends it; a sum is
+/// not.
 #[test]
 fn loops_end() {
     let code = [
@@ -135,7 +136,7 @@ fn loops_end() {
         EXIT,
     ];
     let sum = at(&code, 2).unwrap();
-    assert_eq!(sum.src.range().high, 9, "{sum:?}");
+    assert_eq!(sum.src.range().high, 0xff, "{sum:?}");
     assert!(sum.dst.range().high > 1000, "{sum:?}");
 }
 

@@ -4,6 +4,7 @@
 mod adjust;
 mod captures;
 mod harness;
+mod lint;
 mod live;
 mod maps;
 mod recorded;

@@ -91,7 +91,7 @@ rules! {
     EventFlags = "card-event-flags", "events go to the current CPU",
         "pass BPF_F_CURRENT_CPU";
     /// Fields of the context that are read.
-    ContextRead = "card-context-field", "the card has not this field of the context",
+    ContextRead = "card-context-field", "the card lacks this field of the context",
         "write the program without the field";
     /// Stores to the context.
     ContextStore = "card-context-store", "the card takes no store to this field of the context",
@@ -161,7 +161,7 @@ rules! {
     PacketSplit = "card-packet-split", "the card shows the first bytes of a frame only",
         "read nearer to the start of the frame, or lower the device's MTU";
     /// Hardening of constants.
-    Hardening = "card-jit-hardening", "hardened code uses a register that the card has not",
+    Hardening = "card-jit-hardening", "hardened code uses a register that the card lacks",
         "sysctl net.core.bpf_jit_harden=0 while the program is loaded";
     /// Code that cannot be reached.
     DeadCode = "card-dead-code", "code that is never reached could not be removed",

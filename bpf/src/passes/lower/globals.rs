@@ -93,7 +93,9 @@ fn function(
 /// the way on which there is none is there for the verifier alone.
 fn look_up(code: &mut Code<'_>, frame: Frame, map: MapId, kept: Registers) {
     let key = frame.slot(frame.save(code, kept));
-    code.put(Insn::new(class::ST | mode::MEM | size::W, 10, 0, key, 0));
+    // By a register: a card may lack stores of constants.
+    code.put(asm::mov_imm(2, 0));
+    code.put(Insn::new(class::STX | mode::MEM | size::W, 10, 2, key, 0));
     code.puts([asm::mov(2, 10), asm::add_imm(2, i32::from(key))]);
     code.refer(asm::load_map(1), Reference::Map(map));
     code.put(asm::helper(LOOKUP));

@@ -43,7 +43,7 @@ impl Survey<'_> {
             Some(None) => true,
             Some(Some(parameter)) => {
                 if let Some((_, source)) = self.demand(parameter, 1) {
-                    let message = format!("calls {name}, which this firmware has not ({source})");
+                    let message = format!("calls {name}, which this firmware lacks ({source})");
                     self.broken(Rule::Firmware, spot, message);
                 }
                 true

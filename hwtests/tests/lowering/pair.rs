@@ -34,7 +34,7 @@ fn load(
         program,
         kind: PROG_TYPE_XDP,
         attach_type: ATTACH_TYPE_XDP,
-        bound_to: None,
+        binding: None,
         pin_root: None,
         contents: &contents,
     };

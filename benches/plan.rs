@@ -28,6 +28,7 @@ fn job(name: &str) -> Job {
         pin_root: None,
         contents: BTreeMap::new(),
         merged: Default::default(),
+        accept: Default::default(),
     }
 }
 

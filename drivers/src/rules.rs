@@ -46,6 +46,8 @@ pub enum Rule {
     Has(Feature),
     /// Something worth knowing for the programs concerned: code, sentence.
     Note(&'static str, &'static str, When),
+    /// Something worth knowing of programs that run in the NIC: code, sentence.
+    OffloadNote(&'static str, &'static str),
 }
 
 impl Nic {
@@ -132,6 +134,9 @@ impl Nic {
             Rule::Note(code, sentence, when) => new(code, Answer::No, format!("{dev}: {sentence}"))
                 .when(when)
                 .severity(Severity::Warns),
+            Rule::OffloadNote(code, sentence) => {
+                new(code, Answer::No, format!("{dev}: {sentence}")).severity(Severity::Warns)
+            }
             Rule::Lacks(_) | Rule::Has(_) => return None,
         })
     }
@@ -148,6 +153,13 @@ impl Driver for Nic {
     }
 
     fn refine(&self, device: &Device, capabilities: &mut Capabilities) {
+        let of_nic = |rule: &&Rule| matches!(rule, Rule::OffloadNote(..));
+        if capabilities.engine == EngineKind::Hw && capabilities.usable() != Answer::No {
+            let notes = self.rules.iter().filter(of_nic);
+            let notes: Vec<Condition> =
+                notes.filter_map(|&rule| self.condition(rule, device)).collect();
+            capabilities.conditions.extend(notes);
+        }
         if capabilities.engine != EngineKind::Native {
             return;
         }
@@ -159,6 +171,7 @@ impl Driver for Nic {
                 Rule::Has(f) => {
                     capabilities.set(Need::Feature(f), Answer::Yes, self.evidence());
                 }
+                Rule::OffloadNote(..) => {}
                 _ => capabilities.conditions.extend(self.condition(rule, device)),
             }
         }

@@ -145,6 +145,7 @@ impl Dut {
             pin_root: None,
             contents: BTreeMap::new(),
             merged: Default::default(),
+            accept: Default::default(),
         })
     }
 

@@ -65,6 +65,7 @@ fn job() -> Job {
         pin_root: None,
         contents: BTreeMap::new(),
         merged: Default::default(),
+        accept: Default::default(),
     }
 }
 

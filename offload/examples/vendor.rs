@@ -271,6 +271,7 @@ fn job(object: &str) -> Result<Job, Box<dyn error::Error>> {
         pin_root: None,
         contents: BTreeMap::new(),
         merged: Default::default(),
+        accept: Default::default(),
     })
 }
 

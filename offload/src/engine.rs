@@ -1,7 +1,7 @@
 //! Engines: what runs a program on an interface.
 
 use std::any::Any;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -177,6 +177,9 @@ pub struct Job {
     pub contents: BTreeMap<MapId, hoist_bpf::kernel::Entries>,
     /// What becomes of merged frames where the engine sees them.
     pub merged: Merged,
+    /// Codes of differences that the user accepts (`--accept`): what rewriting the program for a NIC may
+    /// change.
+    pub accept: BTreeSet<String>,
 }
 
 /// What to do with frames that GRO or a local sender merged from several, which native XDP never

@@ -35,6 +35,7 @@ pub(super) fn order(args: &ProgramArgs, object: &Path, count: Counting) -> Resul
         count,
         pin_root: args.pin_root.clone(),
         merged: args.merged.into(),
+        accept: args.accept.iter().cloned().collect(),
         ..chosen(&args.which, &args.settings, object)?
     })
 }

@@ -9,6 +9,7 @@
 //! [`Order::read`] touches nothing but files; [`Draft::resolve`] asks the host for its types, and
 //! only where the program refers to them; everything after that is the registry's business.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -61,6 +62,8 @@ pub struct Order {
     pub pin_root: Option<PathBuf>,
     /// What becomes of merged frames where the engine sees them.
     pub merged: Merged,
+    /// Codes of differences that the user accepts.
+    pub accept: BTreeSet<String>,
 }
 
 /// A program that was read, chosen and set up, but does not know its kernel yet.
@@ -145,6 +148,7 @@ impl Draft {
             pin_root: order.pin_root,
             contents,
             merged: order.merged,
+            accept: order.accept,
             module: Arc::new(module),
         })
     }

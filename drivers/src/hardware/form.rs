@@ -6,6 +6,8 @@ use hoist_bpf::kernel::Entries;
 use hoist_bpf::module::{MapId, Module, ProgramId};
 use hoist_bpf::names::is_per_cpu;
 use hoist_bpf::passes::count::{self, Counters, Length};
+use hoist_bpf::passes::lower::{Change, Lowered, Rewrite};
+use hoist_offload::profile::{Origin, Parameters, Profile, ProgramType, Wishes};
 use hoist_offload::{Device, Gap, Hook, Job, Warning};
 
 use super::classifier;
@@ -44,15 +46,16 @@ impl Form {
 
 /// Every form, or every reason why there is none.
 pub(super) fn of(hook: Hook, device: &Device, job: &Job) -> Result<Vec<Form>, Vec<Gap>> {
-    let _ = device;
-    let plain = at(hook, (*job.module).clone(), job.program)?;
+    let profile = profile(device);
+    let at = |module, program| at(hook, profile, job, module, program);
+    let plain = at((*job.module).clone(), job.program)?;
     if !job.count_verdicts {
         return Ok(vec![plain]);
     }
     let counted = count::apply_in(&job.module, job.program, Length::Difference, Counters::Shared)
         .map_err(|error| error.to_string())
         .and_then(|counted| {
-            let form = at(hook, counted.module, counted.program).map_err(|gaps| words(&gaps))?;
+            let form = at(counted.module, counted.program).map_err(|gaps| words(&gaps))?;
             Ok(Form { counters: Some(counted.counters), ..form })
         });
     Ok(match counted {
@@ -78,8 +81,73 @@ fn words(gaps: &[Gap]) -> String {
     gaps.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
 }
 
-/// The form that a hook takes.
-fn at(hook: Hook, module: Module, program: ProgramId) -> Result<Form, Vec<Gap>> {
+/// What is known of the cards of the device's driver.
+pub(super) fn profile(device: &Device) -> Option<&'static Profile> {
+    crate::claiming(device).find_map(hoist_offload::Driver::profile)
+}
+
+/// Numbers that are only assumed of a firmware refuse nothing: the NIC is there, and loading tells.
+fn parameters(profile: &Profile) -> Parameters {
+    let assumed = profile.parameters.iter().filter(|(_, p)| p.origin == Origin::Assumed);
+    assumed.fold(Parameters::new(), |all, (name, _)| all.with(name, u64::MAX))
+}
+
+/// The form that a hook takes: rewritten for the driver's cards, where they are known, and judged by
+/// what they take.
+fn at(
+    hook: Hook,
+    profile: Option<&'static Profile>,
+    job: &Job,
+    module: Module,
+    program: ProgramId,
+) -> Result<Form, Vec<Gap>> {
     let form = Form { module, program, for_host: None, counters: None, warnings: Vec::new() };
-    if hook == Hook::Clsact { classifier::of(form) } else { Ok(form) }
+    let form = match profile {
+        Some(profile) => rewritten(profile, job, form)?,
+        None => form,
+    };
+    if hook != Hook::Clsact {
+        return Ok(form);
+    }
+    let form = classifier::of(form)?;
+    let Some(profile) = profile else { return Ok(form) };
+    let kind = ProgramType::Classifier;
+    let found = profile.inspect_as(kind, &form.module, form.program, &parameters(profile));
+    if found.gaps.is_empty() { Ok(form) } else { Err(found.gaps) }
+}
+
+fn rewritten(profile: &Profile, job: &Job, form: Form) -> Result<Form, Vec<Gap>> {
+    let wishes = Wishes {
+        parameters: parameters(profile),
+        accept: job.accept.clone(),
+        max_entries: BTreeMap::new(),
+    };
+    let judged = profile.judge(&form.module, form.program, &wishes);
+    if !judged.gaps.is_empty() {
+        return Err(judged.gaps);
+    }
+    let Lowered { module, program, changes } = judged.lowered;
+    Ok(Form { module, program, warnings: told(job, &changes), ..form })
+}
+
+/// What was rewritten, in one sentence: `hoist lint` has every place.
+fn told(job: &Job, changes: &[Change]) -> Vec<Warning> {
+    let mut kinds: BTreeMap<Rewrite, Vec<&Change>> = BTreeMap::new();
+    for change in changes {
+        kinds.entry(change.rewrite).or_default().push(change);
+    }
+    let words = kinds.values().map(|changes| match changes.as_slice() {
+        [one] => one.message.clone(),
+        [first, rest @ ..] => format!("{} (and {} more like it)", first.message, rest.len()),
+        [] => String::new(),
+    });
+    let words: Vec<String> = words.collect();
+    if words.is_empty() {
+        return Vec::new();
+    }
+    vec![Warning {
+        code: "rewritten-for-nic".to_owned(),
+        message: format!("{} was rewritten for the NIC: {}", job.program_name(), words.join("; ")),
+        remedy: None,
+    }]
 }

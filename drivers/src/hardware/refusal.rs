@@ -10,6 +10,8 @@ use hoist_bpf::kernel::{Kernel, KernelError, LogLines};
 use hoist_offload::kernel_program::Refuser;
 use hoist_offload::{Device, Error, Gap};
 
+use super::form;
+
 const EPERM: i32 = 1;
 const ENODEV: i32 = 19;
 const EINVAL: i32 = 22;
@@ -54,7 +56,12 @@ pub(super) fn of(
             }
         }
         LoadError::Program { program, error, place, btf } => {
-            match program_gap(device, &error, log) {
+            let heard = log.of(device.driver_name());
+            let explained = explained(device, &error, &heard, place.as_deref());
+            if !explained.is_empty() {
+                return refuser.refused_for(explained);
+            }
+            match program_gap(device, &error, &heard) {
                 Some(gap) => refuser.refused(placed(gap, place)),
                 None => refuser.load(LoadError::Program { program, error, place, btf }),
             }
@@ -66,6 +73,28 @@ pub(super) fn of(
         }
         other => refuser.load(other),
     }
+}
+
+/// What the card's profile knows of the driver's words. Each gap is at the instruction where the
+/// verifier stopped, and has its log.
+fn explained(
+    device: &Device,
+    error: &KernelError,
+    heard: &[String],
+    place: Option<&Place>,
+) -> Vec<Gap> {
+    let Some(profile) = form::profile(device) else { return Vec::new() };
+    let log = error.log.as_deref().unwrap_or_default();
+    let mut gaps = profile.explain(log, &heard.join("\n"));
+    for gap in &mut gaps {
+        gap.message += &format!(" ({error})");
+        gap.log.clone_from(&error.log);
+        if let (Some(place), Some(_)) = (place, &gap.insn) {
+            gap.insn = Some(place.insn.clone());
+            gap.line.clone_from(&place.line);
+        }
+    }
+    gaps
 }
 
 fn went(device: &Device) -> String {
@@ -81,7 +110,7 @@ fn placed(mut gap: Gap, place: Option<Box<Place>>) -> Gap {
 }
 
 /// `None` where it is the verifier that refuses, or a privilege is missing: as on the host.
-fn program_gap(device: &Device, error: &KernelError, log: DriverLog) -> Option<Gap> {
+fn program_gap(device: &Device, error: &KernelError, heard: &[String]) -> Option<Gap> {
     let (dev, driver) = (&device.name, device.driver_name());
     let Some(text) = error.log.as_deref().filter(|log| !log.is_empty()) else {
         let why = match error.errno {
@@ -108,12 +137,11 @@ fn program_gap(device: &Device, error: &KernelError, log: DriverLog) -> Option<G
     if !only_statistics(text) {
         return None;
     }
-    let heard = log.of(driver);
     let stage = match text.contains("processed 0 insns") {
         true => "before it was verified",
         false => "after it was verified",
     };
-    let said = match heard.as_slice() {
+    let said = match heard {
         [] => "and gave no reason".to_owned(),
         lines => format!("and wrote to the kernel's log: {}", lines.join("; ")),
     };

@@ -23,6 +23,10 @@ const NIC: Nic = Nic {
             "netdevsim is no NIC: kernels before 6.15 attach native programs to it and never run them",
             When::Always,
         ),
+        Rule::OffloadNote(
+            "simulated",
+            "netdevsim is no NIC: it keeps programs and maps and never runs the programs",
+        ),
     ],
 };
 

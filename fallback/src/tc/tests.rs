@@ -19,6 +19,7 @@ fn job(object: &str) -> Job {
         pin_root: None,
         contents: BTreeMap::new(),
         merged: Default::default(),
+        accept: Default::default(),
     }
 }
 

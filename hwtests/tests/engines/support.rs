@@ -93,6 +93,7 @@ pub(crate) fn job_of(module: &Module, program: Option<&str>) -> Job {
         pin_root: None,
         contents: BTreeMap::new(),
         merged: Default::default(),
+        accept: Default::default(),
     }
 }
 

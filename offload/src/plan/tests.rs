@@ -40,6 +40,7 @@ fn job(object: &str) -> Job {
         pin_root: None,
         contents: BTreeMap::new(),
         merged: Default::default(),
+        accept: Default::default(),
     }
 }
 

@@ -42,6 +42,8 @@ fn a_filter_in_the_nic_comes_and_goes() {
     assert_eq!(filters[0].program_id, Some(effective.program_id));
     // The feature cannot go while it is used.
     assert!(kernel.set_feature(&nic.device().name, "hw-tc-offload", false).is_err());
+    // It is wanted off by now, and would stay on if it were switched off again.
+    drop(kernel.set_feature(&nic.device().name, "hw-tc-offload", true));
     // One program runs in a NIC, whichever kind comes first.
     let (codes, words) = refusal(attach(&nic.device(), &job("drop"), &only(EngineKind::Hw)));
     assert!(codes.contains(&"nic-busy".to_owned()), "{codes:?} {words}");

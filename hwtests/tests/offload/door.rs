@@ -128,7 +128,7 @@ fn maps(kernel: &dyn Kernel, here: &Here) {
         ("a host's map in a NIC's program", &host, here.nic, 0),
         ("another NIC's map", &other, here.nic, 0),
         ("a NIC's map in a host's program", &nic, 0, 0),
-        ("a NIC's map in a bound program", &nic, here.nic, BOUND_ONLY),
+        ("another NIC's map in a bound program", &other, here.nic, BOUND_ONLY),
     ] {
         let insns = with_map(map);
         refused(kernel.load_program(&program(XDP, flags, ifindex, &insns)), what, EINVAL, mismatch);
@@ -163,12 +163,13 @@ fn the_kernel_refuses_as_its_source_says() {
     }
     let nic = Nic::new(1);
     let other = Nic::beside(1);
-    // The table speaks of interfaces of one network namespace: the NIC's. A veth of it is made there.
-    let veth = std::process::Command::new("ip")
-        .args(["link", "add", "hwveth0", "type", "veth", "peer", "name", "hwveth1"])
-        .status()
-        .unwrap();
-    assert!(veth.success());
+    // The table speaks of interfaces of one network namespace, which is the NIC's.
+    let ip = |args: &str| {
+        std::process::Command::new("ip").args(args.split(' ')).output().unwrap().status.success()
+    };
+    // What an earlier run may have left.
+    ip("link del hwveth0");
+    assert!(ip("link add hwveth0 type veth peer name hwveth1"));
     let host = hoist_offload::host::LinuxHost::new(kernel());
     let veth = hoist_offload::Host::device(&host, "hwveth0").unwrap().ifindex;
     let here = Here { nic: nic.device().ifindex, other: other.device().ifindex, veth, loopback: 1 };
@@ -177,8 +178,7 @@ fn the_kernel_refuses_as_its_source_says() {
     maps(&*kernel, &here);
     runs(&*kernel, &here);
     nic.empty();
-    let gone = std::process::Command::new("ip").args(["link", "del", "hwveth0"]).status().unwrap();
-    assert!(gone.success());
+    assert!(ip("link del hwveth0"));
 }
 
 #[test]

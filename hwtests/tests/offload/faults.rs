@@ -6,6 +6,7 @@ use std::time::Duration;
 use hoist_hwtests::require;
 use hoist_offload::plan::Wishes;
 use hoist_offload::{EngineKind, Error};
+use rustix::thread::{CapabilitySet, capabilities, set_capabilities};
 
 use crate::support::{Nic, attach, job, only, refusal, told};
 
@@ -75,6 +76,36 @@ fn a_card_that_refuses_late_is_heard() {
         nic.set(knob, open);
         nic.empty();
     }
+}
+
+/// Loading a program needs less than making a map in a NIC does.
+#[test]
+fn without_cap_sys_admin_maps_stay_on_the_host() {
+    if !require::netdevsim("without_cap_sys_admin_maps_stay_on_the_host") {
+        return;
+    }
+    let nic = Nic::new(1);
+    let device = nic.device();
+    let program = job("globals");
+    let outcome = std::thread::scope(|scope| {
+        let less = scope.spawn(|| {
+            let mut sets = capabilities(None).unwrap();
+            sets.effective.remove(CapabilitySet::SYS_ADMIN);
+            set_capabilities(None, sets).unwrap();
+            let alone = refusal(attach(&device, &program, &only(EngineKind::Hw)));
+            let auto = attach(&device, &program, &Wishes::default()).map(|(plan, held)| {
+                drop(held);
+                plan
+            });
+            (alone, auto)
+        });
+        less.join().unwrap()
+    });
+    let ((codes, words), auto) = outcome;
+    assert_eq!(codes, ["nic-map-not-permitted"], "{words}");
+    assert!(words.contains("CAP_SYS_ADMIN"), "{words}");
+    assert_eq!(auto.unwrap().engine, Some(EngineKind::Native));
+    nic.empty();
 }
 
 /// The NIC goes while the verifier is at work.

@@ -34,7 +34,9 @@ pub(crate) struct Nic {
 impl Nic {
     pub(crate) fn new(ports: u32) -> Self {
         let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
-        Self { _turn: Some(turn), ..Self::beside(ports) }
+        let mut nic = Self::beside(ports);
+        nic._turn = Some(turn);
+        nic
     }
 
     /// One more in the same test.

@@ -74,15 +74,15 @@ impl Books {
     }
 
     /// `bpf_offload_prog_map_match`: a NIC's program may use that NIC's maps and perf event arrays; a
-    /// NIC's map is for that NIC's programs only.
+    /// NIC's map is for programs that are bound to that NIC, those that run on the host included,
+    /// although it is of no use to these.
     pub(super) fn map_matches(&self, spec: &ProgramSpec<'_>, map: u32) -> bool {
-        let offloaded = spec.ifindex != 0 && spec.flags & BPF_F_XDP_DEV_BOUND_ONLY == 0;
+        let bound = spec.ifindex != 0;
+        let offloaded = bound && spec.flags & BPF_F_XDP_DEV_BOUND_ONLY == 0;
         let Some(map) = self.maps.get(&map) else { return false };
-        match (offloaded, map.info.ifindex) {
-            (false, 0) => true,
-            (true, 0) => map.info.kind == PERF_EVENT_ARRAY,
-            (false, _) => false,
-            (true, ifindex) => self.same_card(ifindex, spec.ifindex),
+        match map.info.ifindex {
+            0 => !offloaded || map.info.kind == PERF_EVENT_ARRAY,
+            ifindex => bound && self.same_card(ifindex, spec.ifindex),
         }
     }
 

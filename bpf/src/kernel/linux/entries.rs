@@ -17,7 +17,13 @@ const ENOTSUPP: i32 = 524;
 const BATCH_ENTRIES: usize = 4096;
 const BATCH_BYTES: usize = 4 << 20;
 
+/// `BPF_MAP_TYPE_ARRAY`.
+const ARRAY: u32 = 2;
+
 pub(super) fn all(table: &Table<'_>) -> Result<Entries, KernelError> {
+    if table.in_nic {
+        return if table.kind == ARRAY { by_index(table) } else { by_key(table) };
+    }
     match by_batch(table) {
         Ok(entries) => Ok(entries),
         // No batches for this type or kernel, or a hash bucket longer than any batch.
@@ -69,6 +75,18 @@ fn by_batch(table: &Table<'_>) -> Result<Entries, i32> {
         std::mem::swap(&mut position, &mut next);
         first = false;
     }
+}
+
+/// An array's keys are known: in a NIC, to ask for one costs as much as to ask for its value.
+fn by_index(table: &Table<'_>) -> Result<Entries, KernelError> {
+    let mut entries = Entries::with_capacity(table.max_entries);
+    for index in 0..size32(table.max_entries) {
+        let key = index.to_ne_bytes();
+        if let Some(value) = table.lookup(&key, table.value_len)? {
+            entries.push((key.to_vec(), value));
+        }
+    }
+    Ok(entries)
 }
 
 fn by_key(table: &Table<'_>) -> Result<Entries, KernelError> {

@@ -69,6 +69,10 @@ pub(super) struct Table<'a> {
     pub(super) key_len: usize,
     pub(super) value_len: usize,
     pub(super) max_entries: usize,
+    /// `enum bpf_map_type`.
+    pub(super) kind: u32,
+    /// Every operation goes to a NIC, and there are no batches.
+    pub(super) in_nic: bool,
 }
 
 impl<'a> Table<'a> {
@@ -86,6 +90,8 @@ impl<'a> Table<'a> {
             key_len: info.key_size as usize,
             value_len,
             max_entries: info.max_entries as usize,
+            kind: info.kind,
+            in_nic: info.ifindex != 0,
             name: if info.name.is_empty() { format!("id {}", info.id) } else { info.name },
         })
     }

@@ -5,6 +5,7 @@
 
 use hoist_bpf::requirements::{Feature, Need};
 use hoist_offload::capability::{Answer, Capabilities, Condition, Severity, When};
+use hoist_offload::host::{Finding, OffloadReport};
 use hoist_offload::{Adjustment, Device, Driver, EngineKind, Evidence, Profile};
 
 /// A driver with native XDP.
@@ -44,6 +45,8 @@ pub enum Rule {
     Lacks(Feature),
     /// An ability that it has.
     Has(Feature),
+    /// It takes programs into the device and never runs them there: why.
+    NeverExecutes(&'static str),
     /// Something worth knowing for the programs concerned: code, sentence.
     Note(&'static str, &'static str, When),
     /// Something worth knowing of programs that run in the NIC: code, sentence.
@@ -137,7 +140,7 @@ impl Nic {
             Rule::OffloadNote(code, sentence) => {
                 new(code, Answer::No, format!("{dev}: {sentence}")).severity(Severity::Warns)
             }
-            Rule::Lacks(_) | Rule::Has(_) => return None,
+            Rule::Lacks(_) | Rule::Has(_) | Rule::NeverExecutes(_) => return None,
         })
     }
 }
@@ -176,6 +179,15 @@ impl Driver for Nic {
             }
         }
         settle_support(device, capabilities, self.evidence());
+    }
+
+    fn refine_offload(&self, _: &Device, report: &mut OffloadReport) {
+        for rule in self.rules {
+            if let Rule::NeverExecutes(why) = rule {
+                let evidence = Evidence::driver(format!("{}: {why}", self.source));
+                report.executes = Finding { answer: Answer::No, evidence };
+            }
+        }
     }
 }
 
@@ -232,6 +244,10 @@ impl Driver for Offloading {
 
     fn refine(&self, device: &Device, capabilities: &mut Capabilities) {
         self.nic.refine(device, capabilities);
+    }
+
+    fn refine_offload(&self, device: &Device, report: &mut OffloadReport) {
+        self.nic.refine_offload(device, report);
     }
 
     fn profile(&self) -> Option<&'static Profile> {

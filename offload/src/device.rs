@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::engine::{EngineKind, Hook};
 use crate::fact::Fact;
+use crate::host::offload::OffloadReport;
 use crate::host::report::Finding;
 
 /// One interface as it was when it was asked.
@@ -63,6 +64,10 @@ pub struct Device {
     /// does, by [`crate::Host::offload`].
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub offload: BTreeMap<String, Finding>,
+    /// Everything an offload device takes. Absent for other devices, and where nobody asked: only
+    /// probing does, by [`crate::Host::offload_report`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub offload_report: Option<OffloadReport>,
     /// What is attached, slot by slot.
     #[serde(default)]
     pub attached: Vec<AttachedProgram>,

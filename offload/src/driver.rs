@@ -5,6 +5,7 @@ use std::fmt;
 use crate::capability::Capabilities;
 use crate::device::Device;
 use crate::engine::Engine;
+use crate::host::OffloadReport;
 use crate::profile::Profile;
 
 /// Knowledge of one kernel driver.
@@ -28,6 +29,13 @@ pub trait Driver: Send + Sync + fmt::Debug {
     /// none does. `hoist lint --profile` finds it by its name.
     fn profile(&self) -> Option<&'static Profile> {
         None
+    }
+
+    /// Adds what is known of an offload device to what a probe of it found: answers that no trial
+    /// gives, such as whether it executes what it takes. Each entry carries evidence of kind
+    /// `DriverTable`.
+    fn refine_offload(&self, device: &Device, report: &mut OffloadReport) {
+        let _ = (device, report);
     }
 
     /// A vendor's own engines.

@@ -155,6 +155,16 @@ impl Registry {
         self.profiles().find(|profile| profile.name == name)
     }
 
+    /// Adds what drivers know of an offload device to its report, if it has one.
+    pub fn refine_offload(&self, device: &mut Device) {
+        if let Some(mut report) = device.offload_report.take() {
+            for driver in self.drivers.iter().filter(|d| d.claims(device)) {
+                driver.refine_offload(device, &mut report);
+            }
+            device.offload_report = Some(report);
+        }
+    }
+
     /// What one engine can do on a device, the driver's knowledge included.
     ///
     /// # Errors

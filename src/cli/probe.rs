@@ -10,7 +10,7 @@ use hoist_offload::{Capabilities, Device, Error};
 use super::args;
 use super::context::Context;
 use super::failure::Failure;
-use super::render;
+use super::render::{self, offload::Detail};
 use super::schema::{ProbeDocument, ProbedDevice};
 
 /// Probes and prints; optionally keeps a recording. Nothing is attached.
@@ -51,8 +51,13 @@ pub(super) fn run(cx: &mut Context<'_>, args: &args::Probe) -> Result<(), Failur
     }
     let mut screens: Vec<String> = Vec::new();
     screens.extend(host.map(|host| render::host::host(host, args.full)));
+    let detail = match (args.full, cx.shell.verbose()) {
+        (true, _) => Detail::All,
+        (false, true) => Detail::Refused,
+        (false, false) => Detail::Summary,
+    };
     for (device, engines) in devices.iter().zip(&engines) {
-        screens.push(render::device::device(device, engines, cx.shell.verbose()));
+        screens.push(render::device::device_in(device, engines, cx.shell.verbose(), detail));
     }
     if screens.is_empty() {
         return cx.shell.print("no interfaces in this network namespace");
@@ -68,6 +73,8 @@ fn look(
     let mut devices = cx.devices(names)?;
     for device in &mut devices {
         device.offload = cx.host.offload(device)?;
+        device.offload_report = cx.host.offload_report(device)?;
+        cx.registry.refine_offload(device);
     }
     let engines = devices.iter().map(|d| engines(cx, d)).collect::<Result<Vec<_>, _>>()?;
     Ok((devices, engines))

@@ -18,6 +18,9 @@ const NIC: Nic = Nic {
     source: "drivers/net/netdevsim/bpf.c: nsim_xdp_set_prog",
     rules: &[
         Rule::Mtu(4000, When::Always),
+        Rule::NeverExecutes(
+            "nsim_bpf_verify_insn and nsim_bpf_translate keep nothing of the program",
+        ),
         Rule::Note(
             "simulated",
             "netdevsim is no NIC: kernels before 6.15 attach native programs to it and never run them",

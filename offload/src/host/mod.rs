@@ -11,6 +11,7 @@ use crate::fact::Fact;
 pub mod fake;
 #[cfg(feature = "linux")]
 pub mod linux;
+pub mod offload;
 pub mod record;
 pub mod report;
 pub mod sample;
@@ -18,6 +19,7 @@ pub mod sample;
 pub use fake::FakeHost;
 #[cfg(feature = "linux")]
 pub use linux::LinuxHost;
+pub use offload::{Limit, OffloadReport, ProgramReport};
 pub use record::Recording;
 pub use report::{Finding, HostReport};
 
@@ -50,6 +52,15 @@ pub trait Host: Send + Sync + fmt::Debug {
     /// The host could not be asked.
     fn offload(&self, device: &Device) -> Result<BTreeMap<String, Finding>, Error> {
         Ok(device.offload.clone())
+    }
+
+    /// Everything an offload device takes, by some hundred questions in a few dozen trial loads; nothing
+    /// for other devices, as [`Host::offload`] tells them. See [`Device::offload_report`].
+    ///
+    /// # Errors
+    /// The host could not be asked.
+    fn offload_report(&self, device: &Device) -> Result<Option<OffloadReport>, Error> {
+        Ok(device.offload_report.clone())
     }
 
     /// What the host can do, independent of any interface. May take milliseconds (trial loads) the

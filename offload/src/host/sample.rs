@@ -46,6 +46,7 @@ pub fn device(name: &str, ifindex: u32) -> Device {
         attached: Vec::new(),
         attached_unknown: Vec::new(),
         offload: BTreeMap::new(),
+        offload_report: None,
         master: None,
         upper: Vec::new(),
         lower: Vec::new(),

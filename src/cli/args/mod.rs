@@ -193,7 +193,7 @@ pub(crate) struct Probe {
     /// Probe anew instead of using what was found earlier since boot
     #[arg(long)]
     pub no_cache: bool,
-    /// List every helper, map type and kfunc by name
+    /// List every helper, map type, kfunc and offload fact by name
     #[arg(long)]
     pub full: bool,
 }

@@ -11,6 +11,7 @@ use hoist_offload::{Hook, names};
 
 use crate::session::userspace::PROVIDER;
 
+use super::offload::{self, Detail};
 use super::plan::evidence_kind;
 use super::style::{BAD, DIM, GOOD, HEAD, Style, WARN, paint};
 use super::table::{Table, paragraph};
@@ -30,14 +31,28 @@ const FEATURES: [(&str, &str); 9] = [
 
 /// The whole screen of one interface.
 pub(crate) fn device(device: &Device, engines: &[Capabilities], verbose: bool) -> String {
+    let detail = if verbose { Detail::Refused } else { Detail::Summary };
+    device_in(device, engines, verbose, detail)
+}
+
+/// The same, with what an offload device takes in this detail.
+pub(crate) fn device_in(
+    device: &Device,
+    engines: &[Capabilities],
+    verbose: bool,
+    detail: Detail,
+) -> String {
     let mut table = Table::pairs(2);
     identity(device, &mut table);
     queues(device, &mut table);
     xdp(device, &mut table);
-    offload(device, &mut table);
+    taken(device, &mut table);
     attached(device, &mut table);
     let mut text = format!("{}  {}\n", paint(HEAD, &device.name), link(device));
     text.push_str(&table.render());
+    if let Some(report) = &device.offload_report {
+        text.push_str(&offload::lists(report, detail));
+    }
     let mut before: Option<&Capabilities> = None;
     for engine in engines {
         let same = |b: &&Capabilities| (b.engine, &b.provider) == (engine.engine, &engine.provider);
@@ -194,7 +209,7 @@ fn xdp(device: &Device, table: &mut Table) {
 
 /// What the device takes when a program or map is loaded for it; things with the same answer for the
 /// same reason share a sentence.
-fn offload(device: &Device, table: &mut Table) {
+fn taken(device: &Device, table: &mut Table) {
     let mut groups: Vec<(&Finding, Vec<&str>)> = Vec::new();
     for (name, finding) in &device.offload {
         let same = |(f, _): &&mut (&Finding, _)| {
@@ -215,6 +230,9 @@ fn offload(device: &Device, table: &mut Table) {
         .collect();
     if !sentences.is_empty() {
         table.row(["offload", &sentences.join("; ")]);
+    }
+    if let Some(report) = &device.offload_report {
+        offload::rows(report, table);
     }
 }
 

@@ -5,6 +5,7 @@ pub(crate) mod device;
 pub(crate) mod faults;
 pub(crate) mod host;
 pub(crate) mod lint;
+pub(crate) mod offload;
 pub(crate) mod plan;
 pub(crate) mod style;
 pub(crate) mod table;

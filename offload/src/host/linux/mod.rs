@@ -13,15 +13,17 @@ use hoist_bpf::kernel::netlink::Refusal;
 use crate::device::Device;
 use crate::error::Error;
 use crate::fact::Fact;
-use crate::host::{Finding, Host, HostReport};
+use crate::host::{Finding, Host, HostReport, OffloadReport};
 
 mod attached;
 mod btf;
 mod cache;
+mod devlink;
 mod dispatcher;
 mod ethtool;
 mod link;
 mod netdev;
+mod offload;
 mod pci;
 mod peer;
 mod report;
@@ -104,6 +106,18 @@ impl Host for LinuxHost {
         let trial =
             trial::Trial::new(&*self.kernel, &system::capabilities(self.asker.capabilities));
         Ok(trial::offload(&trial, device.ifindex))
+    }
+
+    fn offload_report(&self, device: &Device) -> Result<Option<OffloadReport>, Error> {
+        if !trial::is_offload_device(&device.offload) {
+            return Ok(None);
+        }
+        let trial =
+            trial::Trial::new(&*self.kernel, &system::capabilities(self.asker.capabilities));
+        let tried =
+            trial::offload_report(&trial, device.ifindex, device.driver_name(), &device.offload);
+        let (declared, free) = (offload::declared(device), offload::free(device));
+        Ok(Some(OffloadReport { declared, free, ..tried }))
     }
 
     fn report(&self) -> Result<&HostReport, Error> {

@@ -65,6 +65,7 @@ impl Sources {
             features: ethtool.features,
             xdp: self.netdevs.get(link.ifindex),
             offload: BTreeMap::new(),
+            offload_report: None,
             attached: attached.programs,
             attached_unknown: attached.unknown,
             master: link.master.and_then(|m| name_of(m, links)),

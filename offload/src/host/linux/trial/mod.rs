@@ -24,7 +24,7 @@ pub(super) use features::{features, tcx};
 pub(super) use helpers::Helpers;
 pub(super) use kfuncs::{KFUNCS, kfuncs};
 pub(super) use maps::map_types;
-pub(super) use offload::offload;
+pub(super) use offload::{is_offload_device, offload, report as offload_report};
 pub(super) use programs::program_types;
 
 /// Findings by name.

@@ -8,13 +8,33 @@
 use hoist_bpf::kernel::{KernelError, MapSpec, ProgramSpec};
 
 use super::{EINVAL, EPERM, Findings, SCHED_CLS, Trial, XDP, no, returns, telling, unknown, yes};
+use crate::capability::Answer;
+use crate::fact::Evidence;
 use crate::host::report::Finding;
+
+mod ask;
+mod card;
+mod judge;
+mod kmsg;
+mod limits;
+mod pieces;
+mod report;
+
+pub(in super::super) use report::{is_offload_device, report};
 
 const BPF_F_XDP_DEV_BOUND_ONLY: u32 = 1 << 6;
 const BPF_XDP: u32 = 37;
 const EOPNOTSUPP: i32 = 95;
 /// `BPF_MAP_TYPE_HASH` and `BPF_MAP_TYPE_ARRAY`: the kernel offloads no others.
 const MAPS: [(&str, u32); 2] = [("hash", 1), ("array", 2)];
+
+/// What is said of a driver that refuses before the verifier starts: no words, but a log.
+const REFUSED_BY_DRIVER: &str = "the driver refuses before it reads the code";
+
+/// "No" that follows from the kernel's source; nothing was tried.
+fn inferred_no(why: impl Into<String>) -> Finding {
+    Finding { answer: Answer::No, evidence: Evidence::assumed(why) }
+}
 
 /// Asks one device: the two program types and two map types the kernel can offload, and programs
 /// that run on the host but are bound to the device.
@@ -61,6 +81,8 @@ fn judge<T>(trial: &Trial<'_>, result: Result<T, KernelError>, privilege: &str) 
     match (error.errno, telling(&error)) {
         (EPERM, _) => unknown(format!("{operation} is not permitted; {privilege} would tell")),
         (_, Some(line)) => no(line),
+        // The core refuses before there is a log; a driver's prepare after it was opened.
+        (_, None) if error.log.is_some() => no(REFUSED_BY_DRIVER),
         (EOPNOTSUPP, None) => no(format!("the driver has no ndo_bpf ({operation}: EOPNOTSUPP)")),
         (EINVAL, None) => no(format!("not an offload device ({operation}: EINVAL)")),
         _ => trial.unsettled(&error),
@@ -74,7 +96,6 @@ mod tests {
     use hoist_bpf::kernel::Fake;
 
     use super::*;
-    use crate::capability::Answer;
 
     fn error(errno: i32, log: Option<&str>) -> KernelError {
         KernelError {
@@ -95,6 +116,7 @@ mod tests {
             (EOPNOTSUPP, None, Answer::No, "no ndo_bpf"),
             (EINVAL, None, Answer::No, "not an offload device"),
             (EINVAL, Some("[nfp] unsupported function id: 5"), Answer::No, "[nfp] unsupported"),
+            (EOPNOTSUPP, Some("processed 0 insns (limit 1000000)"), Answer::No, REFUSED_BY_DRIVER),
             (EPERM, None, Answer::Unknown, "CAP_SYS_ADMIN would tell"),
             (12, None, Answer::Unknown, "memory"),
         ];

@@ -20,6 +20,8 @@ mod limits;
 mod pieces;
 mod report;
 
+use judge::Said;
+
 pub(in super::super) use report::{is_offload_device, report};
 
 const BPF_F_XDP_DEV_BOUND_ONLY: u32 = 1 << 6;
@@ -28,8 +30,12 @@ const EOPNOTSUPP: i32 = 95;
 /// `BPF_MAP_TYPE_HASH` and `BPF_MAP_TYPE_ARRAY`: the kernel offloads no others.
 const MAPS: [(&str, u32); 2] = [("hash", 1), ("array", 2)];
 
+const NO_NDO_BPF: &str = "the driver has no ndo_bpf";
 /// What is said of a driver that refuses before the verifier starts: no words, but a log.
 const REFUSED_BY_DRIVER: &str = "the driver refuses before it reads the code";
+
+/// What is said of one that verifies the smallest program and then refuses it.
+const UNTRANSLATED: &str = "verified, but the driver cannot translate it; dmesg may say why";
 
 /// "No" that follows from the kernel's source; nothing was tried.
 fn inferred_no(why: impl Into<String>) -> Finding {
@@ -56,6 +62,9 @@ pub(in super::super) fn offload(trial: &Trial<'_>, ifindex: u32) -> Findings {
         ("sched_cls".to_owned(), program(SCHED_CLS, 0, 0)),
         ("dev-bound-only".to_owned(), program(XDP, BPF_XDP, BPF_F_XDP_DEV_BOUND_ONLY)),
     ]);
+    let reaches_driver = findings
+        .values()
+        .any(|f| f.answer == Answer::Yes || f == &no(REFUSED_BY_DRIVER) || f == &no(UNTRANSLATED));
     for (name, kind) in MAPS {
         let spec = MapSpec {
             name: "hoist_trial".to_owned(),
@@ -66,7 +75,11 @@ pub(in super::super) fn offload(trial: &Trial<'_>, ifindex: u32) -> Findings {
             ifindex,
             ..MapSpec::default()
         };
-        let finding = judge(trial, trial.kernel.create_map(&spec), "CAP_SYS_ADMIN");
+        let mut finding = judge(trial, trial.kernel.create_map(&spec), "CAP_SYS_ADMIN");
+        // A map's refusal has no log. Where programs came as far as the driver, it has an ndo_bpf.
+        if finding.evidence.detail.starts_with(NO_NDO_BPF) && reaches_driver {
+            finding = no("the driver refuses (BPF_MAP_CREATE: EOPNOTSUPP)");
+        }
         findings.insert(name.to_owned(), finding);
     }
     findings
@@ -82,8 +95,9 @@ fn judge<T>(trial: &Trial<'_>, result: Result<T, KernelError>, privilege: &str) 
         (EPERM, _) => unknown(format!("{operation} is not permitted; {privilege} would tell")),
         (_, Some(line)) => no(line),
         // The core refuses before there is a log; a driver's prepare after it was opened.
-        (_, None) if error.log.is_some() => no(REFUSED_BY_DRIVER),
-        (EOPNOTSUPP, None) => no(format!("the driver has no ndo_bpf ({operation}: EOPNOTSUPP)")),
+        (_, None) if judge::said(&error) == Said::AtBinding => no(REFUSED_BY_DRIVER),
+        (_, None) if judge::said(&error) == Said::AtTranslation => no(UNTRANSLATED),
+        (EOPNOTSUPP, None) => no(format!("{NO_NDO_BPF} ({operation}: EOPNOTSUPP)")),
         (EINVAL, None) => no(format!("not an offload device ({operation}: EINVAL)")),
         _ => trial.unsettled(&error),
     }
@@ -117,6 +131,7 @@ mod tests {
             (EINVAL, None, Answer::No, "not an offload device"),
             (EINVAL, Some("[nfp] unsupported function id: 5"), Answer::No, "[nfp] unsupported"),
             (EOPNOTSUPP, Some("processed 0 insns (limit 1000000)"), Answer::No, REFUSED_BY_DRIVER),
+            (EINVAL, Some("processed 2 insns (limit 1000000)"), Answer::No, UNTRANSLATED),
             (EPERM, None, Answer::Unknown, "CAP_SYS_ADMIN would tell"),
             (12, None, Answer::Unknown, "memory"),
         ];

@@ -21,7 +21,7 @@ const ARRAY: u32 = 2;
 const PROG_ARRAY: u32 = 3;
 const PERF_EVENT_ARRAY: u32 = 4;
 /// Bytes of a value of the map that trials share.
-const VALUE_BYTES: u32 = 64;
+const VALUE_BYTES: u32 = 32;
 const BPF_PSEUDO_CALL: u8 = 1;
 
 const XDP_VERDICTS: [(&str, i32); 6] = [
@@ -189,8 +189,9 @@ fn other_maps() -> Findings {
 
 /// Whether the device is one that takes programs or maps, or has a driver that refused for itself.
 pub(in super::super::super) fn is_offload_device(coarse: &Findings) -> bool {
-    ["xdp", "sched_cls", "hash", "array"]
-        .iter()
-        .filter_map(|name| coarse.get(*name))
-        .any(|f| f.answer == Answer::Yes || f == &no(super::REFUSED_BY_DRIVER))
+    ["xdp", "sched_cls", "hash", "array"].iter().filter_map(|name| coarse.get(*name)).any(|f| {
+        f.answer == Answer::Yes
+            || f == &no(super::REFUSED_BY_DRIVER)
+            || f == &no(super::UNTRANSLATED)
+    })
 }

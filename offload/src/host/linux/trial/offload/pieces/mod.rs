@@ -22,7 +22,7 @@ const MAP_LOOKUP_ELEM: i32 = 1;
 /// The maps that pieces work with.
 #[derive(Debug)]
 pub(super) struct Maps {
-    /// A map of the device: keys of 4, values of 64 bytes.
+    /// A map of the device: keys of 4, values of 32 bytes.
     pub(super) device: Result<OwnedFd, String>,
     /// A perf event array of the host's, the only host map a program for a device may use.
     pub(super) perf: Result<OwnedFd, String>,

@@ -11,6 +11,7 @@
 //! | [`dut`] | the device under test: hoist's own planning and running on a port |
 //! | [`programs`] | programs of the conformance suite |
 //! | [`require`] | whether a test that needs privileges can run here, said by name when not |
+//! | [`vm`] | virtual machines with other kernels, and with a simulated NIC |
 //! | [`wait`] | waiting, never for ever |
 
 pub mod capture;
@@ -23,4 +24,5 @@ pub mod programs;
 pub mod require;
 pub mod socket;
 mod sys;
+pub mod vm;
 pub mod wait;

@@ -9,6 +9,8 @@ use std::path::Path;
 use hoist_bpf::kernel::Capability;
 use hoist_offload::privilege;
 
+use crate::vm::{Lab, Machine, VmError};
+
 /// What the veth tier needs: CAP_SYS_ADMIN for making and entering network namespaces.
 const VETH: [Capability; 4] =
     [Capability::CapBpf, Capability::CapNetAdmin, Capability::CapNetRaw, Capability::CapSysAdmin];
@@ -49,9 +51,7 @@ pub fn veth_and_files(name: &str, files: &[&Path]) -> bool {
 /// When it cannot run and `HOIST_REQUIRE` contains `veth`.
 #[must_use]
 pub fn veth_and_command(name: &str, command: &str) -> bool {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let found = std::env::split_paths(&path).any(|dir| dir.join(command).exists());
-    veth(name) && verdict("veth", name, (!found).then(|| format!("the command {command}")))
+    veth(name) && self::command(name, command)
 }
 
 /// Where netdevsim makes devices.
@@ -84,6 +84,30 @@ pub fn netdevsim_card(name: &str) -> bool {
 #[must_use]
 pub fn netdevsim_is_card() -> bool {
     Path::new("/sys/module/netdevsim/parameters/card").exists()
+}
+
+/// Whether a test that needs nothing but a program on the search path can run.
+#[must_use]
+pub fn command(name: &str, command: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let found = std::env::split_paths(&path).any(|dir| dir.join(command).exists());
+    verdict("veth", name, (!found).then(|| format!("the command {command}")))
+}
+
+/// What the test `name` of the vm tier boots, when this host can have it.
+///
+/// # Panics
+/// When it cannot and `HOIST_REQUIRE` contains `vm`, and on any failure that is not a lack.
+#[must_use]
+pub fn vm(name: &str, machine: Machine) -> Option<Lab> {
+    match Lab::open(machine) {
+        Ok(lab) => Some(lab),
+        Err(VmError::Missing(what)) => {
+            let _ = verdict("vm", name, Some(what));
+            None
+        }
+        Err(error) => panic!("{name}: {error}"),
+    }
 }
 
 /// Whether the running kernel is a PREEMPT_RT one.

@@ -94,7 +94,7 @@ fn mistakes_say_what_to_do() {
         (&["lint", "nonesuch.o"], &["cannot read nonesuch.o", "next:"]),
         (&["lint", "Cargo.toml"], &["Cargo.toml: not an ELF object"]),
         (&["lint", "src"], &["src: no object files", "next: name the object files"]),
-        (&["lint", &drop, "--profile", "npf"], &["there are nfp, netdevsim", "did you mean nfp?"]),
+        (&["lint", &drop, "--profile", "nfpp"], &["there are nfp, netdevsim", "did you mean nfp?"]),
         (&["lint", &drop, "--profile", "Cargo.toml"], &["Cargo.toml: ", "--print-profile"]),
         (&["lint", &drop, "--parameter", "stack_byte=1"], &["did you mean stack_bytes?"]),
         (&["lint", &drop, "-n", "xdp_dorp"], &["there is no program 'xdp_dorp'"]),

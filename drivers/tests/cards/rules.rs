@@ -7,6 +7,11 @@ use hoist_offload::profile::{Parameters, Profile, Rule};
 
 use crate::assemble::{EXIT, add, array, call, copy, i, lookup, map, module, mov};
 
+/// Parameters that are given.
+type Said<'a> = &'a [(&'a str, u64)];
+/// Codes that are expected.
+type Codes<'a> = &'a [&'a str];
+
 /// The codes of the gaps, each once.
 fn codes(
     profile: &Profile,
@@ -42,7 +47,7 @@ fn found(parts: &[Insn]) -> Vec<Insn> {
 fn instructions() {
     let load = |dst, src, off| i(0x79, dst, src, off, 0);
     let add64 = |off| i(0xdb, 0, 1, off, 0);
-    let cases: Vec<(&str, Vec<Insn>, &[(&str, u64)], &[&str])> = vec![
+    let cases: Vec<(&str, Vec<Insn>, Said<'_>, Codes<'_>)> = vec![
         ("pass", ends(&[]), &[], &[]),
         ("redirect", vec![mov(0, 4), EXIT], &[], &["card-verdict"]),
         ("modulo", ends(&[&[mov(1, 9), i(0x97, 1, 0, 0, 3)]]), &[], &["card-instruction"]),
@@ -296,7 +301,7 @@ fn maps_and_sections() {
         change(&mut map);
         map
     };
-    let cases: [(&str, Map, &[(&str, u64)], &[&str], &[&str]); 9] = [
+    let cases: [(&str, Map, Said<'_>, Codes<'_>, Codes<'_>); 9] = [
         ("array", array(), &[], &[], &[]),
         ("hash", with(|m| m.kind = 1), &[], &[], &[]),
         ("LRU", with(|m| m.kind = 9), &[], &["card-map-type"], &["card-map-type"]),

@@ -6,7 +6,7 @@ use hoist_bpf::module::{Module, ProgramId};
 use hoist_bpf::passes::lower::{self, Change, Lowered, Problem};
 use serde::{Deserialize, Serialize};
 
-use super::{Demand, Findings, Parameters, Profile};
+use super::{Demand, Findings, Parameters, Profile, Rule};
 use crate::error::Gap;
 
 /// What the user says before a program is judged.
@@ -59,17 +59,18 @@ impl Profile {
         let Findings { gaps: found, demands } =
             self.inspect(&lowered.module, lowered.program, &wishes.parameters);
         let mut gaps: Vec<Gap> = problems.iter().map(|problem| self.problem(problem)).collect();
-        // What lowering could not rewrite it explains better.
-        let told = |gap: &Gap| {
-            let same = |known: &Gap| {
+        // What lowering could not rewrite it explains better; the rule knows whom it follows.
+        for gap in found {
+            let same = |known: &&mut Gap| {
                 let places = (known.insn.is_some() && known.insn == gap.insn)
                     || (gap.insn.is_none() && gap.map.is_some() && known.map == gap.map);
                 places && lowered_rule(&gap.code)
             };
-            gaps.iter().any(same)
-        };
-        let fresh: Vec<Gap> = found.into_iter().filter(|gap| !told(gap)).collect();
-        gaps.extend(fresh);
+            match gaps[..problems.len()].iter_mut().find(same) {
+                Some(known) => known.evidence.clone_from(&gap.evidence),
+                None => gaps.push(gap),
+            }
+        }
         let verdict = if !gaps.is_empty() {
             Verdict::Refused
         } else if demands.iter().any(|demand| demand.met().is_none()) {
@@ -88,13 +89,26 @@ impl Profile {
             gap.line.clone_from(&site.line);
         }
         gap.map.clone_from(&problem.map);
+        gap.evidence = behind(problem.code).map(|rule| self.evidence(rule));
         gap
     }
 }
 
+/// The rule for whose sake lowering rewrites, by the code of what it could not.
+fn behind(code: &str) -> Option<Rule> {
+    Some(match code {
+        "lru-bound" | "per-cpu-value" => Rule::MapType,
+        "missing-map-flag" => Rule::MapFlags,
+        "map-store" | "counter-not-atomic" => Rule::MapStore,
+        "instruction-not-taken" => Rule::Opcode,
+        "global-data" => Rule::GlobalData,
+        "lowered-stack" => Rule::Stack,
+        _ => return None,
+    })
+}
+
 /// Whether lowering rewrites what the rule of this code asks for.
 fn lowered_rule(code: &str) -> bool {
-    use super::Rule;
     let rules = [
         Rule::Opcode,
         Rule::Misread,

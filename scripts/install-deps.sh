@@ -2,13 +2,15 @@
 # Installs what building, or building and testing, needs and this machine lacks; says what.
 #   scripts/install-deps.sh build    a C compiler and the two libraries libbpf links to
 #   scripts/install-deps.sh test     the above, and the tools the tests compare hoist with
+#   scripts/install-deps.sh vm       the above, and what boots other kernels in a virtual machine;
+#                                    these are no loss elsewhere: tests of that tier say "not run"
 set -eu
 
 group=${1:-build}
 case $group in
-build | test) ;;
+build | test | vm) ;;
 *)
-    echo "usage: $0 [build|test]" >&2
+    echo "usage: $0 [build|test|vm]" >&2
     exit 2
     ;;
 esac
@@ -43,7 +45,7 @@ want make "builds libbpf" has make
 want pkg-config "finds the two libraries below" has pkg-config
 want libelf-dev "ELF files, for libbpf" has_header libelf.h
 want zlib1g-dev "compressed sections, for libbpf" has_header zlib.h
-if [ "$group" = test ]; then
+if [ "$group" != build ]; then
     want clang-14 "compiles the BPF programs, to compare with the committed objects" has clang-14
     want llvm-14 "llvm-strip, which takes DWARF out of them" has llvm-strip-14
     want clang-19 "the same for BPF instruction set version 4" has clang-19
@@ -55,6 +57,13 @@ if [ "$group" = test ]; then
     want iproute2 "ip: namespaces and attachments made by somebody else" has ip
     want procps "kill, which ends what a test started" test -x /bin/kill
     want ethtool "reads back device settings" has ethtool
+fi
+if [ "$group" = vm ]; then
+    want qemu-system-x86 "the virtual machine" has qemu-system-x86_64
+    want busybox-static "its commands" has busybox
+    want kmod "dependencies of kernel modules" has depmod
+    want xz-utils "unpacks modules and sources" has xz
+    want patch "adds the simulated card to netdevsim" has patch
 fi
 
 if [ -z "$packages" ]; then

@@ -9,7 +9,7 @@
  * and error numbers are those of the nfp driver (verifier.c, offload.c and jit.c there): the
  * verifier log where nfp writes to it, the kernel's log where nfp leaves the log clean.
  *
- * Knobs (u32 limits are the largest value that is taken; sets are lists like "1-3,25"):
+ * Knobs (u32 limits are the largest value that is taken; sets are lists like "1-3,25", an empty line empties them):
  *   helpers_refused    set of helper numbers: log, EOPNOTSUPP
  *   opcodes_refused    set of opcodes (decimal): log, EINVAL
  *   map_store_accept   N: stores to map values are refused: log, EOPNOTSUPP

@@ -112,7 +112,7 @@ fn programs_are_refused_as_the_knobs_say() {
             &random[..],
             "helpers_refused",
             "7",
-            "",
+            "\n",
             NOT_SUPPORTED,
             "unsupported function id: 7",
             true,

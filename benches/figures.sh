@@ -27,5 +27,10 @@ for bench in parse plan translate; do
 	printf '\n== %s\n' "$bench"
 	cargo bench --locked --package hoist-benches --bench "$bench" -- --quick
 done
+# The userspace engine's machine beside rbpf and the kernel.
+printf '\n== vm\n'
+chrt -f 50 cargo bench --locked --package hoist-benches --features rbpf --bench vm
+# The memory of its maps.
+cargo test --locked --package hoist-fallback --test maps_memory -- --nocapture
 compare
 uptime

@@ -56,6 +56,10 @@ struct Wish {
 }
 
 fn main() -> ExitCode {
+    if std::env::args().any(|word| word == "--help") {
+        println!("{}", usage());
+        return ExitCode::SUCCESS;
+    }
     match parse(std::env::args().skip(1)).and_then(|wish| take(&wish)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -63,6 +67,20 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+fn usage() -> String {
+    format!(
+        "hoist-compare [--hoist PATH] [--pairs N] [FIGURE]...\n\n\
+         Takes figures of docs/benchmarking.md, as root: {}; all of them unless told otherwise.\n\
+         --hoist PATH  the hoist that is measured, instead of the one beside this program\n\
+         --pairs N     pairs of trials, 60 unless told otherwise",
+        names()
+    )
+}
+
+fn names() -> String {
+    FIGURES.map(|(name, _)| name).join(", ")
 }
 
 fn parse(mut words: impl Iterator<Item = String>) -> Outcome<Wish> {
@@ -75,8 +93,7 @@ fn parse(mut words: impl Iterator<Item = String>) -> Outcome<Wish> {
             name => {
                 let figure = FIGURES.iter().find(|(known, _)| *known == name);
                 wish.figures.push(*figure.ok_or_else(|| {
-                    let names = FIGURES.map(|(name, _)| name).join(", ");
-                    format!("no figure is called '{name}'; there are {names}")
+                    format!("no figure is called '{name}'; there are {}", names())
                 })?);
             }
         }

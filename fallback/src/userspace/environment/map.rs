@@ -11,6 +11,7 @@ use crate::userspace::vm::observer::MapEffect;
 
 /// What a program gets for a socket in an xskmap: not null, and nothing it could read.
 const SOCKET: u64 = 5 << 48;
+const LOOKUP: &str = "map_lookup_elem";
 /// A map whose `bpf_map_peek_elem` reads the value instead of writing it.
 const BLOOM_FILTER: u32 = 30;
 
@@ -54,7 +55,13 @@ const fn pointer(found: Option<Found>) -> u64 {
 
 /// `bpf_map_lookup_elem`.
 pub(super) fn lookup(run: &mut Running<'_>, r: [u64; 5]) -> Result<u64, FaultKind> {
-    look(run, r, "map_lookup_elem", None)
+    if !run.observed() {
+        let map = map(run, LOOKUP, 1, r[0])?;
+        if let Some(found) = look_beside(run, map, r[1])? {
+            return Ok(found);
+        }
+    }
+    look(run, r, LOOKUP, None)
 }
 
 /// `bpf_map_lookup_elem` for compiled code, which knows the map and is not observed.
@@ -64,14 +71,21 @@ pub(in crate::userspace) fn lookup_in(
     map: MapId,
     key: u64,
 ) -> Result<u64, FaultKind> {
+    match look_beside(run, map, key)? {
+        Some(found) => Ok(found),
+        None => look(run, [map_handle(map), key, 0, 0, 0], LOOKUP, None),
+    }
+}
+
+/// Looks up a key where it is; `None` if it is in a map itself, and has to be copied.
+#[inline]
+fn look_beside(run: &mut Running<'_>, map: MapId, key: u64) -> Result<Option<u64>, FaultKind> {
     let (key_size, _) = sizes(run, map);
-    let mut copy = [0; 64];
-    let Some(copy) = copy.get_mut(..key_size as usize) else {
-        return lookup(run, [map_handle(map), key, 0, 0, 0]);
+    let Some((key, maps)) = run.bytes_beside_maps(key, u64::from(key_size))? else {
+        return Ok(None);
     };
-    copy.copy_from_slice(run.bytes(key, u64::from(key_size))?);
-    let found = run.maps.lookup(map, copy);
-    Ok(pointer(found.map_err(|denied| refused("map_lookup_elem", denied))?))
+    let found = maps.lookup(map, key).map_err(|denied| refused(LOOKUP, denied))?;
+    Ok(Some(pointer(found)))
 }
 
 /// `bpf_map_lookup_percpu_elem`.

@@ -5,6 +5,7 @@ use hoist_offload::attach::MapDef;
 use super::fields::Fields;
 use super::flags::{kind, update};
 use super::memory::Memory;
+use super::stride::Stride;
 use super::table::{Place, Step, Table, World, Wrong};
 use super::{Errno, Region};
 
@@ -17,6 +18,7 @@ pub(super) struct Array {
     entries: u32,
     value_bytes: usize,
     stride: u64,
+    places: Stride,
     /// Whether there is one value for each CPU.
     per_cpu: bool,
     cpus: u32,
@@ -38,6 +40,7 @@ impl Array {
             entries: def.max_entries,
             value_bytes: def.value_size as usize,
             stride,
+            places: Stride::new(stride),
             per_cpu,
             cpus,
             keys,
@@ -115,7 +118,7 @@ impl Table for Array {
     #[inline]
     fn check(&self, offset: u64, len: u64, write: bool) -> Result<(), Wrong> {
         if offset < self.keys {
-            let within = offset % self.stride;
+            let (_, within) = self.places.split(offset);
             let (low, bytes) = (offset - within, self.value_bytes as u64);
             // Neither is near the largest number once the first comparison has passed.
             if len <= bytes && within + len <= bytes {

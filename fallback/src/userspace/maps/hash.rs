@@ -15,6 +15,7 @@ use super::key::Seed;
 use super::lru::Lru;
 use super::memory::Memory;
 use super::slots::Slots;
+use super::stride::Stride;
 use super::table::{Place, Step, Table, World, Wrong};
 use super::{Errno, Region};
 
@@ -37,6 +38,7 @@ pub(super) struct Hash {
     slots: Slots,
     seed: Seed,
     layout: Layout,
+    places: Stride,
     fields: Fields,
     entries: u32,
     cpus: u32,
@@ -101,6 +103,7 @@ impl Hash {
                 key,
                 stride,
             },
+            places: Stride::new(stride),
             fields,
             entries: def.max_entries,
             cpus,
@@ -334,8 +337,8 @@ impl Table for Hash {
 
     #[inline]
     fn check(&self, offset: u64, len: u64, write: bool) -> Result<(), Wrong> {
-        let Layout { value_size, key_size, padded, key, stride } = self.layout;
-        let (slot, within) = (offset / stride, offset % stride);
+        let Layout { value_size, key_size, padded, key, .. } = self.layout;
+        let (slot, within) = self.places.split(offset);
         if !self.slots.is_readable(slot) {
             return Err(Wrong::Gone);
         }
@@ -343,7 +346,8 @@ impl Table for Hash {
         let (start, bytes) = if is_key {
             (key, key_size as u64)
         } else {
-            (within - within % padded as u64, value_size as u64)
+            let start = if self.per_cpu { within - within % padded as u64 } else { 0 };
+            (start, value_size as u64)
         };
         let past = within - start;
         if past > bytes || len > bytes - past {

@@ -46,6 +46,7 @@ mod records;
 mod ringbuf;
 mod slot_array;
 mod slots;
+mod stride;
 mod table;
 mod user;
 mod xskmap;

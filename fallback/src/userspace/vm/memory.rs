@@ -9,6 +9,7 @@ use super::address::{
 };
 use super::fault::{Access, FaultKind, Region};
 use super::running::Running;
+use crate::userspace::maps::Maps;
 
 /// The stack of a machine.
 pub(crate) struct Stack {
@@ -161,6 +162,32 @@ impl Running<'_> {
                 None => Err(FaultKind::WildAddress(access)),
             },
         }
+    }
+
+    /// Memory for reading that is no map's, beside the maps; `None` for any other address.
+    ///
+    /// # Errors
+    /// It is not the program's.
+    #[inline]
+    pub fn bytes_beside_maps(
+        &mut self,
+        address: u64,
+        size: u64,
+    ) -> Result<Option<(&[u8], &mut Maps)>, FaultKind> {
+        let access = Access { address, size, write: false };
+        let bytes = match tag(address) {
+            0 => {
+                let range = self.frame_range(access)?;
+                self.frame.buffer.get(range)
+            }
+            STACK_TAG => {
+                let range = self.stack.range(access)?;
+                self.stack.bytes.get(range)
+            }
+            _ => return Ok(None),
+        };
+        let bytes = bytes.ok_or(FaultKind::WildAddress(access))?;
+        Ok(Some((bytes, &mut *self.maps)))
     }
 
     /// Memory for writing.

@@ -145,6 +145,11 @@ impl Machine {
         if self.is_compiled_for(frame) {
             return self.run_compiled(frame, arrival);
         }
+        self.run_interpreted(frame, arrival)
+    }
+
+    #[inline(never)]
+    fn run_interpreted(&mut self, frame: &mut Frame<'_>, arrival: &Arrival) -> Ran {
         self.run_with(frame, arrival, None)
     }
 
@@ -159,6 +164,7 @@ impl Machine {
         self.run_with(frame, arrival, Some(observer))
     }
 
+    #[inline(always)]
     fn run_with(
         &mut self,
         frame: &mut Frame<'_>,
@@ -197,33 +203,48 @@ impl Machine {
             #[cfg(feature = "compiled")]
             native: compiled::Native::default(),
         };
-        let executed = execute(&mut run, self.entry, [address::CONTEXT, 0, 0, 0, 0]);
+        let executed = execute(&mut run, self.entry, &[address::CONTEXT, 0, 0, 0, 0]);
         let (meta, data, end) = (run.frame.meta, run.frame.data, run.frame.end);
-        let faulted = run.faulted;
-        (frame.meta, frame.data, frame.end) = (meta, data, end);
-        self.ended(executed, faulted)
+        let executed = executed.map_err(|kind| Box::new((run.faulted, *kind)));
+        // One by one: most programs leave the frame where it is, and what was just written in parts
+        // is slow to read as a whole.
+        if frame.data != data {
+            frame.data = data;
+        }
+        if frame.meta != meta {
+            frame.meta = meta;
+        }
+        if frame.end != end {
+            frame.end = end;
+        }
+        match executed {
+            Ok(code) => self.ended(code),
+            Err(broken) => self.broken(broken.0, broken.1),
+        }
     }
 
-    /// What became of a frame whose run has ended.
-    fn ended(&mut self, executed: running::Executed, faulted: Option<Place>) -> Ran {
-        let ended = match self.environment.end_run(&mut self.maps) {
-            Ok(()) => executed,
-            Err(kind) => executed.and(Err(Box::new(kind))),
-        };
+    /// What became of a frame whose run has ended by itself.
+    #[inline]
+    fn ended(&mut self, code: u64) -> Ran {
+        if let Err(kind) = self.environment.end_run(&mut self.maps) {
+            return self.broken(None, kind);
+        }
         self.maps.end_run();
-        let code = match ended {
-            Ok(code) => code,
-            Err(kind) => {
-                let start = Place { function: self.entry, op: 0 };
-                return self.faulted(faulted.unwrap_or(start), *kind);
-            }
-        };
         let verdict = Verdict::from(code as u32);
         let redirect = match verdict {
             Verdict::Redirect => self.environment.take_redirect(),
             _ => None,
         };
         Ran { verdict, code, redirect, fault: None }
+    }
+
+    /// What became of a frame whose run has not.
+    #[cold]
+    fn broken(&mut self, place: Option<Place>, kind: FaultKind) -> Ran {
+        // What the program held is taken from it; the fault that ended the run is what counts.
+        let _held = self.environment.end_run(&mut self.maps);
+        self.maps.end_run();
+        self.faulted(place.unwrap_or(Place { function: self.entry, op: 0 }), kind)
     }
 
     #[cold]

@@ -13,7 +13,7 @@ use hoist_bpf::module::{FunctionId, MapId, Module};
 /// How a function ended: with its `r0`, or not.
 pub(crate) type Executed = Result<u64, Box<FaultKind>>;
 /// A function that runs code: the interpreter's or compiled code's.
-pub(crate) type Execute = fn(&mut Running<'_>, FunctionId, [u64; 5]) -> Executed;
+pub(crate) type Execute = fn(&mut Running<'_>, FunctionId, &[u64; 5]) -> Executed;
 
 /// One run.
 pub struct Running<'a> {
@@ -68,7 +68,7 @@ impl Running<'_> {
         };
         // A callback without a loop of its own would cost nothing, however often it is called.
         self.charge(u64::from(self.code.functions[function.0 as usize].slots))?;
-        (self.execute)(self, function, args).map_err(|kind| *kind)
+        (self.execute)(self, function, &args).map_err(|kind| *kind)
     }
 
     /// Tells the observer, if there is one, what was done to a map.

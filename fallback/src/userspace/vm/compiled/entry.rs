@@ -173,7 +173,7 @@ impl Machine {
         // own again in every routine.
         let code = unsafe {
             let Background::Ready(compiled) = &(*machine.as_ptr()).compiled else {
-                return self.run_with(frame, arrival, None);
+                return self.run_interpreted(frame, arrival);
             };
             (*machine.as_ptr()).stack.reset();
             (&raw mut (*run).frame).write(frame.reborrow());
@@ -199,12 +199,15 @@ impl Machine {
         let (meta, data, end) = (run.frame.meta, run.frame.data, run.frame.end);
         let (raised, faulted) = (run.native.raised, run.faulted);
         (frame.meta, frame.data, frame.end) = (meta, data, end);
-        self.ended(raised.map_or(Ok(code), Err), faulted)
+        match raised {
+            None => self.ended(code),
+            Some(kind) => self.broken(faulted, *kind),
+        }
     }
 }
 
 /// Runs a function for a helper: machine code where there is some.
-fn execute(run: &mut Running<'_>, function: FunctionId, args: [u64; 5]) -> Executed {
+fn execute(run: &mut Running<'_>, function: FunctionId, args: &[u64; 5]) -> Executed {
     let compiled = run.native.compiled;
     let callback = compiled.and_then(|c| c.callbacks.get(function.0 as usize).copied().flatten());
     let Some(callback) = callback else { return interpreter::execute(run, function, args) };
@@ -212,7 +215,7 @@ fn execute(run: &mut Running<'_>, function: FunctionId, args: [u64; 5]) -> Execu
     let (_frame_pointer, mark) = run.stack.enter(0).map_err(Box::new)?;
     let pointer: Run = std::ptr::from_mut(run).cast();
     // SAFETY: as in `Machine::run_compiled`, the run being whole; `args` outlives the call.
-    let result = unsafe { callback(pointer, &raw const args) };
+    let result = unsafe { callback(pointer, std::ptr::from_ref(args)) };
     run.stack.leave(mark);
     match run.native.raised.take() {
         None => Ok(result),

@@ -97,7 +97,7 @@ families! {
         StoreStack1 StoreStack2 StoreStack4 StoreStack8
         StoreStack1K StoreStack2K StoreStack4K StoreStack8K
         Jump Helper Exit Rare
-        SumK SumKGt Move32Of2 Move32Of3 Extend32Of2 Extend32Of3
+        Return SumK SumKGt Move32Of2 Move32Of3 Extend32Of2 Extend32Of3
     }
 }
 
@@ -175,6 +175,10 @@ pub(crate) struct DenseFunction {
     pub(super) single: Box<[Dense]>,
     /// The same, but that some steps do what follows them as well.
     pub(super) fused: Box<[Dense]>,
+    /// See [`Function::stack`].
+    pub(super) stack: u16,
+    /// See [`Function::slots`].
+    pub(super) slots: u32,
 }
 
 impl DenseFunction {
@@ -182,7 +186,7 @@ impl DenseFunction {
     pub(crate) fn new(function: &Function) -> Self {
         let single: Box<[Dense]> = (0..).zip(&function.ops).map(|(at, op)| dense(at, op)).collect();
         let fused = (0..single.len()).map(|at| super::fuse::fused(&single[at..])).collect();
-        Self { single, fused }
+        Self { single, fused, stack: function.stack, slots: function.slots }
     }
 
     /// What is run, with an observer or without.

@@ -3,7 +3,7 @@
 //! The step stands at the index of the first operation and goes on behind the last. The others stay
 //! where they are, for jumps to them.
 
-use super::dense::{Dense, Kind};
+use super::dense::{Dense, Kind, Name};
 
 /// The step for the operations that begin here.
 pub(super) fn fused(ops: &[Dense]) -> Dense {
@@ -12,6 +12,10 @@ pub(super) fn fused(ops: &[Dense]) -> Dense {
     let same = |at: usize| ops.get(at).is_some_and(|op| op.dst == first.dst);
     let by = |at: usize, constant: i32| same(at) && ops[at].constant == constant;
     match first.kind {
+        // The verdict.
+        Kind::MoveK if first.dst == Name::R0 && kind(1) == Some(Kind::Exit) => {
+            Dense { kind: Kind::Return, ..first }
+        }
         // An address behind a header, and whether it is behind the frame's end.
         Kind::Move64 if kind(1) == Some(Kind::Add64K) && same(1) => {
             let distance = ops[1].constant;

@@ -32,7 +32,7 @@ pub(crate) struct Caller {
 }
 
 /// Runs a function to its end.
-pub(crate) fn execute(run: &mut Running<'_>, function: FunctionId, args: [u64; 5]) -> Executed {
+pub(crate) fn execute(run: &mut Running<'_>, function: FunctionId, args: &[u64; 5]) -> Executed {
     interpret::<false>(run, function, args)
 }
 
@@ -40,7 +40,7 @@ pub(crate) fn execute(run: &mut Running<'_>, function: FunctionId, args: [u64; 5
 pub(crate) fn execute_observed(
     run: &mut Running<'_>,
     function: FunctionId,
-    args: [u64; 5],
+    args: &[u64; 5],
 ) -> Executed {
     interpret::<true>(run, function, args)
 }
@@ -48,17 +48,16 @@ pub(crate) fn execute_observed(
 fn interpret<const OBSERVED: bool>(
     run: &mut Running<'_>,
     function: FunctionId,
-    args: [u64; 5],
+    args: &[u64; 5],
 ) -> Executed {
-    let (code, dense) = (run.code, run.dense);
     // Calls of an outer execution, of which this one is a callback, lie below.
     let outermost = run.callers.len();
     let mut current = function;
-    let mut ops = dense[function.0 as usize].ops(OBSERVED);
-    let used = code.functions[function.0 as usize].stack;
-    let (frame_pointer, mut mark) = run.stack.enter(used).map_err(Box::new)?;
+    let first = &run.dense[function.0 as usize];
+    let mut ops = first.ops(OBSERVED);
+    let (frame_pointer, mut mark) = run.stack.enter(first.stack).map_err(Box::new)?;
     let mut r: Registers = [0; 16];
-    r[1..6].copy_from_slice(&args);
+    r[1..6].copy_from_slice(args);
     r[10] = frame_pointer;
     let mut loops = 0_u32;
     let mut rest = ops.iter();
@@ -75,9 +74,10 @@ fn interpret<const OBSERVED: bool>(
                 Place { function: current, op: at!() as u32 }
             };
         }
-        let observed = place!();
+        // Not computed at each step where nobody asks for it.
+        let observed = if OBSERVED { place!() } else { Place { function: current, op: 0 } };
         if OBSERVED {
-            let op = &code.functions[current.0 as usize].ops[at!()];
+            let op = &run.code.functions[current.0 as usize].ops[at!()];
             steps::before(run, observed, op, &r)?;
         }
         macro_rules! check {
@@ -119,6 +119,28 @@ fn interpret<const OBSERVED: bool>(
                 if OBSERVED {
                     steps::wrote(run, observed, (address, $size), old, $value);
                 }
+            }};
+        }
+        macro_rules! leave {
+            ($returned:expr) => {{
+                let returned = $returned;
+                run.stack.leave(mark);
+                if run.callers.len() == outermost {
+                    return Ok(returned);
+                }
+                let Some(caller) = run.callers.pop() else { return Ok(returned) };
+                r = caller.registers;
+                r[0] = returned;
+                (current, loops, mark) = (caller.function, caller.loops, caller.mark);
+                ops = run.dense[current.0 as usize].ops(OBSERVED);
+                rest = ops.get(caller.next..).unwrap_or_default().iter();
+            }};
+        }
+        macro_rules! enter {
+            ($callee:expr, $called:expr, $entered:expr) => {{
+                (current, loops, mark) = ($callee, 0, $entered);
+                ops = $called.ops(OBSERVED);
+                rest = ops.iter();
             }};
         }
         macro_rules! step {
@@ -246,25 +268,14 @@ fn interpret<const OBSERVED: bool>(
                     };
                     r[0] = check!(helper(run, [r[1], r[2], r[3], r[4], r[5]]));
                 }
-                Kind::Exit => {
-                    run.stack.leave(mark);
-                    if run.callers.len() == outermost {
-                        return Ok(r[0]);
-                    }
-                    let Some(caller) = run.callers.pop() else { return Ok(r[0]) };
-                    let returned = r[0];
-                    r = caller.registers;
-                    r[0] = returned;
-                    (current, loops, mark) = (caller.function, caller.loops, caller.mark);
-                    ops = dense[current.0 as usize].ops(OBSERVED);
-                    rest = ops.get(caller.next..).unwrap_or_default().iter();
-                }
+                Kind::Exit => leave!(r[0]),
+                Kind::Return => leave!(insn.wide()),
                 Kind::Rare => {
                     let at = at!();
-                    let op = &code.functions[current.0 as usize].ops[at];
+                    let op = &run.code.functions[current.0 as usize].ops[at];
                     match *op {
                         Op::Call(callee) => {
-                            let called = &code.functions[callee.0 as usize];
+                            let called = &run.dense[callee.0 as usize];
                             check!(run.charge(u64::from(called.slots)));
                             let (frame_pointer, entered) = check!(run.stack.enter(called.stack));
                             run.callers.push(Caller {
@@ -277,13 +288,11 @@ fn interpret<const OBSERVED: bool>(
                             r[0] = 0;
                             r[6..10].fill(0);
                             r[10] = frame_pointer;
-                            (current, loops, mark) = (callee, 0, entered);
-                            ops = dense[callee.0 as usize].ops(OBSERVED);
-                            rest = ops.iter();
+                            enter!(callee, called, entered);
                         }
                         Op::TailCall => match check!(tail_call(run, [r[1], r[2], r[3]])) {
                             Some(callee) => {
-                                let called = &code.functions[callee.0 as usize];
+                                let called = &run.dense[callee.0 as usize];
                                 check!(run.charge(u64::from(called.slots)));
                                 run.stack.leave(mark);
                                 let (frame_pointer, entered) =
@@ -292,9 +301,7 @@ fn interpret<const OBSERVED: bool>(
                                 r = [0; 16];
                                 r[1] = address::CONTEXT;
                                 r[10] = frame_pointer;
-                                (current, loops, mark) = (callee, 0, entered);
-                                ops = dense[callee.0 as usize].ops(OBSERVED);
-                                rest = ops.iter();
+                                enter!(callee, called, entered);
                             }
                             // What the helper returns, the kernel leaves open.
                             None => r[0] = steps::NO_TAIL_CALL,
@@ -307,13 +314,13 @@ fn interpret<const OBSERVED: bool>(
                             rest = ops.get(to..).unwrap_or_default().iter();
                         }
                         Op::MayGoto { .. } => loops += 1,
-                        _ => check!(steps::rare(run, op, &mut r, observed, OBSERVED)),
+                        _ => check!(steps::rare(run, op, &mut r, place!(), OBSERVED)),
                     }
                 }
             }
         }
         if OBSERVED {
-            let op = &code.functions[observed.function.0 as usize].ops[observed.op as usize];
+            let op = &run.code.functions[observed.function.0 as usize].ops[observed.op as usize];
             steps::after(run, observed, op, &r);
         }
     }

@@ -11,9 +11,10 @@ use hoist_hwtests::conformance::report::Evidence;
 use hoist_hwtests::conformance::{self, suite};
 use hoist_hwtests::fuzz::bench::{Bench, Pass, Refusal, Tally, Trial};
 use hoist_hwtests::fuzz::campaign::{self, Outcome, Settings};
+use hoist_hwtests::fuzz::generate::Limits;
 use hoist_hwtests::fuzz::run::{Form, Hook, Place};
 use hoist_hwtests::fuzz::save::Saved;
-use hoist_hwtests::fuzz::{forms, render, run};
+use hoist_hwtests::fuzz::{forms, lowered, render, run};
 use hoist_hwtests::require;
 
 fn campaign(pass: Pass<'_>, settings: &Settings) -> Outcome {
@@ -172,4 +173,18 @@ fn saved_cases_stay_mended() {
     for result in report.results {
         assert_eq!(result.outcome, conformance::Outcome::Passed, "{result:?}");
     }
+}
+
+#[test]
+fn lowered_programs_do_what_they_did() {
+    if !require::veth("lowered_programs_do_what_they_did") || !require::kernel(6, 6) {
+        return;
+    }
+    let limits = Limits { cards: true, ..Limits::default() };
+    let settings = Settings { seed: 7, programs: 150, runs: 100, limits, ..Settings::default() };
+    let outcome = campaign(&lowered::lowered, &settings);
+    let found: Vec<_> = outcome.findings.iter().map(|f| (f.number, &f.difference)).collect();
+    assert!(found.is_empty(), "{found:#?}");
+    assert!(outcome.coverage.enough(), "{:#?}", outcome.coverage.gates());
+    assert!(lowered::enough(&outcome), "{:?} of {}", outcome.rewrites, outcome.coverage.programs);
 }

@@ -26,7 +26,7 @@ pub fn least() -> Target {
         without: modulo.into_iter().chain([class::ALU | alu::END]).chain(constants).collect(),
         atomics: Atomics::Add,
         calls: true,
-        loops: true,
+        loops: false,
         global_data: false,
         map_stores: false,
         per_cpu_maps: false,
@@ -78,6 +78,7 @@ fn relax(target: &mut Target, problem: &Problem) {
         "per-cpu-value" => target.per_cpu_maps = true,
         "counter-not-atomic" => (target.map_stores, target.per_cpu_maps) = (true, true),
         "global-data" | "lowered-stack" => target.global_data = true,
+        "loop-not-bounded" => target.loops = true,
         "instruction-not-taken" => (target.atomics, target.isa) = (Atomics::All, target.isa.max(3)),
         _ => {}
     }
@@ -93,11 +94,12 @@ fn refusal(problems: &[Problem]) -> Refusal {
 
 /// What random programs give occasion to rewrite, with the share of the programs in which it is to be
 /// rewritten at the least. The rest is tried by `hwtests/tests/lowering`.
-pub const GATES: [(Rewrite, f64); 8] = [
+pub const GATES: [(Rewrite, f64); 9] = [
     (Rewrite::MapFlags, 0.10),
     (Rewrite::LruToHash, 0.02),
     (Rewrite::Constant, 0.02),
     (Rewrite::DeadCode, 0.10),
+    (Rewrite::Loop, 0.05),
     (Rewrite::Global, 0.30),
     (Rewrite::Counter, 0.02),
     (Rewrite::SharedCounters, 0.02),

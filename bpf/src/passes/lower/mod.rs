@@ -17,6 +17,7 @@ mod frame;
 mod globals;
 mod isa;
 mod live;
+mod loops;
 mod maps;
 mod prune;
 mod report;
@@ -26,12 +27,12 @@ mod target;
 pub use report::{Change, Problem, Rewrite};
 pub use target::{Atomics, Target};
 
-use report::Report;
+use report::{Report, site};
 use scope::Scope;
 
 use crate::analysis::{self, STACK_LIMIT, Trace};
 use crate::image::{Image, ImageError};
-use crate::module::{Module, ProgramId};
+use crate::module::{Module, ProgramId, Target as Reference};
 
 /// A program that fits a card, as far as rewriting can make it.
 #[derive(Clone, Debug)]
@@ -89,7 +90,18 @@ impl Run<'_> {
         if !self.target.global_data {
             self.fold()?;
         }
+        if !self.target.loops {
+            let (scope, module, report) = (self.scope(), &mut self.module, &mut self.report);
+            let unrolled = loops::unroll(module, self.program, &scope, self.target, report);
+            if unrolled && !self.target.global_data {
+                // What a counter indexes may be constants now.
+                self.fold()?;
+            }
+        }
         let scope = self.scope();
+        if !self.target.calls {
+            self.calls(&scope);
+        }
         maps::run(&mut self.module, &scope, self.target, &mut self.report);
         if !self.target.global_data {
             let trace = self.trace()?;
@@ -119,6 +131,20 @@ impl Run<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Calls of subprograms cannot be rewritten.
+    fn calls(&mut self, scope: &Scope) {
+        for &id in &scope.functions {
+            let function = self.module.function(id);
+            for inst in function.code.iter().filter(|i| matches!(i.target, Reference::Call(_))) {
+                let message = "a call of a function of the program's own, which the card has not";
+                let remedy = "declare the function `static inline` with `always_inline`";
+                let place = site(&self.module, function, inst);
+                let problem = Problem::new("call-not-inlined", message.to_owned(), remedy);
+                self.report.problems.push(problem.at(place));
+            }
+        }
     }
 
     fn scope(&self) -> Scope {

@@ -21,6 +21,8 @@ pub enum Rewrite {
     Constant,
     /// Code that constants switch off was removed.
     DeadCode,
+    /// A loop was written out as often as it runs.
+    Loop,
     /// A global variable is reached by a lookup in an array of one entry.
     Global,
     /// A word that is loaded, added to and stored became an atomic addition.
@@ -36,12 +38,13 @@ pub enum Rewrite {
 
 impl Rewrite {
     /// Every kind, in the order of the declaration.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Entries,
         Self::MapFlags,
         Self::LruToHash,
         Self::Constant,
         Self::DeadCode,
+        Self::Loop,
         Self::Global,
         Self::Counter,
         Self::SharedCounters,
@@ -58,6 +61,7 @@ impl Rewrite {
             Self::LruToHash => "lru-to-hash",
             Self::Constant => "constant",
             Self::DeadCode => "dead-code",
+            Self::Loop => "loop",
             Self::Global => "global",
             Self::Counter => "counter",
             Self::SharedCounters => "shared-counters",

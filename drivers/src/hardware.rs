@@ -101,3 +101,6 @@ impl Engine for HardwareEngine {
         kernel_program::adopt(kernel, kept, device)
     }
 }
+
+#[cfg(test)]
+mod tests;

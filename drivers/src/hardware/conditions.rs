@@ -23,35 +23,39 @@ pub(super) fn of(slot: Slot, host: &dyn Host, device: &Device) -> Result<Vec<Con
 /// is short.
 pub(super) fn offloads(device: &Device) -> Condition {
     const CODE: &str = "no-offload";
-    let (dev, driver) = (&device.name, device.driver_name());
+    let driver = device.driver_name();
+    let who = match driver {
+        "" => device.name.clone(),
+        driver => format!("{} ({driver})", device.name),
+    };
     let tried = device.offload.get("xdp");
     if let Some(tried) = tried.filter(|tried| tried.answer != Answer::Unknown) {
         let message = match tried.answer {
-            Answer::Yes => format!("{dev} ({driver}) takes BPF programs"),
-            _ => format!("{dev} ({driver}) takes no BPF programs: {}", tried.evidence.detail),
+            Answer::Yes => format!("{who} takes BPF programs"),
+            _ => format!("{who} takes no BPF programs: {}", tried.evidence.detail),
         };
         return Condition::new(CODE, tried.answer, message, tried.evidence.clone());
     }
     let (holds, message, evidence) = match device.xdp.value() {
         Some(info) if info.features.contains(XdpFeatures::HW_OFFLOAD) => (
             Answer::Yes,
-            format!("{dev} ({driver}) says that it takes BPF programs"),
+            format!("{who} says that it takes BPF programs"),
             Evidence::kernel("netdev xdp-features: hw-offload"),
         ),
         Some(_) => (
             Answer::No,
-            format!("{dev} ({driver}) takes no BPF programs"),
+            format!("{who} takes no BPF programs"),
             Evidence::kernel("netdev xdp-features: no hw-offload"),
         ),
         // Before Linux 6.3 nobody says.
         None if TAKE_PROGRAMS.contains(&driver) => (
             Answer::Unknown,
-            format!("not known whether {dev} ({driver}) takes BPF programs; loading will tell"),
+            format!("not known whether {who} takes BPF programs; loading will tell"),
             Evidence::driver("bpf_offload_dev_create"),
         ),
         None => (
             Answer::No,
-            format!("{dev} ({driver}) takes no BPF programs"),
+            format!("{who} takes no BPF programs"),
             Evidence::driver("bpf_offload_dev_create: nfp and netdevsim alone call it"),
         ),
     };

@@ -1,0 +1,147 @@
+//! The engine on a kernel in memory: what a NIC takes, and how each refusal sends the ladder on.
+
+use std::sync::Arc;
+
+use hoist_bpf::analysis;
+use hoist_bpf::kernel::fake::{Card, FakeInterface};
+use hoist_bpf::kernel::{Fake, Kernel, XdpMode};
+use hoist_bpf::module::Module;
+use hoist_bpf::parse::Selector;
+use hoist_bpf::programs;
+use hoist_offload::device::XdpFeatures;
+use hoist_offload::engine::Job;
+use hoist_offload::host::{FakeHost, sample};
+use hoist_offload::plan::{Plan, Wishes};
+use hoist_offload::{AttachPolicy, Attachment, Device, EngineKind, Error, Fact, Registry, Verdict};
+
+const NIC: u32 = 4;
+
+fn job(name: &str) -> Job {
+    let module = Module::parse(name, programs::get(name).unwrap().object).unwrap();
+    let program = module.select(&Selector::default()).unwrap();
+    Job {
+        requirements: analysis::requirements(&module, program),
+        module: Arc::new(module),
+        program,
+        count_verdicts: true,
+        pin_root: None,
+        contents: Default::default(),
+        merged: Default::default(),
+        accept: Default::default(),
+    }
+}
+
+/// An interface of the simulated card.
+fn device() -> Device {
+    let mut device = sample::device("nsim0", NIC);
+    device.driver = Fact::kernel("netdevsim".to_owned(), "given");
+    let xdp =
+        hoist_offload::device::XdpInfo { features: XdpFeatures::HW_OFFLOAD, ..Default::default() };
+    device.xdp = Fact::kernel(xdp, "given");
+    device
+}
+
+fn machine(card: Card) -> (Arc<Fake>, Arc<dyn Kernel>) {
+    let fake = Arc::new(Fake::new());
+    fake.add_interface(FakeInterface { card: Some(card), ..FakeInterface::new(NIC, "nsim0") });
+    let kernel: Arc<dyn Kernel> = fake.clone();
+    (fake, kernel)
+}
+
+fn attach(kernel: &Arc<dyn Kernel>, name: &str) -> Result<(Plan, Box<dyn Attachment>), Error> {
+    let registry = crate::ENGINES.iter().fold(Registry::new(), |all, engine| all.engine(*engine));
+    let registry = crate::DRIVERS.iter().fold(registry, |all, driver| all.driver(*driver));
+    let device = device();
+    let host = FakeHost::with_devices(vec![device.clone()]);
+    let policy = AttachPolicy::default();
+    registry.attach(&host, kernel, &device, &job(name), &Wishes::default(), &policy)
+}
+
+#[test]
+fn what_the_nic_takes_runs_there_with_its_maps() {
+    let (fake, kernel) = machine(Card::default());
+    for name in ["drop", "count_proto", "acl"] {
+        let (plan, attached) = attach(&kernel, name).unwrap_or_else(|e| panic!("{name}: {e:?}"));
+        assert_eq!(plan.engine, Some(EngineKind::Hw), "{name}: {:?}", plan.refusals);
+        assert!(fake.slots(NIC).of(XdpMode::Hardware).is_some(), "{name}");
+        for map in attached.maps() {
+            let id = map.id().unwrap();
+            let fd = kernel.open(hoist_bpf::kernel::ObjectKind::Map, id).unwrap().unwrap();
+            let info = kernel.map_info(std::os::fd::AsFd::as_fd(&fd)).unwrap();
+            assert_eq!((info.ifindex, info.btf_id), (NIC, 0), "{name}: {}", info.name);
+        }
+        assert_eq!(attached.stats().unwrap().unwrap().of(Verdict::Drop), 0);
+        attached.detach().unwrap();
+        assert_eq!(fake.slots(NIC), Default::default(), "{name}");
+    }
+}
+
+#[test]
+fn each_refusal_sends_the_ladder_on_with_its_words() {
+    let word = |errno, text: &str| Some((errno, text.to_owned()));
+    let cases = [
+        (Card { refuses_binding: Some(95), ..Card::default() }, "driver-refused", "before it was"),
+        (
+            Card { refuses_instruction: word(95, "[netdevsim] no"), ..Card::default() },
+            "driver-refused",
+            "netdevsim refused the program: no",
+        ),
+        (
+            Card { refuses_translation: word(22, "netdevsim: too long"), ..Card::default() },
+            "driver-refused",
+            "netdevsim: too long",
+        ),
+        (
+            Card { refuses_maps: word(95, "netdevsim: no room"), ..Card::default() },
+            "nic-map-refused",
+            "netdevsim: no room",
+        ),
+        (Card { most_entries: 1, ..Card::default() }, "nic-map-refused", "ENOMEM"),
+        (
+            Card { refuses_xdp: word(95, "netdevsim: XDP offload disabled"), ..Card::default() },
+            "offload-disabled",
+            "XDP offload disabled",
+        ),
+        (
+            Card { refuses_xdp: word(22, "nfp: stack too large"), ..Card::default() },
+            "driver-refused",
+            "stack too large",
+        ),
+    ];
+    for (card, code, words) in cases {
+        let (fake, kernel) = machine(card.clone());
+        let (plan, attached) = attach(&kernel, "acl").unwrap_or_else(|e| panic!("{card:?}: {e:?}"));
+        assert_eq!(plan.engine, Some(EngineKind::Native), "{card:?}");
+        let gap = &plan.refusals[0].gaps[0];
+        assert_eq!(gap.code, code, "{card:?}: {gap:?}");
+        assert!(gap.message.contains(words), "{card:?}: {}", gap.message);
+        assert_eq!(fake.slots(NIC).hardware, None);
+        drop(attached);
+        let maps = kernel.ids(hoist_bpf::kernel::ObjectKind::Map).unwrap();
+        let programs = kernel.ids(hoist_bpf::kernel::ObjectKind::Program).unwrap();
+        assert!(maps.is_empty() && programs.is_empty(), "{card:?}: {maps:?} {programs:?}");
+    }
+}
+
+#[test]
+fn other_interfaces_get_one_short_line() {
+    let [near, _] = sample::veth_pair("veth0", "veth1");
+    let virtio = sample::virtio("ens3", 2);
+    for (device, words) in [
+        (near, "veth0 (veth) takes no BPF programs"),
+        (virtio, "ens3 (virtio_net) takes no BPF programs"),
+        (
+            Device { driver: Fact::unknown("none"), kind: None, ..sample::device("x0", 9) },
+            "x0 takes no BPF",
+        ),
+    ] {
+        let host = FakeHost::with_devices(vec![device.clone()]);
+        let engine: &dyn hoist_offload::Engine = &super::HARDWARE;
+        let known = engine.capabilities(&host, &device).unwrap();
+        let fit = known.fit(&job("acl").requirements);
+        let told: Vec<&str> = fit.gaps.iter().map(|gap| gap.message.as_str()).collect();
+        assert_eq!(told.len(), 1, "{told:?}");
+        assert!(told[0].starts_with(words), "{told:?}");
+        assert!(engine.examine(&device, &job("drop")).is_empty());
+    }
+}

@@ -21,7 +21,7 @@ fn a_program_moves_to_another_port_of_its_nic() {
     assert_eq!(nic.bound(), 1);
     let left = nic.port(1);
     nic.remove_port(0);
-    assert_eq!(nic.names(), [left.name.clone()]);
+    assert_eq!(nic.names(), std::slice::from_ref(&left.name));
     assert_eq!(nic.bound(), 1, "the program is the NIC's, not the port's");
     // It was prepared for a port that is gone.
     let refused = prepared.attach(&AttachPolicy::default()).unwrap_err().to_string();

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::io::Write;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -80,6 +81,24 @@ pub trait Attachment: Send + fmt::Debug {
     /// one; in the order in which it first happened.
     fn faults(&self) -> Vec<Fault> {
         Vec::new()
+    }
+
+    /// What the program said by `bpf_trace_printk` since the last call, a line each, where the engine
+    /// keeps that to itself: the kernel's engines write to its trace buffer.
+    fn messages(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// Writes every packet from now on to a capture file, as it came and as it left; `name` is the file's,
+    /// for messages. It is whole after [`Attachment::detach`].
+    ///
+    /// # Errors
+    /// The engine runs where packets cannot be written down, or the file cannot be written.
+    fn record(&self, name: &str, _to: Box<dyn Write + Send>) -> Result<(), Error> {
+        Err(Error::Input {
+            what: format!("{name}: this engine keeps packets in the kernel"),
+            hint: Some("the user engine has them written".to_owned()),
+        })
     }
 
     /// Replaces the program without a gap in which no program runs. The new program must have been

@@ -8,6 +8,7 @@ use hoist_offload::{Device, Error, Host, Registry, privilege};
 
 use super::args::Global;
 use super::failure::Failure;
+use super::replay;
 use super::shell::Shell;
 use crate::file;
 use crate::session::Session;
@@ -98,6 +99,14 @@ impl<'s> Context<'s> {
         Session { host: self.host.as_ref(), kernel, registry: &self.registry }
     }
 
+    /// A snapshot of an interface.
+    ///
+    /// # Errors
+    /// It is not there; a file that stands in its place is named as such.
+    pub(super) fn device(&self, name: &str) -> Result<Device, Error> {
+        self.host.device(name).map_err(|error| replay::no_interface(name, error))
+    }
+
     /// Snapshots of the named interfaces, each once, in the order given; without names, of all.
     ///
     /// # Errors
@@ -108,7 +117,7 @@ impl<'s> Context<'s> {
         }
         let mut devices: Vec<Device> = Vec::with_capacity(names.len());
         for name in names {
-            let device = self.host.device(name)?;
+            let device = self.device(name)?;
             if !devices.iter().any(|d| d.ifindex == device.ifindex) {
                 devices.push(device);
             }

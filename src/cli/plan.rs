@@ -15,7 +15,7 @@ use crate::session::Counting;
 pub(super) fn run(cx: &mut Context<'_>, args: &args::Plan) -> Result<(), Failure> {
     let order = program::order(&args.program, &args.object, Counting::Never)?;
     let (wishes, absent) = program::wishes(&args.program, &cx.registry)?;
-    let device = cx.host.device(&args.interface)?;
+    let device = cx.device(&args.interface)?;
     let job = program::job(cx, order)?;
     let plan = cx.session().plan(&device, &job, &wishes)?;
     for absent in absent {

@@ -1,7 +1,7 @@
 //! `hoist probe`: what interfaces and the host can do.
 
 use std::fs::File;
-use std::io::Write;
+use std::io::{self, Write};
 use std::sync::Arc;
 
 use hoist_offload::host::Recording;
@@ -12,6 +12,7 @@ use super::context::Context;
 use super::failure::Failure;
 use super::render::{self, offload::Detail};
 use super::schema::{ProbeDocument, ProbedDevice};
+use crate::session::routes::Routes;
 
 /// Probes and prints; optionally keeps a recording. Nothing is attached.
 ///
@@ -20,6 +21,13 @@ use super::schema::{ProbeDocument, ProbedDevice};
 pub(super) fn run(cx: &mut Context<'_>, args: &args::Probe) -> Result<(), Failure> {
     // Created first: a probe that cannot be kept is not worth waiting for.
     let mut file = args.record.as_ref().map(create).transpose()?;
+    if let Some(path) = &args.routes {
+        cx.kernel("probe --routes")?;
+        let (name, mut file) = create(path)?;
+        let routes = serde_json::to_string_pretty(&Routes::take()?).map_err(io::Error::from)?;
+        writeln!(file, "{routes}").map_err(|source| failed(&name, source))?;
+        cx.shell.say(format_args!("wrote the routes to {name}"));
+    }
     let whole = args.interfaces.is_empty();
     let source = Arc::clone(&cx.host);
     let asked = whole || file.is_some();
@@ -98,6 +106,9 @@ fn create(path: &std::path::PathBuf) -> Result<(String, File), Failure> {
 }
 
 fn write(name: &str, file: &mut File, recording: &Recording) -> Result<(), Error> {
-    let failed = |source| Error::Host { operation: "write", object: name.to_owned(), source };
-    file.write_all(recording.to_json().as_bytes()).map_err(failed)
+    file.write_all(recording.to_json().as_bytes()).map_err(|source| failed(name, source))
+}
+
+fn failed(name: &str, source: io::Error) -> Error {
+    Error::Host { operation: "write", object: name.to_owned(), source }
 }

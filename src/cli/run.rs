@@ -1,9 +1,12 @@
 //! `hoist run`: in the foreground, with live counters.
 
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use hoist_offload::attach::{Fault, Stats};
+use hoist_offload::bpf::module::Module;
 use hoist_offload::{EngineKind, Verdict};
 
 use super::context::Context;
@@ -13,6 +16,8 @@ use super::schema::{CounterLine, RunLine, bytes, packets};
 use super::signal::Signals;
 use super::{adjusted, args};
 use super::{program, render, replay};
+use crate::file;
+use crate::session::control::Server;
 use crate::session::{Counting, Running};
 
 /// Runs until Ctrl-C, SIGTERM or the end of the duration; then detaches and prints totals.
@@ -20,12 +25,24 @@ use crate::session::{Counting, Running};
 /// # Errors
 /// A refusal or failure at the start, or a program that could not be detached at the end.
 pub(super) fn run(cx: &mut Context<'_>, args: &args::Run) -> Result<(), Failure> {
-    if let Some(path) = replay::wanted(&args.attach.interfaces)? {
-        return replay::run(cx, args, &path);
+    if let Some(input) = replay::wanted(&args.attach.interfaces)? {
+        return replay::run(cx, args, &input);
+    }
+    replay::only_here(args)?;
+    let to_stdout = args.write.as_ref().is_some_and(|path| path.as_os_str() == "-");
+    if to_stdout || (args.write.is_some() && args.attach.interfaces.len() > 1) {
+        return Err(Failure::input(
+            "the packets of an interface are written to a file of its own",
+            "-w FILE, with one interface",
+        ));
     }
     // Before attaching, so that no signal finds a program without someone to detach it.
     let signals = Signals::catch()?;
     let running = program::attach(cx, &args.attach, Counting::IfPossible, false)?;
+    if let Some(path) = &args.write {
+        record(&running, path)?;
+    }
+    let doors = doors(cx, args, &running);
     let start = Instant::now();
     if cx.shell.json() {
         cx.shell.line(&RunLine {
@@ -36,7 +53,7 @@ pub(super) fn run(cx: &mut Context<'_>, args: &args::Run) -> Result<(), Failure>
     } else {
         cx.shell.say("running; Ctrl-C detaches");
     }
-    let watched = watch(cx, args, &running, &signals, start);
+    let watched = watch(cx, args, &running, &doors, &signals, start).and(said(cx, &running));
     let totals = counters(&running, &vec![Stats::default(); running.len()], start.elapsed());
     let mut result = Ok(());
     let faults: Vec<Fault> = running.iter().flat_map(|one| one.attachment.faults()).collect();
@@ -52,11 +69,76 @@ pub(super) fn run(cx: &mut Context<'_>, args: &args::Run) -> Result<(), Failure>
     result.and(watched).and(closing)
 }
 
+/// Lets other processes ask about programs of the user engine. Where they cannot, the programs run all
+/// the same.
+fn doors(cx: &mut Context<'_>, args: &args::Run, running: &[Running]) -> Vec<Option<Server>> {
+    let is_user = |one: &Running| one.attachment.engine() == EngineKind::User;
+    if !running.iter().any(is_user) {
+        return Vec::new();
+    }
+    let module =
+        file::bytes(&args.attach.object).ok().and_then(|bytes| Module::parse("", &bytes).ok());
+    let types = module.map(|module| module.btf).unwrap_or_default();
+    let mut doors = Vec::new();
+    for one in running {
+        let opened = Server::start(&one.plan.program, &*one.attachment, &types);
+        doors.push(opened.unwrap_or_else(|error| {
+            cx.shell.say(format_args!("note: 'hoist status' and 'hoist map' cannot ask: {error}"));
+            None
+        }));
+    }
+    doors
+}
+
+/// Has the packets written down, where the engine can.
+fn record(running: &[Running], path: &Path) -> Result<(), Failure> {
+    for one in running {
+        // Only then: no mistake empties a file.
+        if one.attachment.engine() != EngineKind::User {
+            return Err(Failure::input(
+                format!("-w: the {} engine keeps packets in the kernel", one.attachment.engine()),
+                "-m user has them written; tcpdump and xdpdump show those of other engines",
+            ));
+        }
+        let file = File::create(path).map_err(|error| {
+            Failure::input(
+                format!("cannot write {}: {}", path.display(), file::words(&error)),
+                "-w takes a file that can be written",
+            )
+        })?;
+        one.attachment.record(&path.display().to_string(), Box::new(file))?;
+    }
+    Ok(())
+}
+
+/// Tells what programs said since this was last asked.
+fn said(cx: &mut Context<'_>, running: &[Running]) -> Result<(), Failure> {
+    running.iter().try_for_each(|one| messages(cx, one.attachment.messages()))
+}
+
+/// Tells what a program said by `bpf_trace_printk`.
+///
+/// # Errors
+/// stdout cannot be written.
+pub(super) fn messages(cx: &mut Context<'_>, messages: Vec<String>) -> Result<(), Failure> {
+    if messages.is_empty() {
+        return Ok(());
+    }
+    if cx.shell.json() {
+        return cx.shell.line(&RunLine { messages, ..RunLine::new("messages") });
+    }
+    for message in messages {
+        cx.shell.say(format_args!("says: {}", message.trim_end()));
+    }
+    Ok(())
+}
+
 /// Prints counters until it is time to stop.
 fn watch(
     cx: &mut Context<'_>,
     args: &args::Run,
     running: &[Running],
+    doors: &[Option<Server>],
     signals: &Signals,
     start: Instant,
 ) -> Result<(), Failure> {
@@ -73,6 +155,10 @@ fn watch(
             one.attachment.effective()?;
             follow(cx, one);
         }
+        for (one, door) in running.iter().zip(doors) {
+            door.iter().try_for_each(|door| door.count(&*one.attachment))?;
+        }
+        said(cx, running)?;
         let lines = counters(running, &before, last.elapsed())?;
         last = Instant::now();
         before = stats(running)?;

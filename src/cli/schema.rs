@@ -109,7 +109,7 @@ pub(super) struct LoadDocument<'a> {
 pub(super) struct RunLine<'a> {
     /// The schema's name.
     pub schema: &'static str,
-    /// `started`, `counters` or `totals`.
+    /// `started`, `counters`, `messages` or `totals`.
     pub event: &'static str,
     /// Time since the program was attached.
     pub elapsed_ms: u64,
@@ -125,6 +125,9 @@ pub(super) struct RunLine<'a> {
     /// What the program did that the verifier would have refused, in `totals` of the user engine.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub faults: Vec<Fault>,
+    /// What the program said by `bpf_trace_printk`, in `messages` of the user engine.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub messages: Vec<String>,
 }
 
 impl RunLine<'_> {
@@ -138,6 +141,7 @@ impl RunLine<'_> {
             plans: None,
             counters: Vec::new(),
             faults: Vec::new(),
+            messages: Vec::new(),
         }
     }
 }
@@ -212,14 +216,19 @@ pub(super) struct StatusRow {
     pub engine: EngineKind,
     /// Where it is attached.
     pub hook: Hook,
-    /// The slot, which tells the directions of a hook apart.
-    pub slot: Slot,
+    /// The slot, which tells the directions of a hook apart; none behind a packet socket.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub slot: Option<Slot>,
     /// Name, where it may be read.
     pub program: Option<String>,
-    /// Kernel id.
+    /// Kernel id; of the user engine's, that of the program that brings it the frames, or 0.
     pub id: u32,
-    /// Who holds it.
-    pub owner: Owner,
+    /// Who holds it in the kernel.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub owner: Option<Owner>,
+    /// The process in which the user engine runs it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub process: Option<u32>,
     /// The programs inside libxdp's dispatcher.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub components: Vec<Component>,
@@ -231,7 +240,7 @@ pub(super) struct StatusRow {
     pub bytes: Option<BTreeMap<&'static str, u64>>,
     /// What happened off the plain path, by name.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub events: BTreeMap<&'static str, u64>,
+    pub events: BTreeMap<String, u64>,
     /// The address of the interface that the program goes by, where that is no longer its address.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub old_address: Option<String>,

@@ -1,6 +1,7 @@
 //! Ctrl-C and SIGTERM, without a thread: the handler writes to a socket that is waited on.
 
 use std::io::{self, Read};
+use std::os::fd::{AsFd as _, BorrowedFd};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
@@ -24,6 +25,11 @@ impl Signals {
             pipe::register(signal, said.try_clone()?)?;
         }
         Ok(Self { heard })
+    }
+
+    /// What becomes readable when a signal came, for those who wait for something else, too.
+    pub(super) fn as_fd(&self) -> BorrowedFd<'_> {
+        self.heard.as_fd()
     }
 
     /// Waits at most that long; `true` when a signal came.

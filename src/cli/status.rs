@@ -5,21 +5,21 @@ use std::os::fd::AsFd;
 use std::sync::Arc;
 
 use hoist_fallback::tc::translate::{DeviceAddress, device, events};
-use hoist_offload::Error;
 use hoist_offload::attach::{self, MapOps as _, Stats};
 use hoist_offload::bpf::kernel::{Kernel, ObjectKind};
 use hoist_offload::bpf::passes::count;
 use hoist_offload::device::{AttachedProgram, Device, Owner};
 use hoist_offload::kernel_map::KernelMap;
+use hoist_offload::{EngineKind, Error};
 
 use super::context::Context;
 use super::failure::Failure;
 use super::kept;
 use super::render::style::{DIM, paint};
 use super::render::table::Table;
-use super::run::off_path;
 use super::schema::{AdjustedRow, StatusDocument, StatusRow, bytes, packets};
 use super::{adjusted, args};
+use crate::session::control::{self, About};
 
 /// Shows attached programs.
 ///
@@ -37,6 +37,7 @@ pub(super) fn run(cx: &mut Context<'_>, args: &args::Status) -> Result<(), Failu
             rows.push(row(device, program, kernel.as_ref())?);
         }
     }
+    user(&mut rows, &devices, cx.is_live());
     let adjusted: Vec<AdjustedRow> = kernel.iter().flat_map(|k| adjusted(&devices, &**k)).collect();
     let unread = unread(&devices);
     for row in &rows {
@@ -68,6 +69,39 @@ pub(super) fn run(cx: &mut Context<'_>, args: &args::Status) -> Result<(), Failu
         });
     }
     cx.shell.print(table(&rows))
+}
+
+/// Puts programs of the user engine, which are in other processes, in the places of the programs that
+/// bring them their frames.
+fn user(rows: &mut Vec<StatusRow>, devices: &[Device], live: bool) {
+    for run in live.then(control::runs).into_iter().flatten() {
+        let Some(device) = devices.iter().find(|device| device.ifindex == run.ifindex) else {
+            continue;
+        };
+        let About { program, hook, brought_by, stats, events, .. } = run.about;
+        let brings = |row: &&StatusRow| row.device == device.name && row.id == brought_by;
+        let at = rows.iter().position(|row| brought_by != 0 && brings(&row));
+        let bringing = at.and_then(|at| rows.get(at));
+        let row = StatusRow {
+            device: device.name.clone(),
+            engine: EngineKind::User,
+            hook,
+            slot: bringing.and_then(|row| row.slot),
+            program: Some(program),
+            id: brought_by,
+            owner: bringing.and_then(|row| row.owner.clone()),
+            process: Some(run.pid),
+            components: Vec::new(),
+            packets: Some(packets(&stats)),
+            bytes: Some(bytes(&stats)),
+            events,
+            old_address: None,
+        };
+        match at {
+            Some(at) => rows[at] = row,
+            None => rows.push(row),
+        }
+    }
 }
 
 /// The interfaces whose settings are changed.
@@ -110,14 +144,15 @@ pub(super) fn row(
         device: device.name.clone(),
         engine: program.slot.engine(),
         hook: program.slot.hook(),
-        slot: program.slot,
+        slot: Some(program.slot),
         program: program.name.clone(),
         id: program.id,
-        owner: program.owner.clone(),
+        owner: Some(program.owner.clone()),
+        process: None,
         components: program.components.clone(),
         packets: stats.as_ref().map(packets),
         bytes: stats.as_ref().map(bytes),
-        events,
+        events: events.into_iter().map(|(name, times)| (name.to_owned(), times)).collect(),
         old_address: old.map(|a| a.map(|byte| format!("{byte:02x}")).join(":")),
     })
 }
@@ -157,12 +192,20 @@ fn counters(kernel: &Arc<dyn Kernel>, program: u32) -> Result<Found, Error> {
 pub(super) fn table(rows: &[StatusRow]) -> String {
     let mut table = Table::new(&["interface", "slot", ">id", "program", "held by"]);
     for row in rows {
+        let held_by = match (row.process, &row.owner) {
+            (Some(process), _) => format!("process {process}"),
+            (None, Some(held_by)) => owner(held_by),
+            (None, None) => String::new(),
+        };
         table.row([
             row.device.as_str(),
-            row.slot.name(),
-            &row.id.to_string(),
+            &match row.engine {
+                EngineKind::User => format!("user ({})", row.hook),
+                _ => row.slot.map_or_else(String::new, |slot| slot.name().to_owned()),
+            },
+            &Some(row.id).filter(|id| *id != 0).map_or_else(String::new, |id| id.to_string()),
             row.program.as_deref().unwrap_or("?"),
-            &owner(&row.owner),
+            &held_by,
         ]);
         for part in &row.components {
             let priority = part.priority.map(|p| format!("priority {p}")).unwrap_or_default();
@@ -175,7 +218,10 @@ pub(super) fn table(rows: &[StatusRow]) -> String {
             let seen = if seen.is_empty() { "no packets yet".to_owned() } else { seen.join(", ") };
             table.row(["", "", "", &paint(DIM, seen)]);
         }
-        let off_path: Vec<String> = off_path(&row.events)
+        let off_path: Vec<String> = row
+            .events
+            .iter()
+            .filter(|(name, _)| *name != "aborted")
             .map(|(name, times)| format!("{} {times}", name.replace('_', " ")))
             .collect();
         if !off_path.is_empty() {

@@ -24,8 +24,10 @@ use hoist_offload::{Device, Error, Host, Registry};
 
 pub mod codec;
 pub mod contents;
+pub mod control;
 mod fit;
 pub mod inventory;
+pub mod routes;
 pub mod userspace;
 pub mod variables;
 

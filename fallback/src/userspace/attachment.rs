@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use hoist_bpf::kernel::{Kernel, KernelError, XdpMode};
+use hoist_bpf::kernel::{Capability, Kernel, KernelError, XdpMode, capability};
 use hoist_bpf::module::MapId;
 use hoist_offload::attach::{Effective, Fault, MapHandle, Stats};
 use hoist_offload::{Attachment, Device, EngineKind, Error, Gap, Hook, Prepared};
@@ -17,7 +17,9 @@ use hoist_offload::{Attachment, Device, EngineKind, Error, Gap, Hook, Prepared};
 use super::engine::{UserPrepared, refused};
 use super::executor::Executor;
 use super::maps;
-use super::ports::{Batch, Outcomes, Port, Wake, af_packet, af_xdp, wait};
+use super::ports::capture::Writer;
+use super::ports::{Batch, Outcomes, Port, Wake, af_packet, af_xdp, record, wait};
+use super::vm::{Arrival, Frame};
 
 /// How often a thread looks after its port when no frame comes.
 const PATROL: Duration = Duration::from_secs(1);
@@ -32,6 +34,8 @@ pub(super) struct Shared {
     outcomes: Mutex<Vec<Outcomes>>,
     /// Why a thread ended before it was told to.
     failed: Mutex<Option<String>>,
+    /// Where packets are written down.
+    record: Mutex<Option<Writer>>,
 }
 
 impl Shared {
@@ -40,6 +44,7 @@ impl Shared {
             executor: Arc::new(Mutex::new(executor)),
             outcomes: Mutex::default(),
             failed: Mutex::default(),
+            record: Mutex::default(),
         })
     }
 
@@ -66,13 +71,41 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 /// Opens the ports and starts a thread for each.
 pub(super) fn start(prepared: UserPrepared) -> Result<Box<dyn Attachment>, Error> {
     let UserPrepared { kernel, hook, device, program, may_pass, shared } = prepared;
+    let routes = follow_routes(&device, &shared)?;
     let opened = match hook {
         Hook::AfXdp => behind_xdp(&kernel, &device, may_pass),
         _ => behind_packet(&kernel, &device),
     };
     let (hold, ports) = opened.map_err(|gaps| refused(hook, &device, &program, gaps))?;
-    let attachment = UserAttachment { kernel, hook, device, shared, hold, threads: Vec::new() };
+    let threads = Vec::new();
+    let attachment =
+        UserAttachment { kernel, hook, device, shared, hold, threads, _routes: routes };
     Ok(Box::new(attachment.with_threads(ports)?))
+}
+
+#[cfg(feature = "linux")]
+type Routes = Option<super::routes::Follower>;
+#[cfg(not(feature = "linux"))]
+type Routes = ();
+
+/// Keeps the machine's routes those of the host, where the program asks for any.
+#[cfg(feature = "linux")]
+fn follow_routes(device: &Device, shared: &Arc<Shared>) -> Result<Routes, Error> {
+    if !super::routes::concern(shared.lock().machine().module()) {
+        return Ok(None);
+    }
+    let machine = Arc::clone(&shared.executor);
+    let set = move |index| lock(&machine).machine_mut().environment_mut().set_routing(index);
+    super::routes::Follower::start(set).map(Some).map_err(|source| Error::Host {
+        operation: "follow the routes of",
+        object: device.name.clone(),
+        source,
+    })
+}
+
+#[cfg(not(feature = "linux"))]
+fn follow_routes(_: &Device, _: &Arc<Shared>) -> Result<Routes, Error> {
+    Ok(())
 }
 
 type Opened = (Option<af_xdp::Attached>, Vec<Box<dyn Port>>);
@@ -86,7 +119,7 @@ fn behind_xdp(
     let mut gaps = Vec::new();
     for mode in [XdpMode::Native, XdpMode::Generic] {
         if may_pass && let Some(gap) = af_xdp::pass_gap(mode) {
-            gaps.push(gap);
+            add(&mut gaps, gap);
             continue;
         }
         match af_xdp::open(kernel, &device.name, device.ifindex, mode) {
@@ -98,11 +131,11 @@ fn behind_xdp(
                         let port = |port| -> Box<dyn Port> { Box::new(port) };
                         return Ok((Some(attached), ports.into_iter().map(port).collect()));
                     }
-                    Ok(Some(gap)) => gaps.push(gap),
-                    Err(error) => gaps.push(gap_of("af-xdp-refused", &error)),
+                    Ok(Some(gap)) => add(&mut gaps, gap),
+                    Err(error) => add(&mut gaps, gap_of("af-xdp-refused", &error)),
                 }
             }
-            Err(error) => gaps.push(gap_of("af-xdp-refused", &error)),
+            Err(error) => add(&mut gaps, gap_of("af-xdp-refused", &error)),
         }
     }
     Err(gaps)
@@ -111,15 +144,41 @@ fn behind_xdp(
 fn behind_packet(kernel: &Arc<dyn Kernel>, device: &Device) -> Result<Opened, Vec<Gap>> {
     match af_packet::AfPacket::open(kernel, &device.name, device.ifindex) {
         Ok(port) => Ok((None, vec![Box::new(port)])),
+        Err(error) if error.errno == libc::EPERM && may_administer() => {
+            let message = format!(
+                "another process has the frames of {} to itself: it runs a program behind a packet \
+                 socket there",
+                device.name
+            );
+            let remedy = format!("'hoist status {}' shows it; end it first", device.name);
+            Err(vec![Gap::new("slot-held", message).remedy(remedy)])
+        }
         Err(error) => Err(vec![gap_of("af-packet-refused", &error)]),
     }
 }
 
+/// Whether what the kernel forbids is not for want of a privilege.
+fn may_administer() -> bool {
+    capability::effective().is_ok_and(|held| held.contains(&Capability::CapNetAdmin))
+}
+
+/// Adds a gap, unless the other mode met the same.
+fn add(gaps: &mut Vec<Gap>, gap: Gap) {
+    if !gaps.contains(&gap) {
+        gaps.push(gap);
+    }
+}
+
 fn gap_of(code: &str, error: &KernelError) -> Gap {
-    const EPERM: i32 = 1;
     let gap = Gap::kernel(code, error);
     match error.errno {
-        EPERM => gap.remedy("run it as root, or with CAP_NET_ADMIN and CAP_NET_RAW"),
+        libc::EPERM => gap.remedy("run it as root, or with CAP_NET_ADMIN and CAP_NET_RAW"),
+        // `xdp_umem_account_pages` counts against the limit of the user.
+        libc::ENOBUFS => gap.remedy(format!(
+            "allow {} KiB more of locked memory for each queue of the interface: 'ulimit -l', \
+             'systemctl set-property UNIT LimitMEMLOCK=infinity', or CAP_IPC_LOCK",
+            af_xdp::LOCKED_BYTES >> 10
+        )),
         _ => gap,
     }
 }
@@ -134,6 +193,7 @@ struct UserAttachment {
     /// What brings the frames to AF_XDP sockets; goes before they do.
     hold: Option<af_xdp::Attached>,
     threads: Vec<Worker>,
+    _routes: Routes,
 }
 
 #[derive(Debug)]
@@ -174,7 +234,8 @@ impl UserAttachment {
                 result = Err(error);
             }
         }
-        result
+        let written = lock(&self.shared.record).take().map_or(Ok(()), |mut record| record.finish());
+        result.and(written)
     }
 }
 
@@ -195,7 +256,12 @@ fn work(
     loop {
         let batch = {
             let mut executor = shared.lock();
-            port.receive(&mut |frame, arrival| executor.judge(frame, arrival))
+            let mut judge =
+                |frame: &mut Frame<'_>, arrival: &Arrival| executor.judge(frame, arrival);
+            match &mut *lock(&shared.record) {
+                None => port.receive(&mut judge),
+                Some(writer) => record::receive(&mut *port, writer, &mut judge),
+            }
         };
         if let Some(slot) = lock(&shared.outcomes).get_mut(number) {
             *slot = port.outcomes();
@@ -266,7 +332,9 @@ impl Attachment for UserAttachment {
         let outcomes = lock(&self.shared.outcomes);
         let all = outcomes.iter().fold(Outcomes::default(), |all, one| all.plus(one));
         let mut events = all.failures();
-        let faults = self.shared.lock().fault_count();
+        let executor = self.shared.lock();
+        events.extend(executor.events());
+        let faults = executor.fault_count();
         if faults > 0 {
             events.insert("faults", faults);
         }
@@ -275,6 +343,15 @@ impl Attachment for UserAttachment {
 
     fn faults(&self) -> Vec<Fault> {
         self.shared.lock().faults()
+    }
+
+    fn record(&self, name: &str, to: Box<dyn std::io::Write + Send>) -> Result<(), Error> {
+        *lock(&self.shared.record) = Some(Writer::new(name.to_owned(), to)?);
+        Ok(())
+    }
+
+    fn messages(&self) -> Vec<String> {
+        self.shared.lock().machine_mut().environment_mut().take_messages()
     }
 
     fn replace(&mut self, next: Box<dyn Prepared>) -> Result<(), Error> {

@@ -3,10 +3,14 @@
 mod attachment;
 mod capabilities;
 mod conditions;
+pub mod control;
 pub mod engine;
+mod entries;
 pub mod environment;
 pub mod executor;
 pub mod maps;
 pub mod ports;
+#[cfg(feature = "linux")]
+mod routes;
 pub mod trace;
 pub mod vm;

@@ -208,8 +208,8 @@ fn a_fault_names_its_place() {
     for options in ways(1 << 20) {
         let (ran, _) = run(&mut machine(&module, &options), &[1; 60]);
         let text = ran.fault.unwrap().to_string();
-        let expected = "out-of-bounds: read of 8 bytes at 0x10000135, outside the frame \
-                        (0x10000100 to 0x1000013c) (at f0+1)";
+        let expected =
+            "out-of-bounds: read of 8 bytes at byte 53 of the frame, which has 60 (at f0+1)";
         assert_eq!(text, expected);
     }
 }

@@ -190,6 +190,14 @@ pub(crate) struct Probe {
     /// Also write a recording for --host to this file
     #[arg(long, value_name = "FILE")]
     pub record: Option<PathBuf>,
+    /// Also write the routes for 'run' and 'trace' on captures to this file
+    #[arg(
+        long,
+        value_name = "FILE",
+        long_help = "Also write interfaces, routes, rules and neighbours of this network namespace to this \
+                     file, for --routes of 'run' and 'trace' on captures. Needs no privilege."
+    )]
+    pub routes: Option<PathBuf>,
     /// Probe anew instead of using what was found earlier since boot
     #[arg(long)]
     pub no_cache: bool,

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::trace::Machine;
-use super::values::{Assignment, EngineList, Interval, Merged};
+use super::values::{Assignment, EngineList, FaultList, Interval, Merged};
 
 /// Which of an object's programs.
 #[derive(Debug, Args)]
@@ -154,9 +154,15 @@ A capture file, pcap or pcapng, may stand where the interface does ('-' is stand
 then runs on its packets in hoist's own machine, the user engine: without privilege, without the
 kernel's BPF, and with the same result each time. 'hoist trace' shows single packets.
 
+So may tap:NAME, a TAP interface that is made for the run: what the host sends through it is what the
+program gets. With tap:NAME,NAME2 passed packets come in by the second one.
+
 Examples:
   sudo hoist run eth0 filter.o
   hoist run http.pcap filter.o --maps acl.json -w left.pcapng
+  tcpdump -i eth0 -w - | hoist run - filter.o
+  hoist run http.pcap filter.o --faults corrupt=1%,truncate=0.5%
+  sudo hoist run tap:t0 filter.o
   sudo hoist run eth0 eth1 filter.o --duration 10s --interval 500ms
   sudo hoist run eth0 xdpfilt_alw_ip.o --maps blocked.json -m native,generic")]
 pub(crate) struct Run {
@@ -169,19 +175,31 @@ pub(crate) struct Run {
     /// Time between counter lines
     #[arg(long, value_name = "TIME", default_value = "1s")]
     pub interval: Interval,
-    /// Of a capture file: write the packets that leave the program here, as pcapng
+    /// Write the packets that leave the program here, as pcapng (user engine only)
     #[arg(
         short,
         long,
         value_name = "FILE",
-        long_help = "Of a capture file: write the packets that leave the program here, as pcapng; \
-                     '-' is standard output. What it passes, sends back and redirects are \
-                     interfaces of their own: 'pass', 'tx', 'redirect:7'."
+        long_help = "Write the packets that leave the program here, as pcapng; '-' is standard \
+                     output. What it passes, sends back and redirects are interfaces of their own: \
+                     'pass', 'tx', 'redirect:7'. On interfaces (user engine only) and TAP interfaces \
+                     every packet is written twice: as it came ('received'), and as it left or was \
+                     dropped ('drop')."
     )]
     pub write: Option<PathBuf>,
     /// Of a capture file: write the maps here at the end, as 'map dump' does
     #[arg(long, value_name = "FILE")]
     pub save_maps: Option<PathBuf>,
+    /// Of captures and TAP interfaces: do to packets what bad wires do
+    #[arg(
+        long,
+        value_name = "LIST",
+        hide_short_help = true,
+        long_help = "Of captures and TAP interfaces: do to packets what bad wires do before the program \
+                     gets them, each with a share of the packets: lose=1%,corrupt=0.1%,truncate=1%,\
+                     duplicate=1%,delay=1%. --seed chooses which."
+    )]
+    pub faults: Option<FaultList>,
     /// How hoist's own machine runs it.
     #[command(flatten)]
     pub machine: Machine,

@@ -25,9 +25,37 @@ pub(crate) struct Machine {
     /// Where the random numbers of programs start
     #[arg(long, value_name = "N", default_value_t = 0, hide_short_help = true)]
     pub seed: u64,
-    /// Instructions that a program may take for one packet
-    #[arg(long, value_name = "N", hide_short_help = true)]
+    /// How much of endless loops is run for one packet
+    #[arg(
+        long,
+        value_name = "N",
+        hide_short_help = true,
+        long_help = "How long a program may run for one packet, in instructions [default: 67108864]. Jumps \
+                     back, calls and callbacks are charged, each with the instructions that it may repeat; \
+                     straight code costs nothing. A program that has used up its budget ends in the fault \
+                     out-of-fuel."
+    )]
     pub fuel: Option<u64>,
+    /// Of captures: the routes that the program finds, from 'probe --routes FILE'
+    #[arg(
+        long,
+        value_name = "FILE",
+        hide_short_help = true,
+        long_help = "Of captures: the interfaces, routes and neighbours that the program finds when it asks \
+                     (bpf_fib_lookup, bpf_check_mtu). 'hoist probe --routes FILE' writes those of a host. \
+                     Without it there are none; on interfaces they are always those of the host."
+    )]
+    pub routes: Option<PathBuf>,
+    /// Of captures: the interface that the packets came in by
+    #[arg(
+        long,
+        value_name = "IF|INDEX",
+        hide_short_help = true,
+        long_help = "Of captures: the interface that the packets came in by, an index [default: 1] or a \
+                     name that --routes knows. Packets of further interfaces of a pcapng file count on \
+                     from there."
+    )]
+    pub ingress: Option<String>,
 }
 
 /// What time it is for a program.

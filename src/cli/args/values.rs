@@ -3,6 +3,7 @@
 use std::str::FromStr;
 use std::time::Duration;
 
+use hoist_fallback::userspace::ports::faults::Faults;
 use hoist_offload::plan::{Choice, Wanted};
 
 /// `VAR=VALUE`.
@@ -24,6 +25,41 @@ impl FromStr for Assignment {
             }
             _ => Err("expected VAR=VALUE, for example threshold=10".to_owned()),
         }
+    }
+}
+
+/// `lose=1%,corrupt=0.1%`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct FaultList(pub Faults);
+
+impl FromStr for FaultList {
+    type Err = String;
+
+    fn from_str(s: &str) -> Result<Self, Self::Err> {
+        let mut faults = Faults::default();
+        for word in s.split(',') {
+            let (name, share) = word
+                .split_once('=')
+                .ok_or_else(|| format!("'{word}' is not FAULT=SHARE, for example lose=1%"))?;
+            let number = share.strip_suffix('%').unwrap_or(share).trim();
+            let percent = number.parse::<f64>().ok().filter(|p| (0.0..=100.0).contains(p));
+            let percent =
+                percent.ok_or_else(|| format!("'{share}' is no share from 0% to 100%"))?;
+            // Of a million.
+            let chance = (percent * 10_000.0).round() as u32;
+            match name.trim() {
+                "lose" => faults.lose = chance,
+                "corrupt" => faults.corrupt = chance,
+                "truncate" => faults.truncate = chance,
+                "duplicate" => faults.duplicate = chance,
+                "delay" => faults.delay = chance,
+                other => {
+                    let known = "lose, corrupt, truncate, duplicate, delay";
+                    return Err(format!("there is no fault '{other}'; there are {known}"));
+                }
+            }
+        }
+        Ok(Self(faults))
     }
 }
 

@@ -12,6 +12,7 @@ use super::typed::TypedMap;
 use crate::cli::args::MapSelector;
 use crate::cli::context::Context;
 use crate::cli::failure::Failure;
+use crate::session::control;
 use crate::suggest;
 
 /// Bytes of a name that the kernel keeps.
@@ -40,7 +41,10 @@ pub(super) fn map(cx: &Context<'_>, selector: &MapSelector) -> Result<TypedMap, 
             by_name(kernel.as_ref(), name)?
         }
         MapSelector::Attached { interface, name } => {
-            let device = cx.host.device(interface)?;
+            let device = cx.device(interface)?;
+            if let Some(map) = of_process(kernel.as_ref(), &device, name)? {
+                return Ok(map);
+            }
             privilege::require(format!("open {selector}"), &BY_ID)?;
             attached(kernel.as_ref(), &device, name)?
         }
@@ -50,6 +54,29 @@ pub(super) fn map(cx: &Context<'_>, selector: &MapSelector) -> Result<TypedMap, 
         _ => info.name.clone(),
     };
     Ok(TypedMap::open(kernel, fd, info, name)?)
+}
+
+/// The map of a program that the user engine runs on a device, which no id names.
+fn of_process(
+    kernel: &dyn Kernel,
+    device: &Device,
+    name: &str,
+) -> Result<Option<TypedMap>, Failure> {
+    let Some(run) = control::runs().into_iter().find(|run| run.ifindex == device.ifindex) else {
+        return Ok(None);
+    };
+    let defs = &run.about.maps;
+    let is_asked = |asked: &str| is_called(asked, name);
+    let found = defs.iter().find(|def| def.name == name);
+    let found = found.or_else(|| defs.iter().find(|def| is_asked(&def.name)));
+    let Some(map) = found.and_then(|def| run.map(&def.name)) else {
+        let names: Vec<&str> = defs.iter().map(|def| def.name.as_str()).collect();
+        return Err(Failure::Error(Error::Input {
+            what: format!("{} on {} has no map '{name}'", run.about.program, device.name),
+            hint: Some(suggest::instead(name, "map", &names)),
+        }));
+    };
+    Ok(Some(TypedMap::of_process(map, kernel.possible_cpus()?)?))
 }
 
 type Found = (OwnedFd, MapInfo);

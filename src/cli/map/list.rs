@@ -5,7 +5,7 @@ use std::os::fd::AsFd;
 
 use hoist_offload::bpf::kernel::{Capability, ObjectKind};
 use hoist_offload::bpf::names;
-use hoist_offload::privilege;
+use hoist_offload::{Device, privilege};
 
 use super::find::used_by;
 use crate::cli::args::MapList;
@@ -13,6 +13,28 @@ use crate::cli::context::Context;
 use crate::cli::failure::Failure;
 use crate::cli::render::table::Table;
 use crate::cli::schema::{MapListDocument, MapRow};
+use crate::session::control;
+
+/// The maps of programs that the user engine runs, which have no id.
+fn of_processes(devices: &[Device]) -> Vec<MapRow> {
+    let mut maps = Vec::new();
+    for run in control::runs() {
+        let Some(device) = devices.iter().find(|device| device.ifindex == run.ifindex) else {
+            continue;
+        };
+        maps.extend(run.about.maps.iter().map(|def| MapRow {
+            id: 0,
+            name: def.name.clone(),
+            kind: names::map_type(def.kind),
+            key_bytes: def.key_size,
+            value_bytes: def.value_size,
+            max_entries: def.max_entries,
+            typed: def.types.is_some(),
+            used_by: vec![format!("{} on {}", run.about.program, device.name)],
+        }));
+    }
+    maps
+}
 
 /// Lists the maps of attached programs, or all.
 ///
@@ -22,16 +44,23 @@ pub(super) fn run(cx: &mut Context<'_>, args: &MapList) -> Result<(), Failure> {
     let kernel = cx.kernel("map list")?;
     let all = args.interfaces.is_empty();
     let devices = cx.devices(&args.interfaces)?;
-    privilege::require("list maps", &[Capability::CapSysAdmin])?;
+    let mut maps = of_processes(&devices);
+    // Those of this user's own processes are there without it.
+    let may_open = privilege::missing(&[Capability::CapSysAdmin]).is_empty();
+    if maps.is_empty() {
+        privilege::require("list maps", &[Capability::CapSysAdmin])?;
+    }
     let mut users: BTreeMap<u32, Vec<String>> = BTreeMap::new();
-    for device in &devices {
+    for device in devices.iter().filter(|_| may_open) {
         for (id, programs) in used_by(kernel.as_ref(), device)? {
             let users = users.entry(id).or_default();
             users.extend(programs.iter().map(|p| format!("{p} on {}", device.name)));
         }
     }
-    let ids = if all { kernel.ids(ObjectKind::Map)? } else { users.keys().copied().collect() };
-    let mut maps = Vec::new();
+    let ids = match all && may_open {
+        true => kernel.ids(ObjectKind::Map)?,
+        false => users.keys().copied().collect(),
+    };
     for id in ids {
         let Some(fd) = kernel.open(ObjectKind::Map, id)? else { continue };
         let info = kernel.map_info(fd.as_fd())?;
@@ -56,7 +85,7 @@ pub(super) fn run(cx: &mut Context<'_>, args: &MapList) -> Result<(), Failure> {
         Table::new(&[">id", "name", "type", ">key", ">value", ">entries", "types", "used by"]);
     for map in &maps {
         table.row([
-            map.id.to_string(),
+            Some(map.id).filter(|id| *id != 0).map_or_else(String::new, |id| id.to_string()),
             map.name.clone(),
             map.kind.clone(),
             map.key_bytes.to_string(),

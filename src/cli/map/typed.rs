@@ -1,8 +1,9 @@
-//! A kernel map with its types.
+//! A map with its types: the kernel's, or one of a program of the user engine.
 
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::sync::Arc;
 
+use hoist_offload::attach::MapOps as _;
 use hoist_offload::bpf::btf::Btf;
 use hoist_offload::bpf::kernel::{Capability, Entries, Kernel, KernelError, MapInfo, ObjectKind};
 use hoist_offload::bpf::names;
@@ -13,6 +14,7 @@ use super::bad;
 use crate::cli::context::Context;
 use crate::session::codec::{Codec, FORMS, text_value};
 use crate::session::contents::{Entry, per_cpu};
+use crate::session::control::RemoteMap;
 
 /// Map types whose keys are indices, typed or not.
 const INDEXED: [&str; 8] = [
@@ -30,11 +32,19 @@ const INDEXED: [&str; 8] = [
 const REFERRING: [&str; 6] =
     ["prog_array", "array_of_maps", "hash_of_maps", "devmap", "devmap_hash", "cpumap"];
 
+/// Where a map is.
+#[derive(Debug)]
+enum Cells {
+    /// In the kernel.
+    Kernel { kernel: Arc<dyn Kernel>, fd: OwnedFd },
+    /// In a process that runs the user engine.
+    Process(RemoteMap),
+}
+
 /// An open map.
 #[derive(Debug)]
 pub(super) struct TypedMap {
-    kernel: Arc<dyn Kernel>,
-    fd: OwnedFd,
+    cells: Cells,
     btf: Option<Btf>,
     /// What the kernel says of it.
     pub info: MapInfo,
@@ -66,7 +76,31 @@ impl TypedMap {
         };
         let per_cpu = names::is_per_cpu(info.kind);
         let cpus = if per_cpu { kernel.possible_cpus()? } else { 1 };
-        Ok(Self { kernel, fd, btf, info, name, per_cpu, cpus })
+        Ok(Self { cells: Cells::Kernel { kernel, fd }, btf, info, name, per_cpu, cpus })
+    }
+
+    /// Reads the types of a map of a program in another process. It has no id.
+    ///
+    /// # Errors
+    /// The process has gone.
+    pub(super) fn of_process(map: RemoteMap, cpus: usize) -> Result<Self, Error> {
+        let btf = Btf::from_vec(map.run().types()?).ok();
+        let def = map.def().clone();
+        let (key_type, value_type) = def.types.unwrap_or((0, 0));
+        let info = MapInfo {
+            kind: def.kind,
+            name: def.name.clone(),
+            key_size: def.key_size,
+            value_size: def.value_size,
+            max_entries: def.max_entries,
+            flags: def.flags,
+            btf_key_type_id: key_type,
+            btf_value_type_id: value_type,
+            ..MapInfo::default()
+        };
+        let per_cpu = names::is_per_cpu(def.kind);
+        let cpus = if per_cpu { cpus } else { 1 };
+        Ok(Self { cells: Cells::Process(map), btf, info, name: def.name, per_cpu, cpus })
     }
 
     /// The map type's name.
@@ -134,7 +168,12 @@ impl TypedMap {
             return Err(bad(&self.name, format!("a {} has no entries", self.kind_name()), None));
         }
         let key_len = self.info.key_size as usize;
-        Ok(self.kernel.map_entries(self.fd.as_fd(), key_len, self.value_len())?)
+        match &self.cells {
+            Cells::Kernel { kernel, fd } => {
+                Ok(kernel.map_entries(fd.as_fd(), key_len, self.value_len())?)
+            }
+            Cells::Process(map) => map.entries(),
+        }
     }
 
     /// One value, as it is.
@@ -142,7 +181,12 @@ impl TypedMap {
     /// # Errors
     /// The kernel's refusal.
     pub(super) fn raw_get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, Error> {
-        Ok(self.kernel.map_lookup(self.fd.as_fd(), key, self.value_len())?)
+        match &self.cells {
+            Cells::Kernel { kernel, fd } => {
+                Ok(kernel.map_lookup(fd.as_fd(), key, self.value_len())?)
+            }
+            Cells::Process(map) => map.lookup(key),
+        }
     }
 
     /// One value.
@@ -182,7 +226,13 @@ impl TypedMap {
             }
             (None, None) => self.value_codec().from_json(value).map_err(does_not_fit)?,
         };
-        self.kernel.map_update(self.fd.as_fd(), key, &bytes, 0).map_err(|error| self.explain(error))
+        match &self.cells {
+            Cells::Kernel { kernel, fd } => {
+                let done = kernel.map_update(fd.as_fd(), key, &bytes, 0);
+                done.map_err(|error| self.explain(error))
+            }
+            Cells::Process(map) => map.update(key, &bytes),
+        }
     }
 
     /// Deletes; `false` when the key was absent.
@@ -190,7 +240,11 @@ impl TypedMap {
     /// # Errors
     /// The kernel's refusal.
     pub(super) fn delete(&self, key: &[u8]) -> Result<bool, Error> {
-        self.kernel.map_delete(self.fd.as_fd(), key).map_err(|error| Error::Kernel {
+        let (kernel, fd) = match &self.cells {
+            Cells::Kernel { kernel, fd } => (kernel, fd),
+            Cells::Process(map) => return map.delete(key),
+        };
+        kernel.map_delete(fd.as_fd(), key).map_err(|error| Error::Kernel {
             hint: (error.errno == 22).then(|| {
                 format!("entries of type {} cannot be deleted; set them to 0", self.kind_name())
             }),
@@ -205,11 +259,16 @@ impl TypedMap {
             "array_of_maps" | "hash_of_maps" => (ObjectKind::Map, "map"),
             _ => return Ok(None),
         };
+        let Cells::Kernel { kernel, .. } = &self.cells else {
+            let why =
+                format!("value: a {what} of the user engine is set before it runs: --maps FILE");
+            return Err(bad(&self.name, why, None));
+        };
         let id = value.as_u64().and_then(|id| u32::try_from(id).ok()).ok_or_else(|| {
             let why = format!("value: expected the id of a {what}, not {value}");
             bad(&self.name, why, None)
         })?;
-        let object = self.kernel.open(kind, id)?;
+        let object = kernel.open(kind, id)?;
         object
             .map(Some)
             .ok_or_else(|| bad(&self.name, format!("value: there is no {what} with id {id}"), None))

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use hoist_fallback::userspace::ports::{Action, Batch, Port};
+use hoist_fallback::userspace::ports::{Action, Batch, Port, capture};
 use hoist_fallback::userspace::trace::{self as follow, Options, Part, Reason, Spots, Step, Trace};
 use hoist_fallback::userspace::vm::Machine;
 use hoist_hwtests::frame::dissect;
@@ -77,6 +77,9 @@ struct Judgement<'a> {
     bytes: usize,
     /// Whether the program changed its bytes.
     changed: bool,
+    /// What the program said by `bpf_trace_printk`.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    messages: &'a [String],
 }
 
 /// A fault in a document.
@@ -96,6 +99,8 @@ struct Traced {
     trace: Trace,
     before: Vec<u8>,
     after: Vec<u8>,
+    /// What the program said by `bpf_trace_printk`.
+    messages: Vec<String>,
 }
 
 /// Traces one packet and prints its way.
@@ -116,7 +121,8 @@ pub(super) fn run(cx: &mut Context<'_>, args: &args::Trace) -> Result<(), Failur
     let options = Options { breaks, until, limit: args.limit, decode: &decode };
     let name = module.program(program).name.clone();
     let mut traced = None;
-    let seen = walk(&args.file, &mut machine, |machine, number, frame, arrival| {
+    let (_, capture) = replay::options(&args.machine)?;
+    let seen = walk(&args.file, capture, &mut machine, |machine, number, frame, arrival| {
         if number < wanted {
             machine.run(frame, arrival);
             return true;
@@ -130,8 +136,11 @@ pub(super) fn run(cx: &mut Context<'_>, args: &args::Trace) -> Result<(), Failur
             time_ns: arrival.time_ns,
             summary: dissect(&before).to_string(),
         };
+        // What was said of the packets before is not this one's.
+        machine.environment_mut().take_messages();
         let trace = follow::follow(machine, frame, arrival, &options);
-        traced = Some(Traced { packet, trace, before, after: frame.bytes().to_vec() });
+        let messages = machine.environment_mut().take_messages();
+        traced = Some(Traced { packet, trace, before, after: frame.bytes().to_vec(), messages });
         false
     })?;
     let Some(traced) = traced else { return Err(too_few(args, seen)) };
@@ -144,7 +153,8 @@ pub(super) fn run(cx: &mut Context<'_>, args: &args::Trace) -> Result<(), Failur
 /// A machine with the program in it.
 fn assemble(cx: &mut Context<'_>, args: &args::Trace, draft: Draft) -> Result<Assembled, Failure> {
     let place = args.file.display().to_string();
-    let assembled = draft.assemble(&place, replay::options(&args.machine));
+    let (options, _) = replay::options(&args.machine)?;
+    let assembled = draft.assemble(&place, options);
     assembled.map_err(|error| program::refused(cx, error))
 }
 
@@ -152,6 +162,7 @@ fn assemble(cx: &mut Context<'_>, args: &args::Trace, draft: Draft) -> Result<As
 /// there were.
 fn walk(
     path: &Path,
+    options: capture::Options,
     machine: &mut Machine,
     mut each: impl FnMut(
         &mut Machine,
@@ -160,7 +171,7 @@ fn walk(
         &hoist_fallback::userspace::vm::Arrival,
     ) -> bool,
 ) -> Result<u64, Failure> {
-    let mut port = replay::open(path, None)?;
+    let Some(mut port) = replay::open(path, options, None)?.port else { return Ok(0) };
     let (mut seen, mut going) = (0, true);
     while going {
         let batch = port.receive(&mut |frame, arrival| {
@@ -191,7 +202,8 @@ fn first(
     let Assembled { mut machine, .. } = assemble(cx, args, draft)?;
     let mut counts = [0_u64; Verdict::ALL.len()];
     let mut found = None;
-    let seen = walk(&args.file, &mut machine, |machine, number, frame, arrival| {
+    let (_, capture) = replay::options(&args.machine)?;
+    let seen = walk(&args.file, capture, &mut machine, |machine, number, frame, arrival| {
         let ran = machine.run(frame, arrival);
         counts[ran.verdict as usize] += 1;
         found = (ran.verdict == verdict).then_some(number);
@@ -280,7 +292,7 @@ fn judgement(traced: &Traced) -> Judgement<'_> {
         left_out: trace.left_out,
         fault: ran.fault.as_ref().map(|fault| Fault {
             code: fault.kind.code(),
-            message: fault.kind.to_string(),
+            message: fault.words.clone(),
             function: &fault.name,
             slot: fault.slot,
             line: fault.line.as_ref(),
@@ -289,5 +301,6 @@ fn judgement(traced: &Traced) -> Judgement<'_> {
         summary: leaves.then(|| dissect(after).to_string()),
         bytes: after.len(),
         changed: before != after,
+        messages: &traced.messages,
     }
 }

@@ -41,6 +41,9 @@ pub(super) fn of(traced: &Traced) -> String {
         let more = format!("  ... and {} instructions more; --limit N lists more", trace.left_out);
         text.push(paint(DIM, more));
     }
+    for message in &traced.messages {
+        text.push(format!("{} {}", paint(WARN, "says:"), message.trim_end()));
+    }
     text.push(String::new());
     text.push(end(traced));
     text.join("\n")

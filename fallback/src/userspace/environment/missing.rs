@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use hoist_bpf::analysis::requirements;
-use hoist_bpf::module::{Module, ProgramId, Target};
+use hoist_bpf::module::{ExternKind, Module, ProgramId, Resolution, Target};
 use hoist_bpf::names;
 use hoist_bpf::requirements::{Need, Requirement, Strength};
 use hoist_offload::Gap;
@@ -15,9 +15,10 @@ const TAIL_CALL: u32 = 12;
 
 /// One gap for each helper and kernel function that the program cannot do without.
 pub(super) fn gaps(module: &Module, program: ProgramId) -> Vec<Gap> {
+    let mut gaps = symbols(module, program);
     // Following every path takes longer than running a frame; most modules call nothing unusual.
     if called(module).iter().all(offers) {
-        return Vec::new();
+        return gaps;
     }
     let requirements = requirements(module, program);
     let missing = |r: &&Requirement| {
@@ -25,7 +26,45 @@ pub(super) fn gaps(module: &Module, program: ProgramId) -> Vec<Gap> {
             && matches!(r.need, Need::Helper(_) | Need::Kfunc(_))
             && !offers(&r.need)
     };
-    requirements.items.iter().filter(missing).map(gap).collect()
+    gaps.extend(requirements.items.iter().filter(missing).map(gap));
+    gaps
+}
+
+/// One gap for each variable of the kernel that the program refers to: user space has none of them. Weak
+/// ones were resolved to null.
+fn symbols(module: &Module, program: ProgramId) -> Vec<Gap> {
+    let lacks = |at: usize| {
+        let known = module.externs.get(at)?;
+        let is_symbol = matches!(known.kind, ExternKind::Ksym | ExternKind::KsymTyped);
+        let found = matches!(known.resolution, Resolution::KernelBtf(_) | Resolution::Address(_));
+        let wanted = found || !known.weak;
+        (is_symbol && wanted && known.resolution != Resolution::Absent).then_some(known)
+    };
+    if (0..module.externs.len()).all(|at| lacks(at).is_none()) {
+        return Vec::new();
+    }
+    let mut seen = BTreeSet::new();
+    let mut functions = vec![module.program(program).function];
+    let mut symbols = BTreeSet::new();
+    while let Some(id) = functions.pop() {
+        let function = module.functions.get(id.0 as usize);
+        let (true, Some(function)) = (seen.insert(id), function) else { continue };
+        for inst in &function.code {
+            match inst.target {
+                Target::Call(next) | Target::FunctionAddress(next) => functions.push(next),
+                Target::Extern(id) => symbols.extend(lacks(id.0 as usize).map(|e| e.name.as_str())),
+                _ => {}
+            }
+        }
+    }
+    let gap = |name: &str| {
+        Gap::new(
+            "missing-ksym",
+            format!("{name}: variables of the kernel exist in the kernel alone"),
+        )
+        .remedy("run it on an engine of the kernel, or declare it __weak and test for null")
+    };
+    symbols.into_iter().map(gap).collect()
 }
 
 /// Whether this machine has what is needed.

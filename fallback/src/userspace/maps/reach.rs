@@ -2,12 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use hoist_bpf::module::{DataSection, ExternKind, MapId, Module, ProgramId, Target};
+use hoist_bpf::module::{DataSection, ExternKind, MapId, Module, ProgramHint, ProgramId, Target};
 
 use super::flags::kind;
 
 /// The closure of one program over calls, callbacks, maps and what they start with. A prog array may
-/// be given any program of the module, so that it brings all of them in.
+/// be given any program of the module, so that it brings all of them in, and a devmap or cpumap those
+/// for its entries.
 #[derive(Debug, Default)]
 pub(super) struct Reach {
     /// In the module's order.
@@ -31,13 +32,22 @@ impl Reach {
         }
         reach.programs(module);
         reach.needed.clone_from(&reach.maps);
-        let is_array = |id: &MapId| module.map(*id).kind == kind::PROG_ARRAY;
-        if reach.maps.iter().any(is_array) {
-            let all = (0..module.programs.len() as u32).map(ProgramId);
-            let known = reach.programs.clone();
-            reach.programs.extend(all.filter(|program| !known.contains(program)));
-            reach.programs(module);
+        let kinds: BTreeSet<u32> = reach.maps.iter().map(|id| module.map(*id).kind).collect();
+        let known = reach.programs.clone();
+        for (program, at) in module.programs.iter().zip(0..) {
+            let wanted = kinds.contains(&kind::PROG_ARRAY)
+                || match program.hint {
+                    ProgramHint::XdpDevmap => {
+                        kinds.contains(&kind::DEVMAP) || kinds.contains(&kind::DEVMAP_HASH)
+                    }
+                    ProgramHint::XdpCpumap => kinds.contains(&kind::CPUMAP),
+                    _ => false,
+                };
+            if wanted && !known.contains(&ProgramId(at)) {
+                reach.programs.push(ProgramId(at));
+            }
         }
+        reach.programs(module);
         reach
     }
 

@@ -71,10 +71,22 @@ pub enum Action {
     Redirect(u32),
     /// `XDP_REDIRECT` to several interfaces (`BPF_F_BROADCAST`): each gets a copy.
     Broadcast(Box<[u32]>),
+    /// The same where each copy is another: programs of the devmap's entries ran on them.
+    Copies(Box<[Copied]>),
+}
+
+/// A copy of a frame for one interface.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Copied {
+    /// The interface's index.
+    pub ifindex: u32,
+    /// The copy, from the destination address on.
+    pub frame: Box<[u8]>,
 }
 
 impl Action {
-    /// What a run of the program wants.
+    /// What a run of the program wants, where no entry that it redirects by has a program of its own:
+    /// `Executor::act` runs those first.
     #[must_use]
     pub fn of(ran: &Ran) -> Self {
         match (ran.verdict, &ran.redirect) {
@@ -147,6 +159,37 @@ pub trait Port: Send + fmt::Debug {
     /// # Errors
     /// What was lost.
     fn finish(&mut self) -> Result<(), Error>;
+}
+
+impl Port for Box<dyn Port> {
+    fn name(&self) -> &str {
+        (**self).name()
+    }
+
+    fn descriptor(&self) -> Option<BorrowedFd<'_>> {
+        (**self).descriptor()
+    }
+
+    fn receive(&mut self, program: &mut Program<'_>) -> Result<Batch, Error> {
+        (**self).receive(program)
+    }
+
+    fn carry_out(
+        &mut self,
+        frame: &mut Frame<'_>,
+        arrival: &Arrival,
+        action: &Action,
+    ) -> Result<(), Error> {
+        (**self).carry_out(frame, arrival, action)
+    }
+
+    fn outcomes(&self) -> Outcomes {
+        (**self).outcomes()
+    }
+
+    fn finish(&mut self) -> Result<(), Error> {
+        (**self).finish()
+    }
 }
 
 /// Why [`wait`] returned.

@@ -21,6 +21,9 @@ pub enum Outcome {
     Overrun,
     /// The capture holds only its beginning; handed to the program so, unless told otherwise.
     CutShort,
+    /// Handed to the program in one piece although native XDP has no room for it in a page: it would
+    /// refuse the MTU, or show the frame in fragments.
+    OverPage,
     /// Not handed to the program, because the port cannot show it as XDP would: longer than a buffer,
     /// in several pieces.
     Unfit,
@@ -34,7 +37,7 @@ pub enum Outcome {
 
 impl Outcome {
     /// Every outcome, in the order in which they are printed.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Received,
         Self::Dropped,
         Self::Passed,
@@ -42,6 +45,7 @@ impl Outcome {
         Self::Redirected,
         Self::Overrun,
         Self::CutShort,
+        Self::OverPage,
         Self::Unfit,
         Self::PassFailed,
         Self::SendFailed,
@@ -59,6 +63,7 @@ impl Outcome {
             Self::Redirected => "redirected",
             Self::Overrun => "overrun",
             Self::CutShort => "cut-short",
+            Self::OverPage => "over-page",
             Self::Unfit => "unfit",
             Self::PassFailed => "pass-failed",
             Self::SendFailed => "send-failed",
@@ -99,6 +104,7 @@ impl Outcomes {
             Action::Transmit => self.count(Outcome::Transmitted),
             Action::Redirect(_) => self.count(Outcome::Redirected),
             Action::Broadcast(targets) => self.add(Outcome::Redirected, targets.len() as u64),
+            Action::Copies(copies) => self.add(Outcome::Redirected, copies.len() as u64),
         }
     }
 
@@ -144,7 +150,15 @@ mod tests {
         assert_eq!(outcomes.plus(&outcomes).of(Outcome::Overrun), 12);
         assert_eq!(
             outcomes.failures().into_keys().collect::<Vec<_>>(),
-            ["cut-short", "no-such-target", "overrun", "pass-failed", "send-failed", "unfit"]
+            [
+                "cut-short",
+                "no-such-target",
+                "over-page",
+                "overrun",
+                "pass-failed",
+                "send-failed",
+                "unfit"
+            ]
         );
     }
 }

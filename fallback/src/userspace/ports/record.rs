@@ -5,7 +5,7 @@ use std::os::fd::BorrowedFd;
 use hoist_offload::error::Error;
 
 use super::capture::{Lane, Writer};
-use super::{Action, Batch, Outcomes, Port, Program};
+use super::{Action, Batch, Copied, Outcomes, Port, Program};
 use crate::userspace::vm::{Arrival, Frame};
 
 /// Writes each frame twice: as it came (`received`) and as it left, by the way that it took; dropped
@@ -24,26 +24,44 @@ impl<P: Port> Record<P> {
     }
 }
 
-/// The ways that an action takes a frame.
-fn lanes(action: &Action) -> Vec<Lane> {
-    match action {
-        Action::Drop => vec![Lane::Drop],
-        Action::Pass => vec![Lane::Pass],
-        Action::Transmit => vec![Lane::Transmit],
-        Action::Redirect(target) => vec![Lane::Redirect(*target)],
-        Action::Broadcast(targets) => targets.iter().copied().map(Lane::Redirect).collect(),
-    }
-}
-
 fn leave(
     writer: &mut Writer,
     frame: &Frame<'_>,
     arrival: &Arrival,
     action: &Action,
 ) -> Result<(), Error> {
-    lanes(action)
-        .into_iter()
-        .try_for_each(|lane| writer.write(lane, arrival.time_ns, frame.bytes()))
+    let mut write = |lane| writer.write(lane, arrival.time_ns, frame.bytes());
+    match action {
+        Action::Drop => write(Lane::Drop),
+        Action::Pass => write(Lane::Pass),
+        Action::Transmit => write(Lane::Transmit),
+        Action::Redirect(target) => write(Lane::Redirect(*target)),
+        Action::Broadcast(targets) => {
+            targets.iter().try_for_each(|target| write(Lane::Redirect(*target)))
+        }
+        Action::Copies(copies) => copies.iter().try_for_each(|Copied { ifindex, frame }| {
+            writer.write(Lane::Redirect(*ifindex), arrival.time_ns, frame)
+        }),
+    }
+}
+
+/// As [`Port::receive`], with everything written down.
+pub(crate) fn receive(
+    port: &mut (impl Port + ?Sized),
+    writer: &mut Writer,
+    program: &mut Program<'_>,
+) -> Result<Batch, Error> {
+    let mut failed = Ok(());
+    let batch = port.receive(&mut |frame, arrival| {
+        let came = writer.write(Lane::Received, arrival.time_ns, frame.bytes());
+        let action = program(frame, arrival);
+        let left = came.and_then(|()| leave(writer, frame, arrival, &action));
+        if failed.is_ok() {
+            failed = left;
+        }
+        action
+    })?;
+    failed.map(|()| batch)
 }
 
 impl<P: Port> Port for Record<P> {
@@ -56,18 +74,7 @@ impl<P: Port> Port for Record<P> {
     }
 
     fn receive(&mut self, program: &mut Program<'_>) -> Result<Batch, Error> {
-        let Self { inner, writer } = self;
-        let mut failed = Ok(());
-        let batch = inner.receive(&mut |frame, arrival| {
-            let came = writer.write(Lane::Received, arrival.time_ns, frame.bytes());
-            let action = program(frame, arrival);
-            let left = came.and_then(|()| leave(writer, frame, arrival, &action));
-            if failed.is_ok() {
-                failed = left;
-            }
-            action
-        })?;
-        failed.map(|()| batch)
+        receive(&mut self.inner, &mut self.writer, program)
     }
 
     fn carry_out(

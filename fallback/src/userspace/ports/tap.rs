@@ -12,7 +12,7 @@ use hoist_offload::error::Error;
 
 use super::buffer::{Buffer, LONGEST};
 use super::outlets::Outlets;
-use super::{Action, BATCH, Batch, Outcome, Outcomes, Port, Program, sys};
+use super::{Action, BATCH, Batch, Copied, Outcome, Outcomes, Port, Program, sys};
 use crate::userspace::vm::{Arrival, Frame};
 
 /// Two TAP interfaces, or one, with the program between.
@@ -47,6 +47,12 @@ impl Tap {
             outlets: Outlets::default(),
             outcomes: Outcomes::default(),
         })
+    }
+
+    /// Sets what the program sees as `ingress_ifindex`: an interface that was just made has an index only
+    /// now.
+    pub const fn set_ifindex(&mut self, ifindex: u32) {
+        self.ifindex = ifindex;
     }
 
     /// Lets what the host behind the program sends go out, unseen by the program.
@@ -159,6 +165,11 @@ fn carry_out(
         Action::Broadcast(targets) => {
             for target in targets {
                 outlets.send(*target, bytes, Outcome::Redirected, outcomes);
+            }
+        }
+        Action::Copies(copies) => {
+            for Copied { ifindex, frame } in copies {
+                outlets.send(*ifindex, frame, Outcome::Redirected, outcomes);
             }
         }
     }

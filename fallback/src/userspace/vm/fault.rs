@@ -22,6 +22,8 @@ pub struct Fault {
     pub slot: u32,
     /// The source line, where the object has line information.
     pub line: Option<SourceLine>,
+    /// What happened, with maps by their names.
+    pub words: String,
 }
 
 impl Fault {
@@ -37,19 +39,30 @@ impl Fault {
         let slot = before.iter().map(Inst::slots).sum::<usize>() as u32;
         let found = function.and_then(|f| f.code.get(f.position(inst)?)).and_then(|i| i.line);
         let line = found.and_then(|line| module.lines.get(line as usize)).cloned();
-        Self { kind, function: place.function, name, inst, slot, line }
+        let words = in_words(module, &kind);
+        Self { kind, function: place.function, name, inst, slot, line, words }
     }
 }
 
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.kind.code(), self.kind)?;
+        write!(f, "{}: {}", self.kind.code(), self.words)?;
         match &self.line {
             Some(line) => {
                 write!(f, " (at {}:{}, {}+{})", line.file, line.line, self.name, self.slot)
             }
             None => write!(f, " (at {}+{})", self.name, self.slot),
         }
+    }
+}
+
+/// What happened, with a map by its name instead of its number.
+fn in_words(module: &Module, kind: &FaultKind) -> String {
+    let text = kind.to_string();
+    let Some(region @ Region::Map(map)) = kind.region() else { return text };
+    match module.maps.get(map.0 as usize) {
+        Some(known) => text.replace(&region.to_string(), &format!("a value of '{}'", known.name)),
+        None => text,
     }
 }
 
@@ -91,8 +104,18 @@ pub struct Access {
 impl fmt::Display for Access {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let what = if self.write { "write" } else { "read" };
-        write!(f, "{what} of {} bytes at {:#x}", self.size, self.address)
+        let unit = if self.size == 1 { "byte" } else { "bytes" };
+        write!(f, "{what} of {} {unit} at {:#x}", self.size, self.address)
     }
+}
+
+/// `read of 4 bytes at byte 30 of the frame, which has 34`.
+fn outside(access: Access, region: Region, low: u64, high: u64) -> String {
+    let what = if access.write { "write" } else { "read" };
+    let unit = if access.size == 1 { "byte" } else { "bytes" };
+    let from = access.address.wrapping_sub(low).cast_signed();
+    let length = high.wrapping_sub(low);
+    format!("{what} of {} {unit} at byte {from} of {region}, which has {length}", access.size)
 }
 
 /// What can happen. Each has a section of its code's name in docs/refusals.md.
@@ -106,7 +129,7 @@ pub enum FaultKind {
     #[error("{0}, which is in no memory")]
     WildAddress(Access),
     /// An address in a memory, but not within its bounds.
-    #[error("{access}, outside {region} ({low:#x} to {high:#x})")]
+    #[error("{}", outside(*access, *region, *low, *high))]
     OutOfBounds {
         /// What was tried.
         access: Access,
@@ -187,6 +210,18 @@ pub enum FaultKind {
 }
 
 impl FaultKind {
+    /// The memory that it is about, where it is about one.
+    #[must_use]
+    pub const fn region(&self) -> Option<Region> {
+        match self {
+            Self::OutOfBounds { region, .. }
+            | Self::ReadOnly { region, .. }
+            | Self::WriteOnly { region, .. }
+            | Self::UseAfterDelete { region, .. } => Some(*region),
+            _ => None,
+        }
+    }
+
     /// Stable kebab-case code.
     #[must_use]
     pub const fn code(&self) -> &'static str {

@@ -164,6 +164,25 @@ impl Machine {
         self.run_with(frame, arrival, Some(observer))
     }
 
+    /// Runs another program of the module on a frame, as entries of devmaps and cpumaps want it: with
+    /// the same maps and environment. The interpreter runs it.
+    pub fn run_program(
+        &mut self,
+        program: ProgramId,
+        frame: &mut Frame<'_>,
+        arrival: &Arrival,
+    ) -> Ran {
+        let entry = std::mem::replace(&mut self.entry, self.module.program(program).function);
+        let ran = self.run_with(frame, arrival, None);
+        self.entry = entry;
+        ran
+    }
+
+    /// What the program finds around it, for changing that between runs.
+    pub const fn environment_mut(&mut self) -> &mut Environment {
+        &mut self.environment
+    }
+
     #[inline(always)]
     fn run_with(
         &mut self,

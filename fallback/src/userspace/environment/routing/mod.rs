@@ -3,7 +3,7 @@
 //! `bpf_fib_lookup` and `bpf_check_mtu` ask the kernel's tables. Without the kernel's BPF they ask a
 //! [`Routing`] that was taken from rtnetlink ([`Routing::take`], no privilege needed), read from a
 //! file, or written by hand. It does not change by itself: whoever runs programs on live traffic takes
-//! a new one from time to time.
+//! a new one when `Changes` tells of one.
 //!
 //! What the kernel keeps to itself is not in it: path MTUs learned on the way (next hop exceptions),
 //! and the secret that spreads flows over several next hops, so that which of them a flow takes is
@@ -22,8 +22,12 @@ mod source;
 mod table;
 #[cfg(test)]
 mod tests;
+#[cfg(feature = "linux")]
+mod watch;
 
 pub use index::{Flow, Found, Index, Refused};
+#[cfg(feature = "linux")]
+pub use watch::Changes;
 
 /// `RT_TABLE_LOCAL`: the addresses of this machine.
 pub const TABLE_LOCAL: u32 = 255;

@@ -20,7 +20,7 @@ use rustix::net::sockopt;
 
 use super::buffer::PAGE_FRAME;
 use super::outlets::Outlets;
-use super::{Action, BATCH, Batch, Outcome, Outcomes, Port, Program, sys};
+use super::{Action, BATCH, Batch, Copied, Outcome, Outcomes, Port, Program, sys};
 use crate::userspace::vm::{Arrival, Frame};
 
 mod ring;
@@ -147,6 +147,11 @@ fn carry_out(
         Action::Broadcast(targets) => {
             for target in targets {
                 outlets.send(*target, frame.bytes(), Outcome::Redirected, outcomes);
+            }
+        }
+        Action::Copies(copies) => {
+            for Copied { ifindex, frame } in copies {
+                outlets.send(*ifindex, frame, Outcome::Redirected, outcomes);
             }
         }
     }

@@ -26,7 +26,7 @@ use rustix::net::{
 
 use super::buffer::PAGE_FRAME;
 use super::outlets::Outlets;
-use super::{Action, BATCH, Batch, Outcome, Outcomes, Port, Program, sys};
+use super::{Action, BATCH, Batch, Copied, Outcome, Outcomes, Port, Program, sys};
 use crate::userspace::vm::{Arrival, Frame};
 
 mod inject;
@@ -37,6 +37,8 @@ use inject::Injector;
 use redirect::Redirect;
 use ring::{Chunk, Placed, Shared};
 
+/// Bytes of memory that each queue has locked.
+pub const LOCKED_BYTES: usize = ring::CHUNKS as usize * ring::CHUNK;
 /// How often the kernel is told again of frames to send that it could not take at once.
 const KICKS: usize = 64;
 /// How long the kernel may take to free a queue that was closed.
@@ -279,6 +281,11 @@ fn carry_out(
         Action::Broadcast(targets) => {
             for target in targets {
                 outlets.send(*target, frame.bytes(), Outcome::Redirected, outcomes);
+            }
+        }
+        Action::Copies(copies) => {
+            for Copied { ifindex, frame } in copies {
+                outlets.send(*ifindex, frame, Outcome::Redirected, outcomes);
             }
         }
     }

@@ -10,13 +10,15 @@ use std::path::Path;
 
 use hoist_offload::error::Error;
 
-use super::buffer::Buffer;
-use super::{Action, BATCH, Batch, Outcome, Outcomes, Port, Program};
+use super::buffer::{Buffer, PAGE_FRAME};
+use super::{Action, BATCH, Batch, Copied, Outcome, Outcomes, Port, Program};
 use crate::userspace::vm::{Arrival, Frame};
 
+mod patient;
 mod read;
 mod write;
 
+pub use patient::Patient;
 pub use write::{Lane, Writer};
 
 use read::Source;
@@ -108,6 +110,9 @@ fn carry_out(
         Action::Broadcast(targets) => {
             targets.iter().try_for_each(|ifindex| write(Lane::Redirect(*ifindex)))
         }
+        Action::Copies(copies) => copies.iter().try_for_each(|Copied { ifindex, frame }| {
+            output.write(Lane::Redirect(*ifindex), arrival.time_ns, frame)
+        }),
     }
 }
 
@@ -134,6 +139,9 @@ impl Port for Capture {
                     outcomes.count(Outcome::Unfit);
                     return Ok(());
                 };
+                if captured.bytes.len() > PAGE_FRAME {
+                    outcomes.count(Outcome::OverPage);
+                }
                 let arrival = Arrival {
                     ingress_ifindex: options.ifindex.saturating_add(captured.interface),
                     time_ns: Some(captured.time_ns),

@@ -173,8 +173,15 @@ fn ethernet(name: &str, link: DataLink) -> Result<(), Error> {
         return Ok(());
     }
     Err(Error::Input {
-        what: format!("{name} holds frames of link type {link:?} ({})", u32::from(link)),
-        hint: Some("XDP programs see Ethernet frames: capture on an Ethernet interface".to_owned()),
+        what: format!(
+            "{name} holds no Ethernet frames but link type {link:?} ({}), and XDP programs see Ethernet \
+             frames only",
+            u32::from(link)
+        ),
+        hint: Some(
+            "capture on one Ethernet interface ('tcpdump -i eth0'), not on all ('-i any') or a tunnel"
+                .to_owned(),
+        ),
     })
 }
 
@@ -232,13 +239,18 @@ fn broken(name: &str, frames: u64, why: Broken) -> Error {
         Broken::Io(error) if error.kind() != io::ErrorKind::UnexpectedEof => {
             return host(name, error);
         }
-        Broken::Io(_) => "the file ends within a frame, or within another block, or one is longer \
-                          than any should be"
-            .to_owned(),
+        Broken::Io(_) => {
+            "it ends within the next one, as a capture does that was cut off, or that one's \
+                          length is wrong"
+                .to_owned()
+        }
         Broken::Format(why) => why,
     };
     Error::Input {
-        what: format!("{name} is broken behind frame {frames}: {why}"),
-        hint: Some("what came before it was run; capinfos(1) says more about the file".to_owned()),
+        what: format!("{name} can be read up to packet {frames} only: {why}"),
+        hint: Some(match frames {
+            0 => "capinfos(1) says more about the file".to_owned(),
+            _ => "the packets before it were run; capinfos(1) says more about the file".to_owned(),
+        }),
     }
 }

@@ -3,6 +3,7 @@
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 
 use hoist_fallback::userspace::ports::capture::{Lane, Writer};
 use hoist_hwtests::frame::Frame;
@@ -219,4 +220,56 @@ fn mistakes_with_captures_are_told_with_the_next_step() {
             assert!(ran.err.contains(word), "{args:?} should say '{word}':\n{}", ran.err);
         }
     }
+}
+
+/// Whoever pipes nothing is not waited for beyond the duration, and what came before is counted.
+#[test]
+fn silent_input_does_not_outlast_the_duration() {
+    let captured = Captured::new();
+    let bytes = std::fs::read(captured.path("in.pcapng")).unwrap();
+    for (given, packets) in [(&bytes[..], 4), (&[][..], 0)] {
+        let mut child = command(&["run", "-", &object("drop"), "-d", "300ms", "-j"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut held = child.stdin.take().unwrap();
+        held.write_all(given).unwrap();
+        let start = std::time::Instant::now();
+        let ran = crate::harness::Ran::from(child.wait_with_output().unwrap()).code(0);
+        assert!(start.elapsed() < std::time::Duration::from_secs(20));
+        drop(held);
+        let lines = ran.lines();
+        let totals = &lines.last().unwrap()["counters"][0];
+        assert_eq!(totals["packets"]["drop"], packets, "{totals}");
+        assert_eq!(totals["device"], "standard input");
+    }
+}
+
+#[test]
+fn routes_faults_and_files_in_the_wrong_place() {
+    let captured = Captured::new();
+    let (input, drop, pass) = (captured.text("in.pcapng"), object("drop"), object("pass"));
+    let routes = captured.text("routes.json");
+    hoist(&["probe", "lo", "--routes", &routes, "-j"]).code(0);
+    hoist(&["run", &input, &drop, "--routes", &routes, "--ingress", "lo"]).code(0);
+    for (options, code, part) in [
+        (&["--routes", &input][..], 2, "cannot read"),
+        (&["--routes", &routes, "--ingress", "lp"][..], 2, "know no interface 'lp'"),
+        (&["--ingress", "lo"][..], 2, "without --routes"),
+        (&["--faults", "lose=101%"][..], 2, "no share"),
+        (&["--faults", "loose=1%"][..], 2, "there is no fault 'loose'"),
+    ] {
+        let ran = hoist(&[&["run", &input, &drop], options].concat()).code(code);
+        assert!(ran.err.contains(part), "{options:?}: {}", ran.err);
+    }
+    let lossy = hoist(&["run", &input, &pass, "--faults", "lose=100%", "-j"]).code(0).lines();
+    let counted = &lossy.last().unwrap()["counters"][0]["packets"];
+    assert_eq!(counted["pass"], 0, "{counted}");
+    for command in [&["plan", &input, &drop][..], &["status", &input], &["probe", &input]] {
+        let ran = hoist(command).code(2);
+        assert!(ran.err.contains("is a file, not an interface"), "{}", ran.err);
+    }
+    let ran = hoist(&["run", "lo", &drop, "--faults", "lose=1%"]).code(2);
+    assert!(ran.err.contains("--faults is for capture files"), "{}", ran.err);
 }

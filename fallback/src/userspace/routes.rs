@@ -44,7 +44,7 @@ impl Follower {
         let changes = Changes::listen()?;
         let (stop, stopped) = UnixStream::pair()?;
         let body = move || follow(&changes, &stopped, &set);
-        let thread = std::thread::Builder::new().name("hoist-routes".to_owned()).spawn(body)?;
+        let thread = std::thread::Builder::new().name("routes".to_owned()).spawn(body)?;
         Ok(Self { stop, thread: Some(thread) })
     }
 }

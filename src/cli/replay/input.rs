@@ -61,6 +61,14 @@ impl Input {
         }
     }
 
+    /// What it is, behind "is a".
+    pub(in crate::cli) const fn kind(&self) -> &'static str {
+        match self {
+            Self::File(_) => "file",
+            Self::Tap(..) => "TAP interface to make",
+        }
+    }
+
     /// Its path, where it is a file that can be read again.
     pub(in crate::cli) fn path(&self) -> Option<&Path> {
         match self {

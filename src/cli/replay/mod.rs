@@ -50,7 +50,10 @@ pub(super) fn wanted(words: &[String]) -> Result<Option<Input>, Failure> {
         [] => Ok(None),
         [one] if words.len() == 1 => Ok(Some(one.clone())),
         [one] => Err(Failure::input(
-            format!("{} and interfaces cannot be run together", one.name()),
+            match one {
+                Input::File(_) => "a capture file and interfaces cannot be run together",
+                Input::Tap(..) => "a TAP interface to make and others cannot be run together",
+            },
             "run them one after the other",
         )),
         _ => Err(Failure::input(
@@ -218,9 +221,9 @@ fn asked_for(choice: &Choice, input: &Input) -> Result<(), Failure> {
         }
     };
     fits.then_some(()).ok_or_else(|| {
-        let name = input.name();
+        let (name, what) = (input.name(), input.kind());
         let message =
-            format!("only the user engine runs on {name}, which is no interface, at no hook");
+            format!("{name} is a {what}, and only the user engine runs on those, at no hook");
         Failure::input(message, "use --engine user, or leave --engine away")
     })
 }

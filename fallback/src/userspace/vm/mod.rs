@@ -173,7 +173,7 @@ impl Machine {
         arrival: &Arrival,
     ) -> Ran {
         let entry = std::mem::replace(&mut self.entry, self.module.program(program).function);
-        let ran = self.run_with(frame, arrival, None);
+        let ran = self.run_interpreted(frame, arrival);
         self.entry = entry;
         ran
     }

@@ -52,7 +52,9 @@ pub(crate) fn module(functions: Vec<Vec<Line>>, maps: Vec<Map>) -> Module {
 /// The ways of running: interpreted; compiled; compiled with every check, proven to be needless or
 /// not.
 pub(crate) fn ways(fuel: u64) -> [Options; 3] {
-    [(When::Never, false), (When::First, false), (When::First, true)]
+    // Miri runs no machine code.
+    let compiled = if cfg!(miri) { When::Never } else { When::First };
+    [(When::Never, false), (compiled, false), (compiled, true)]
         .map(|(compile, paranoid)| Options { fuel, compile, paranoid, ..Options::default() })
 }
 

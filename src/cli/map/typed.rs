@@ -38,7 +38,7 @@ enum Cells {
     /// In the kernel.
     Kernel { kernel: Arc<dyn Kernel>, fd: OwnedFd },
     /// In a process that runs the user engine.
-    Process(RemoteMap),
+    Process(Box<RemoteMap>),
 }
 
 /// An open map.
@@ -100,7 +100,7 @@ impl TypedMap {
         };
         let per_cpu = names::is_per_cpu(def.kind);
         let cpus = if per_cpu { cpus } else { 1 };
-        Ok(Self { cells: Cells::Process(map), btf, info, name: def.name, per_cpu, cpus })
+        Ok(Self { cells: Cells::Process(Box::new(map)), btf, info, name: def.name, per_cpu, cpus })
     }
 
     /// The map type's name.

@@ -11,6 +11,12 @@ use rustix::mm::{MapFlags, ProtFlags, mmap_anonymous, munmap};
 
 use super::Errno;
 
+/// Miri knows no mapping but a plain one.
+const FLAGS: MapFlags = match cfg!(miri) {
+    true => MapFlags::PRIVATE,
+    false => MapFlags::PRIVATE.union(MapFlags::NORESERVE),
+};
+
 /// Zero-filled memory.
 #[derive(Debug)]
 pub(super) struct Memory {
@@ -31,7 +37,7 @@ impl Memory {
                 std::ptr::null_mut(),
                 len,
                 ProtFlags::READ | ProtFlags::WRITE,
-                MapFlags::PRIVATE | MapFlags::NORESERVE,
+                FLAGS,
             )
         };
         let start = start.map_err(|error| Errno(error.raw_os_error()))?;

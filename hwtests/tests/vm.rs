@@ -38,7 +38,12 @@ const KERNELS: [Row; 9] = [
     all("peer", 120),
     all("adjust", 120),
     all("engines", 600),
-    Row { target: "conformance", part: &["every_case"], env: &[("HOIST_CASES", "vlan")], limit: 1200 },
+    Row {
+        target: "conformance",
+        part: &["every_case"],
+        env: &[("HOIST_CASES", "vlan")],
+        limit: 1200,
+    },
     Row { target: "hoist", part: &["demo"], env: &[], limit: 300 },
 ];
 

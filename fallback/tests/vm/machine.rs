@@ -54,8 +54,12 @@ pub(crate) fn module(functions: Vec<Vec<Line>>, maps: Vec<Map>) -> Module {
 pub(crate) fn ways(fuel: u64) -> [Options; 3] {
     // Miri runs no machine code.
     let compiled = if cfg!(miri) { When::Never } else { When::First };
-    [(When::Never, false), (compiled, false), (compiled, true)]
-        .map(|(compile, paranoid)| Options { fuel, compile, paranoid, ..Options::default() })
+    [(When::Never, false), (compiled, false), (compiled, true)].map(|(compile, paranoid)| Options {
+        fuel,
+        compile,
+        paranoid,
+        ..Options::default()
+    })
 }
 
 /// A machine for the module's first program.

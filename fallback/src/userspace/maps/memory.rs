@@ -33,12 +33,7 @@ impl Memory {
         let len = usize::try_from(len).map_err(|_| Errno::ENOMEM)?.max(1);
         // SAFETY: a new anonymous mapping at an address of the kernel's choice touches no other.
         let start = unsafe {
-            mmap_anonymous(
-                std::ptr::null_mut(),
-                len,
-                ProtFlags::READ | ProtFlags::WRITE,
-                FLAGS,
-            )
+            mmap_anonymous(std::ptr::null_mut(), len, ProtFlags::READ | ProtFlags::WRITE, FLAGS)
         };
         let start = start.map_err(|error| Errno(error.raw_os_error()))?;
         let start = NonNull::new(start.cast::<u8>()).ok_or(Errno::ENOMEM)?;

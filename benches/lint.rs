@@ -1,5 +1,7 @@
 //! From an object to a card's verdict: lowering and every rule of the card, without a kernel.
 
+use std::hint::black_box;
+
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use hoist_bpf::image::Image;
 use hoist_bpf::module::ProgramId;
@@ -46,7 +48,7 @@ fn corpus(c: &mut Criterion) {
     c.bench_function(&format!("lower and check the {} programs of the corpus", all.len()), |b| {
         b.iter(|| {
             for (module, program) in &all {
-                nfp::PROFILE.judge(module, *program, &wishes);
+                black_box(nfp::PROFILE.judge(module, *program, &wishes));
             }
         });
     });

@@ -50,6 +50,9 @@ const KERNELS: [Row; 9] = [
 /// Binaries that need netdevsim; others may follow by name.
 const OFFLOAD: &str = "offload*";
 
+/// Tests of the package that has the command: cargo builds it with them.
+const COMMAND_TESTS: &str = "cli";
+
 /// Whether a job is a command rather than a test binary.
 fn is_command(target: &str) -> bool {
     target == "hoist"
@@ -110,7 +113,9 @@ fn run(label: &str, lab: &Lab, jobs: &[Job]) {
 
 fn kernel(name: &str, series: &str) {
     let Some(lab) = require::vm(name, Machine::new(series)) else { return };
-    let tests: Vec<&str> = KERNELS.iter().map(|r| r.target).filter(|t| !is_command(t)).collect();
+    let mut tests: Vec<&str> =
+        KERNELS.iter().map(|r| r.target).filter(|t| !is_command(t)).collect();
+    tests.push(COMMAND_TESTS);
     let built = binaries::build(&tests, &["hoist"]).unwrap_or_else(|error| panic!("{error}"));
     run(series, &lab, &jobs(&KERNELS, &built));
 }

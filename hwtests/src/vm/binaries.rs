@@ -12,6 +12,9 @@ use super::{VmError, host};
 /// Builds targets of the workspace, in the profile of the program that runs now, and tells where
 /// each is. After `cargo test --workspace` there is nothing left to build.
 ///
+/// `bins` are programs of packages of which a test is built as well: cargo builds them along with it,
+/// and `--bin` would give the tests within them instead.
+///
 /// # Errors
 /// cargo is not there or fails, or a target is missing.
 pub fn build(tests: &[&str], bins: &[&str]) -> Result<BTreeMap<String, PathBuf>, VmError> {
@@ -24,9 +27,6 @@ pub fn build(tests: &[&str], bins: &[&str]) -> Result<BTreeMap<String, PathBuf>,
     }
     for test in tests {
         command.args(["--test", test]);
-    }
-    for bin in bins {
-        command.args(["--bin", bin]);
     }
     command.current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
     let messages = host::output(&mut command)?;

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::thread;
 
 use super::{Machine, Netdevsim, VmError};
 
@@ -130,7 +131,9 @@ pub(super) fn stripped(program: &Path) -> PathBuf {
         let modified = |path: &Path| fs::metadata(path).ok()?.modified().ok();
         if modified(&copy) < modified(program) {
             fs::create_dir_all(&folder).ok()?;
-            let partial = folder.join(format!("{}.partial", std::process::id()));
+            // Another process and another test of this one may be at it, too.
+            let mut partial = copy.clone().into_os_string();
+            partial.push(format!(".{}-{:?}", std::process::id(), thread::current().id()));
             let mut command = Command::new("strip");
             output(command.arg("-g").arg("-o").arg(&partial).arg(program)).ok()?;
             fs::rename(&partial, &copy).ok()?;

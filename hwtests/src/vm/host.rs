@@ -111,6 +111,8 @@ pub(super) fn folder(purpose: &str) -> Result<PathBuf, VmError> {
     let thread = rustix::thread::gettid().as_raw_nonzero();
     let name = format!("{purpose}-{thread}-{}", std::process::id());
     let path = folder.join(name);
+    // Logs of this thread's machine before: qemu would write over them without cutting them off.
+    let _ = fs::remove_dir_all(&path);
     fs::create_dir_all(&path).map_err(|e| VmError::io("create", &path, &e))?;
     Ok(path)
 }

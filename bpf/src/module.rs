@@ -326,6 +326,15 @@ impl Function {
 }
 
 impl Module {
+    /// Whether the verifier judges a function by its types alone, whatever its callers pass: a global
+    /// one with BTF (`btf_check_subprog_call` in `kernel/bpf/btf.c`). An id of no function is not one.
+    #[must_use]
+    pub fn judged_alone(&self, id: FunctionId) -> bool {
+        let function = self.functions.get(id.0 as usize);
+        !self.btf.is_empty()
+            && function.is_some_and(|f| f.linkage == Linkage::Global && f.btf_type_id.is_some())
+    }
+
     /// The function an id names.
     ///
     /// # Panics

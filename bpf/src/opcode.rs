@@ -84,6 +84,25 @@ pub mod jmp {
     pub const JSLE: u8 = 0xd0;
     /// `may_goto`: jumps when the kernel's iteration budget is used up.
     pub const JCOND: u8 = 0xe0;
+
+    /// The jump that is taken where this one falls through; `None` where there is none, as for
+    /// [`JSET`].
+    #[must_use]
+    pub const fn opposite(op: u8) -> Option<u8> {
+        Some(match op {
+            JEQ => JNE,
+            JNE => JEQ,
+            JGT => JLE,
+            JLE => JGT,
+            JGE => JLT,
+            JLT => JGE,
+            JSGT => JSLE,
+            JSLE => JSGT,
+            JSGE => JSLT,
+            JSLT => JSGE,
+            _ => return None,
+        })
+    }
 }
 
 /// Operand bit of arithmetic and jumps: set when the source is a register.

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::interp::{Exhausted, Interp, MAX_FRAMES};
 use super::state::State;
 use super::value::{LAST_MAP, Rest, UNKNOWN, Value, bits, kind};
-use crate::module::{FunctionId, Inst, Linkage, Target};
+use crate::module::{FunctionId, Inst, Target};
 use crate::opcode::pseudo;
 
 impl Interp<'_> {
@@ -59,10 +59,7 @@ impl Interp<'_> {
         if self.live.len() >= MAX_FRAMES {
             return Ok(Some(Value::ANY));
         }
-        let function = self.module.functions.get(id.0 as usize);
-        // The verifier judges a global function by its types alone.
-        let global = !self.module.btf.is_empty()
-            && function.is_some_and(|f| f.linkage == Linkage::Global && f.btf_type_id.is_some());
+        let global = self.module.judged_alone(id);
         if global {
             for arg in args.iter_mut().filter(|a| a.scalar().is_some()) {
                 *arg = Value::ANY;

@@ -30,7 +30,7 @@ pub(super) fn decide(insn: Insn, dst: Value, src: Value) -> (Option<Sides>, Opti
         return narrow(op, a, b).unwrap_or(both);
     }
     let half = 1_u64 << if wide { 63 } else { 31 };
-    let Some(opposite) = opposite(op) else { return both };
+    let Some(opposite) = jmp::opposite(op) else { return both };
     let way = |op: u8| {
         let unsigned = match op {
             jmp::JSGT => jmp::JGT,
@@ -67,22 +67,6 @@ fn signed(op: u8, a: Range, b: Range, wide: bool) -> Option<(Range, Range)> {
         }
         _ => Some((a, b)),
     }
-}
-
-const fn opposite(op: u8) -> Option<u8> {
-    Some(match op {
-        jmp::JEQ => jmp::JNE,
-        jmp::JNE => jmp::JEQ,
-        jmp::JGT => jmp::JLE,
-        jmp::JLE => jmp::JGT,
-        jmp::JGE => jmp::JLT,
-        jmp::JLT => jmp::JGE,
-        jmp::JSGT => jmp::JSLE,
-        jmp::JSLE => jmp::JSGT,
-        jmp::JSGE => jmp::JSLT,
-        jmp::JSLT => jmp::JSGE,
-        _ => return None,
-    })
 }
 
 /// What is left of both sides where an unsigned comparison holds; `None` where it cannot.

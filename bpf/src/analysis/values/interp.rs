@@ -11,7 +11,7 @@ use super::value::{Range, Span, Value};
 use super::{Entry, Given, arith, branch};
 use crate::analysis::Kinds;
 use crate::module::{
-    DataSection, ExternKind, Function, FunctionId, Inst, Linkage, MapId, Module, Resolution, Target,
+    DataSection, ExternKind, Function, FunctionId, Inst, MapId, Module, Resolution, Target,
 };
 use crate::opcode::{X, access_bytes, alu, atomic, class, jmp, mode, pseudo};
 
@@ -400,10 +400,7 @@ impl<'m> Interp<'m> {
         if self.live.len() >= MAX_FRAMES {
             return Ok(Some(Value::ANY));
         }
-        let function = self.module.functions.get(id.0 as usize);
-        // The verifier judges a global function by its types alone.
-        let global = !self.module.btf.is_empty()
-            && function.is_some_and(|f| f.linkage == Linkage::Global && f.btf_type_id.is_some());
+        let global = self.module.judged_alone(id);
         if global {
             for arg in &mut args {
                 *arg = match arg {

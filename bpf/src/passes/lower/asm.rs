@@ -47,23 +47,6 @@ pub(super) const fn sign_extend(dst: u8, bits: i32) -> [Insn; 2] {
     [imm(alu::LSH, dst, 64 - bits), imm(alu::ARSH, dst, 64 - bits)]
 }
 
-/// The jump that is taken where this one falls through; `None` where there is none.
-pub(super) const fn opposite(op: u8) -> Option<u8> {
-    Some(match op {
-        jmp::JEQ => jmp::JNE,
-        jmp::JNE => jmp::JEQ,
-        jmp::JGT => jmp::JLE,
-        jmp::JLE => jmp::JGT,
-        jmp::JGE => jmp::JLT,
-        jmp::JLT => jmp::JGE,
-        jmp::JSGT => jmp::JSLE,
-        jmp::JSLE => jmp::JSGT,
-        jmp::JSGE => jmp::JSLT,
-        jmp::JSLT => jmp::JSGE,
-        _ => return None,
-    })
-}
-
 /// The same comparison with its sides exchanged.
 pub(super) const fn mirrored(op: u8) -> u8 {
     match op {

@@ -40,7 +40,7 @@ fn less(inst: &Inst, code: &mut Code<'_>) {
     }
     let past = code.label();
     // Each of these four has an opposite.
-    let opposite = asm::opposite(op).unwrap_or(op);
+    let opposite = jmp::opposite(op).unwrap_or(op);
     code.refer(asm::jump_imm(opposite, insn.dst(), insn.imm), Reference::Jump(past));
     code.refer(asm::goto(), inst.target);
     code.place(past, mov(insn.dst(), insn.dst()), Reference::None);
@@ -96,7 +96,7 @@ fn half(inst: &Inst, at: usize, narrow: &Narrow, scratch: &mut Scratch, code: &m
     }
     // What was saved comes back on both ways. All comparisons that are left have an opposite.
     let past = code.label();
-    let opposite = asm::opposite(op).unwrap_or(op);
+    let opposite = jmp::opposite(op).unwrap_or(op);
     code.refer(asm::jump_reg(opposite, left, right), Reference::Jump(past));
     scratch.done(code);
     code.refer(asm::goto(), inst.target);

@@ -29,6 +29,7 @@ fn job(name: &str) -> Job {
         contents: BTreeMap::new(),
         merged: Default::default(),
         accept: Default::default(),
+        card: None,
     }
 }
 

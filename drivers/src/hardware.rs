@@ -61,7 +61,7 @@ impl Engine for HardwareEngine {
         if conditions::offloads(device).holds == hoist_offload::Answer::No {
             return Vec::new();
         }
-        form::of(self.hook, device, job).err().unwrap_or_default()
+        form::of(self.hook, job).err().unwrap_or_default()
     }
 
     fn prepare(
@@ -71,10 +71,10 @@ impl Engine for HardwareEngine {
         job: &Job,
     ) -> Result<Box<dyn Prepared>, Error> {
         let refuser = Refuser::new(self.slot(), device, job.program_name());
-        let forms = form::of(self.hook, device, job).map_err(|gaps| refuser.refused_for(gaps))?;
+        let forms = form::of(self.hook, job).map_err(|gaps| refuser.refused_for(gaps))?;
         let log = refusal::DriverLog::open(&**kernel);
         let (form, loaded) = load::load(&**kernel, self.hook, device, job, forms)
-            .map_err(|error| refusal::of(&**kernel, &refuser, device, error, log))?;
+            .map_err(|error| refusal::of(&**kernel, &refuser, (device, job.card), error, log))?;
         let twin = dry_run::twin(&**kernel, &form, job);
         let parts = Parts {
             slot: self.slot(),

@@ -4,9 +4,9 @@
 //!
 //! One file `nic/<kernel driver>.rs` with a `DRIVER`, and one line in [`DRIVERS`]. A file that is not
 //! listed fails a test. Out of tree, a crate depends on `hoist-offload` alone and registers its own
-//! [`Driver`].
+//! [`Driver`](hoist_offload::Driver).
 
-use hoist_offload::{Driver, Engine};
+use hoist_offload::Engine;
 
 pub mod hardware;
 pub mod native;
@@ -19,8 +19,3 @@ pub use nic::DRIVERS;
 
 /// The engines of this crate, best first.
 pub static ENGINES: &[&dyn Engine] = &[&HARDWARE, &CLASSIFIER, &NATIVE];
-
-/// The knowledge of every driver that claims a device, in the order in which it refines.
-pub fn claiming(device: &hoist_offload::Device) -> impl Iterator<Item = &'static dyn Driver> {
-    DRIVERS.iter().copied().filter(move |d| d.claims(device))
-}

@@ -146,6 +146,7 @@ impl Dut {
             contents: BTreeMap::new(),
             merged: Default::default(),
             accept: Default::default(),
+            card: None,
         })
     }
 
@@ -220,7 +221,8 @@ impl Dut {
     ) -> Result<Box<dyn Prepared>, Failure> {
         let (device, wanted) = (self.device()?, engine.into());
         let engine = self.registry.engines().find(|e| wanted.means(*e)).ok_or("no such engine")?;
-        Ok(self.inside(|| engine.prepare(&self.kernel, &device, job))?)
+        let job = self.registry.equip(&device, job);
+        Ok(self.inside(|| engine.prepare(&self.kernel, &device, &job))?)
     }
 
     /// Attaches what was prepared.

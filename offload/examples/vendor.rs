@@ -272,6 +272,7 @@ fn job(object: &str) -> Result<Job, Box<dyn error::Error>> {
         contents: BTreeMap::new(),
         merged: Default::default(),
         accept: Default::default(),
+        card: None,
     })
 }
 

@@ -5,6 +5,7 @@ use std::fmt;
 use crate::capability::Capabilities;
 use crate::device::Device;
 use crate::engine::Engine;
+use crate::expectation::Expectation;
 use crate::host::OffloadReport;
 use crate::profile::Profile;
 
@@ -26,7 +27,10 @@ pub trait Driver: Send + Sync + fmt::Debug {
     fn refine(&self, device: &Device, capabilities: &mut Capabilities);
 
     /// What the driver's cards take of a program that is to run on the card itself; `None` where
-    /// none does. `hoist lint --profile` finds it by its name.
+    /// none does. `hoist lint --profile` finds it by its name, engines get it as [`Job::card`]. Where
+    /// several drivers have a profile of that name, or for that device, the last one counts.
+    ///
+    /// [`Job::card`]: crate::Job::card
     fn profile(&self) -> Option<&'static Profile> {
         None
     }
@@ -36,6 +40,12 @@ pub trait Driver: Send + Sync + fmt::Debug {
     /// `DriverTable`.
     fn refine_offload(&self, device: &Device, report: &mut OffloadReport) {
         let _ = (device, report);
+    }
+
+    /// Where engines are known to do otherwise on the driver's devices than docs/semantics.md says:
+    /// `hoist verify` reports it as known, and fails where it does not show.
+    fn expectations(&self) -> &'static [Expectation] {
+        &[]
     }
 
     /// A vendor's own engines.

@@ -19,6 +19,7 @@ use crate::error::{Error, Gap};
 use crate::host::Host;
 use crate::pins::Kept;
 use crate::plan::Warning;
+use crate::profile::Profile;
 
 /// Kinds of engines, in order of preference: `Ord` is the ladder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -180,6 +181,9 @@ pub struct Job {
     /// Codes of differences that the user accepts (`--accept`): what rewriting the program for a NIC may
     /// change.
     pub accept: BTreeSet<String>,
+    /// What the device's cards take, where one of its drivers knows: filled in by the registry that the
+    /// driver was registered with ([`crate::Registry::equip`]), before an engine sees the job.
+    pub card: Option<&'static Profile>,
 }
 
 /// What to do with frames that GRO or a local sender merged from several, which native XDP never

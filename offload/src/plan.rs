@@ -1,5 +1,6 @@
 //! Choosing an engine and explaining the choice.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use hoist_bpf::kernel::Kernel;
@@ -149,16 +150,33 @@ impl Registry {
         self.drivers().filter_map(Driver::profile)
     }
 
-    /// The profile of that name.
+    /// The profile of that name; of several, the one that was registered last: a vendor's build adds
+    /// to what is there.
     #[must_use]
     pub fn profile(&self, name: &str) -> Option<&'static Profile> {
-        self.profiles().find(|profile| profile.name == name)
+        self.profiles().filter(|profile| profile.name == name).last()
+    }
+
+    /// The drivers that claim a device, in the order in which they were registered.
+    pub fn claiming(&self, device: &Device) -> impl Iterator<Item = &'static dyn Driver> {
+        self.drivers().filter(move |driver| driver.claims(device))
+    }
+
+    /// A job with what its device's cards take, for engines that are asked without a plan. What plans
+    /// does this itself.
+    #[must_use]
+    pub fn equip<'a>(&self, device: &Device, job: &'a Job) -> Cow<'a, Job> {
+        let card = self.claiming(device).filter_map(Driver::profile).last();
+        match (card, job.card) {
+            (None, None) => Cow::Borrowed(job),
+            _ => Cow::Owned(Job { card, ..job.clone() }),
+        }
     }
 
     /// Adds what drivers know of an offload device to its report, if it has one.
     pub fn refine_offload(&self, device: &mut Device) {
         if let Some(mut report) = device.offload_report.take() {
-            for driver in self.drivers.iter().filter(|d| d.claims(device)) {
+            for driver in self.claiming(device) {
                 driver.refine_offload(device, &mut report);
             }
             device.offload_report = Some(report);
@@ -177,7 +195,7 @@ impl Registry {
     ) -> Result<Capabilities, Error> {
         let mut capabilities = engine.capabilities(host, device)?;
         capabilities.hook = Some(engine.hook());
-        for driver in self.drivers.iter().filter(|d| d.claims(device)) {
+        for driver in self.claiming(device) {
             driver.refine(device, &mut capabilities);
         }
         Ok(capabilities)
@@ -223,6 +241,7 @@ impl Registry {
         job: &Job,
         wishes: &Wishes,
     ) -> Result<Plan, Error> {
+        let job = &*self.equip(device, job);
         let mut plan = Plan::empty(device, job);
         for rung in self.ladder(host, device, job, wishes)? {
             let rung = rung.examined(device, job);
@@ -250,6 +269,7 @@ impl Registry {
         job: &Job,
         wishes: &Wishes,
     ) -> Result<(Plan, Option<Box<dyn Prepared>>), Error> {
+        let job = &*self.equip(device, job);
         let mut plan = Plan::empty(device, job);
         for rung in self.ladder(host, device, job, wishes)? {
             let Some(engine) = rung.fits() else {
@@ -285,6 +305,7 @@ impl Registry {
     ) -> Result<(Plan, Box<dyn Attachment>), Error> {
         let wishes = Wishes { replace: policy.replace.or(wishes.replace), ..wishes.clone() };
         let policy = AttachPolicy { replace: wishes.replace, ..policy.clone() };
+        let job = &*self.equip(device, job);
         let mut plan = Plan::empty(device, job);
         for rung in self.ladder(host, device, job, &wishes)? {
             let Some(engine) = rung.fits() else {

@@ -151,6 +151,7 @@ impl Draft {
             contents,
             merged: order.merged,
             accept: order.accept,
+            card: None,
             module: Arc::new(module),
         })
     }

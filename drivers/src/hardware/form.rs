@@ -8,7 +8,7 @@ use hoist_bpf::names::is_per_cpu;
 use hoist_bpf::passes::count::{self, Counters, Length};
 use hoist_bpf::passes::lower::{Change, Lowered, Rewrite};
 use hoist_offload::profile::{Origin, Parameters, Profile, ProgramType, Wishes};
-use hoist_offload::{Device, Gap, Hook, Job, Warning};
+use hoist_offload::{Gap, Hook, Job, Warning};
 
 use super::classifier;
 
@@ -45,8 +45,8 @@ impl Form {
 }
 
 /// Every form, or every reason why there is none.
-pub(super) fn of(hook: Hook, device: &Device, job: &Job) -> Result<Vec<Form>, Vec<Gap>> {
-    let profile = profile(device);
+pub(super) fn of(hook: Hook, job: &Job) -> Result<Vec<Form>, Vec<Gap>> {
+    let profile = job.card;
     let at = |module, program| at(hook, profile, job, module, program);
     let plain = at((*job.module).clone(), job.program)?;
     if !job.count_verdicts {
@@ -79,11 +79,6 @@ pub(super) fn not_counted(job: &Job, why: &str) -> Warning {
 
 fn words(gaps: &[Gap]) -> String {
     gaps.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
-}
-
-/// What is known of the cards of the device's driver.
-pub(super) fn profile(device: &Device) -> Option<&'static Profile> {
-    crate::claiming(device).find_map(hoist_offload::Driver::profile)
 }
 
 /// Numbers that are only assumed of a firmware refuse nothing: the NIC is there, and loading tells.

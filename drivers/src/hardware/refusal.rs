@@ -8,9 +8,7 @@
 use hoist_bpf::kernel::loader::{LoadError, Place};
 use hoist_bpf::kernel::{Kernel, KernelError, LogLines};
 use hoist_offload::kernel_program::Refuser;
-use hoist_offload::{Device, Error, Gap};
-
-use super::form;
+use hoist_offload::{Device, Error, Gap, Profile};
 
 const EPERM: i32 = 1;
 const ENODEV: i32 = 19;
@@ -37,7 +35,7 @@ impl DriverLog {
 pub(super) fn of(
     kernel: &dyn Kernel,
     refuser: &Refuser<'_>,
-    device: &Device,
+    (device, card): (&Device, Option<&Profile>),
     error: LoadError,
     log: DriverLog,
 ) -> Error {
@@ -57,7 +55,7 @@ pub(super) fn of(
         }
         LoadError::Program { program, error, place, btf } => {
             let heard = log.of(device.driver_name());
-            let explained = explained(device, &error, &heard, place.as_deref());
+            let explained = explained(card, &error, &heard, place.as_deref());
             if !explained.is_empty() {
                 return refuser.refused_for(explained);
             }
@@ -78,12 +76,12 @@ pub(super) fn of(
 /// What the card's profile knows of the driver's words. Each gap is at the instruction where the
 /// verifier stopped, and has its log.
 fn explained(
-    device: &Device,
+    card: Option<&Profile>,
     error: &KernelError,
     heard: &[String],
     place: Option<&Place>,
 ) -> Vec<Gap> {
-    let Some(profile) = form::profile(device) else { return Vec::new() };
+    let Some(profile) = card else { return Vec::new() };
     let log = error.log.as_deref().unwrap_or_default();
     let mut gaps = profile.explain(log, &heard.join("\n"));
     for gap in &mut gaps {

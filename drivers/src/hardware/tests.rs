@@ -1,6 +1,6 @@
 //! The engine on a kernel in memory: what a NIC takes, and how each refusal sends the ladder on.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use hoist_bpf::analysis;
 use hoist_bpf::kernel::fake::{Card, FakeInterface};
@@ -11,8 +11,12 @@ use hoist_bpf::programs;
 use hoist_offload::device::XdpFeatures;
 use hoist_offload::engine::Job;
 use hoist_offload::host::{FakeHost, sample};
-use hoist_offload::plan::{Plan, Wishes};
-use hoist_offload::{AttachPolicy, Attachment, Device, EngineKind, Error, Fact, Registry, Verdict};
+use hoist_offload::plan::{Choice, Plan, Wishes};
+use hoist_offload::profile::{Citation, Profile, Rule};
+use hoist_offload::{
+    AttachPolicy, Attachment, Capabilities, Device, Driver, EngineKind, Error, Fact, Registry,
+    Verdict,
+};
 
 const NIC: u32 = 4;
 
@@ -28,6 +32,7 @@ fn job(name: &str) -> Job {
         contents: Default::default(),
         merged: Default::default(),
         accept: Default::default(),
+        card: None,
     }
 }
 
@@ -144,4 +149,74 @@ fn other_interfaces_get_one_short_line() {
         assert!(told[0].starts_with(words), "{told:?}");
         assert!(engine.examine(&device, &job("drop")).is_empty());
     }
+}
+
+/// A vendor's card: netdevsim's interfaces under a profile of the vendor's own.
+#[derive(Debug)]
+struct Vendor;
+
+static VENDOR: Vendor = Vendor;
+
+static PROFILE: LazyLock<Profile> = LazyLock::new(|| {
+    let mut profile = Profile::kernel("acme", "a card without helpers", "acme.c");
+    let citation = Citation::new("acme_check_call", &["acme: no helper %d"]);
+    profile.rules.insert(Rule::Helper, citation);
+    profile.helpers = Some(Default::default());
+    profile
+});
+
+impl Driver for Vendor {
+    fn name(&self) -> &'static str {
+        "acme"
+    }
+
+    fn claims(&self, device: &Device) -> bool {
+        device.driver_name() == "netdevsim"
+    }
+
+    fn refine(&self, _: &Device, _: &mut Capabilities) {}
+
+    fn profile(&self) -> Option<&'static Profile> {
+        Some(&PROFILE)
+    }
+}
+
+/// The engine judges by the profile of whichever driver the registry has for the device, the last
+/// where several have one: plans without a kernel, loading, and the words of a card that refuses.
+#[test]
+fn a_program_is_judged_by_the_profile_of_the_registered_driver() {
+    let registry = || crate::ENGINES.iter().fold(Registry::new(), |all, one| all.engine(*one));
+    let both = crate::DRIVERS.iter().fold(registry(), |all, driver| all.driver(*driver));
+    let device = device();
+    let host = FakeHost::with_devices(vec![device.clone()]);
+    let wishes = Wishes { choice: Choice::only(EngineKind::Hw), ..Wishes::default() };
+    let mut plain = job("acl");
+    plain.count_verdicts = false;
+    for (registry, code) in [
+        (registry(), None),
+        (both.clone(), None),
+        (registry().driver(&VENDOR), Some("card-helper")),
+        (both.driver(&VENDOR), Some("card-helper")),
+    ] {
+        let plan = registry.plan(&host, &device, &plain, &wishes).unwrap();
+        let (_, kernel) = machine(Card::default());
+        let (proof, _) = registry.prove(&host, &kernel, &device, &plain, &wishes).unwrap();
+        for plan in [plan, proof] {
+            let gaps = plan.refusals.iter().flat_map(|refusal| &refusal.gaps);
+            let codes: Vec<&str> = gaps.map(|gap| gap.code.as_str()).collect();
+            match code {
+                Some(code) => assert!(codes.contains(&code), "{codes:?}"),
+                None => assert_eq!(codes, [""; 0], "{:?}", registry.drivers().count()),
+            }
+        }
+    }
+    let card = Card {
+        refuses_instruction: Some((22, "[netdevsim] acme: no helper 7".to_owned())),
+        ..Card::default()
+    };
+    let (_, kernel) = machine(card);
+    let vendor = registry().driver(&VENDOR);
+    let (plan, _) = vendor.prove(&host, &kernel, &device, &job("drop"), &wishes).unwrap();
+    let gap = &plan.refusals[0].gaps[0];
+    assert_eq!(gap.code, "card-helper", "{gap:?}");
 }

@@ -20,6 +20,7 @@ fn job(object: &str) -> Job {
         contents: BTreeMap::new(),
         merged: Default::default(),
         accept: Default::default(),
+        card: None,
     }
 }
 

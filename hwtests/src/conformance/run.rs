@@ -8,7 +8,9 @@ use hoist_bpf::module::Module;
 use hoist_bpf::requirements::Feature;
 use hoist_offload::engine::Outcome as Run;
 use hoist_offload::plan::Choice;
-use hoist_offload::{AttachPolicy, Engine, EngineKind, Gap, Hook, Job, Prepared, Registry, Wanted};
+use hoist_offload::{
+    AttachPolicy, Driver, Engine, EngineKind, Gap, Hook, Job, Prepared, Registry, Wanted,
+};
 
 use super::case::Setup;
 use super::expected::Expected;
@@ -19,7 +21,7 @@ use super::reference::Reference;
 use super::report::{CaseResult, Environment, Evidence, Outcome, Report};
 use super::shot::{self, Shot};
 use super::tables::{self, Tables};
-use super::{Source, compare, contract, judge, normalise};
+use super::{Source, compare, contract, expectations, judge, normalise};
 use crate::dut::{self, Failure};
 use crate::frame::notation::Names;
 use crate::lab::Port;
@@ -100,11 +102,17 @@ pub fn run_for(
                 }
             };
             report.environment = environment(&stand.place, padded);
+            let device = stand.place.dut.device()?;
+            let told = |driver: &'static dyn Driver| {
+                driver.expectations().iter().map(|one| (driver.name(), *one))
+            };
+            let expected: Vec<_> = registry.claiming(&device).flat_map(told).collect();
             let mut runner =
                 Runner { source, stand, options, padded, reference: Reference::default() };
             for wanted in &options.engines {
                 let mut more = ControlFlow::Continue(());
-                for result in runner.engine(&shots, *wanted)? {
+                for mut result in runner.engine(&shots, *wanted)? {
+                    expectations::explain(&expected, &mut result);
                     more = on_result(&result);
                     report.results.push(result);
                 }

@@ -94,6 +94,7 @@ pub(crate) fn job_of(module: &Module, program: Option<&str>) -> Job {
         contents: BTreeMap::new(),
         merged: Default::default(),
         accept: Default::default(),
+        card: None,
     }
 }
 

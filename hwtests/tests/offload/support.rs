@@ -136,6 +136,7 @@ pub(crate) fn job(name: &str) -> Job {
         contents: Default::default(),
         merged: Default::default(),
         accept: Default::default(),
+        card: Some(&hoist_drivers::nic::netdevsim::PROFILE),
     }
 }
 

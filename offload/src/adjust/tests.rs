@@ -58,6 +58,7 @@ fn job() -> Job {
         contents: BTreeMap::new(),
         merged: Default::default(),
         accept: Default::default(),
+        card: None,
     }
 }
 

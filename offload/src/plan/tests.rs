@@ -41,6 +41,7 @@ fn job(object: &str) -> Job {
         contents: BTreeMap::new(),
         merged: Default::default(),
         accept: Default::default(),
+        card: None,
     }
 }
 

@@ -13,8 +13,11 @@ pub mod forms;
 pub mod generator;
 pub mod meter;
 pub mod pairs;
+pub mod report;
+pub mod search;
 pub mod stats;
 pub mod test_run;
+pub mod trial;
 
 pub use counter::ReceiveCounter;
 pub use generator::Generator;

@@ -1,8 +1,13 @@
 //! What a benchmark found, as a document: `hoist bench --json` writes it, every other form (table,
 //! page, comparison) is made from it.
 
+mod found;
+
+pub use found::{BackToBack, Goal, GoalFound, LossStep, Search, Spread};
+
 use serde::{Deserialize, Serialize};
 
+use crate::search::Ended;
 use crate::stats::Summary;
 use crate::trial::{Finding, Latency, Ledger, Trial};
 
@@ -93,14 +98,19 @@ pub struct Measurement {
     pub measured_by: String,
     /// What was searched for and found.
     pub search: Search,
-    /// Packets per second, over the repeats.
-    pub pps: Summary,
-    /// Part of the intended frames that was lost, of all repeats together.
+    /// Packets per second, over the repeats; `None` when nothing could be measured.
+    pub pps: Option<Summary>,
+    /// The same, one by one, in the order in which they were measured.
+    #[serde(default)]
+    pub rates: Vec<f64>,
+    /// Part of the intended frames that was lost in the trials on which the rates rest, all together.
     pub loss_ratio: f64,
+    /// How the search ended.
+    pub ended: Ended,
     /// Of the trial with the median rate.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub latency: Option<Latency>,
-    /// Sums over all repeats: where every frame went.
+    /// Sums over all valid trials: where every frame went.
     pub ledger: Ledger,
     /// Nanoseconds per packet on a saturated core, when one was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -115,19 +125,4 @@ pub struct Measurement {
     /// What concerns this cell.
     #[serde(default)]
     pub findings: Vec<Finding>,
-}
-
-/// What the search of a cell found. The owner of searches extends this.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "search", rename_all = "kebab-case")]
-pub enum Search {
-    /// The rate at full speed: nothing was searched.
-    Maximum,
-    /// A fixed load, held.
-    Soak {
-        /// Frames per second.
-        load: f64,
-    },
-    /// The cell could not be measured; the findings say why.
-    None,
 }

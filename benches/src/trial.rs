@@ -167,6 +167,8 @@ pub enum Fate {
     SocketDrop,
     /// Received where the trial ends.
     Received,
+    /// Received where the trial ends, and not of the trial.
+    Foreign,
 }
 
 impl From<Verdict> for Fate {

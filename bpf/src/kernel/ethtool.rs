@@ -11,6 +11,13 @@ const ETHTOOL_GDRVINFO: u32 = 0x03;
 const ETHTOOL_GGRO: u32 = 0x2b;
 const ETHTOOL_GTSO: u32 = 0x1e;
 const ETHTOOL_GCHANNELS: u32 = 0x3c;
+const ETHTOOL_GSTRINGS: u32 = 0x1b;
+const ETHTOOL_GSTATS: u32 = 0x1d;
+const ETHTOOL_GSSET_INFO: u32 = 0x37;
+const ETH_SS_STATS: u32 = 1;
+const ETH_GSTRING_LEN: usize = 32;
+/// More counters than any driver has, and room for them.
+const MOST_STATISTICS: usize = 1 << 16;
 const ETHTOOL_BUSINFO_LEN: usize = 32;
 const DRVINFO_BYTES: usize = 196;
 
@@ -71,13 +78,11 @@ impl Ethtool {
         let mut info = [0_u8; DRVINFO_BYTES];
         info[..4].copy_from_slice(&ETHTOOL_GDRVINFO.to_ne_bytes());
         self.call("ETHTOOL_GDRVINFO", interface, &mut info)?;
-        let text = |field: usize| {
+        let field = |field: usize| {
             let start = 4 + field * ETHTOOL_BUSINFO_LEN;
-            let bytes = &info[start..start + ETHTOOL_BUSINFO_LEN];
-            let end = bytes.iter().position(|b| *b == 0).unwrap_or(bytes.len());
-            String::from_utf8_lossy(&bytes[..end]).into_owned()
+            text(&info[start..start + ETHTOOL_BUSINFO_LEN])
         };
-        Ok(DriverInfo { driver: text(0), firmware: text(2), bus: text(3) })
+        Ok(DriverInfo { driver: field(0), firmware: field(2), bus: field(3) })
     }
 
     /// Channel counts. For drivers that report them, these are the queues in use now.
@@ -88,16 +93,14 @@ impl Ethtool {
         let mut raw = [0_u8; 36];
         raw[..4].copy_from_slice(&ETHTOOL_GCHANNELS.to_ne_bytes());
         self.call("ETHTOOL_GCHANNELS", interface, &mut raw)?;
-        let word = |i: usize| {
-            u32::from_ne_bytes([raw[i * 4], raw[i * 4 + 1], raw[i * 4 + 2], raw[i * 4 + 3]])
-        };
+        let field = |i: usize| word(&raw, i * 4);
         Ok(Channels {
-            max_rx: word(1),
-            max_tx: word(2),
-            max_combined: word(4),
-            rx: word(5),
-            tx: word(6),
-            combined: word(8),
+            max_rx: field(1),
+            max_tx: field(2),
+            max_combined: field(4),
+            rx: field(5),
+            tx: field(6),
+            combined: field(8),
         })
     }
 
@@ -115,6 +118,42 @@ impl Ethtool {
     /// `ENODEV` for an unknown interface.
     pub fn tso(&self, interface: &str) -> Result<bool, KernelError> {
         self.flag("ETHTOOL_GTSO", ETHTOOL_GTSO, interface)
+    }
+
+    /// The driver's own counters by name, in its order: what `ethtool -S` prints.
+    ///
+    /// # Errors
+    /// `EOPNOTSUPP` from drivers without any, `ENODEV` for an unknown interface, `EAGAIN` where their
+    /// number changed meanwhile.
+    pub fn statistics(&self, interface: &str) -> Result<Vec<(String, u64)>, KernelError> {
+        // struct ethtool_sset_info: command, reserved, mask of sets (64 bits), a number for each.
+        let mut sets = [0_u8; 20];
+        sets[..4].copy_from_slice(&ETHTOOL_GSSET_INFO.to_ne_bytes());
+        sets[8..16].copy_from_slice(&(1_u64 << ETH_SS_STATS).to_ne_bytes());
+        self.call("ETHTOOL_GSSET_INFO", interface, &mut sets)?;
+        let mask = sets.get(8..16).and_then(|b| b.try_into().ok()).map_or(0, u64::from_ne_bytes);
+        let number = if mask == 0 { 0 } else { word(&sets, 16) as usize };
+        if number == 0 || number > MOST_STATISTICS {
+            return Err(error("ETHTOOL_GSTATS", interface, libc::EOPNOTSUPP));
+        }
+        // struct ethtool_gstrings: command, set, number, names. The kernel writes as many as the driver
+        // has by then, whatever number it is told; memory that it leaves alone costs nothing.
+        let mut names = vec![0_u8; 12 + MOST_STATISTICS * ETH_GSTRING_LEN];
+        names[..4].copy_from_slice(&ETHTOOL_GSTRINGS.to_ne_bytes());
+        names[4..8].copy_from_slice(&ETH_SS_STATS.to_ne_bytes());
+        names[8..12].copy_from_slice(&word(&sets, 16).to_ne_bytes());
+        self.call("ETHTOOL_GSTRINGS", interface, &mut names)?;
+        // struct ethtool_stats: command, number, values.
+        let mut values = vec![0_u8; 8 + MOST_STATISTICS * 8];
+        values[..4].copy_from_slice(&ETHTOOL_GSTATS.to_ne_bytes());
+        values[4..8].copy_from_slice(&word(&sets, 16).to_ne_bytes());
+        self.call("ETHTOOL_GSTATS", interface, &mut values)?;
+        if word(&names, 8) as usize != number || word(&values, 4) as usize != number {
+            return Err(error("ETHTOOL_GSTATS", interface, libc::EAGAIN));
+        }
+        let names = names[12..].chunks_exact(ETH_GSTRING_LEN).take(number).map(text);
+        let values = values[8..].as_chunks::<8>().0.iter().map(|b| u64::from_ne_bytes(*b));
+        Ok(names.zip(values).collect())
     }
 
     /// One setting of `struct ethtool_value`.
@@ -141,6 +180,17 @@ impl Ethtool {
         let result = unsafe { libc::ioctl(self.socket.as_raw_fd(), SIOCETHTOOL, &mut request) };
         if result < 0 { Err(last_error(what, interface)) } else { Ok(()) }
     }
+}
+
+/// Text up to the first NUL.
+fn text(bytes: &[u8]) -> String {
+    let end = bytes.iter().position(|b| *b == 0).unwrap_or(bytes.len());
+    String::from_utf8_lossy(&bytes[..end]).into_owned()
+}
+
+/// Four bytes at an offset, as a number.
+fn word(bytes: &[u8], at: usize) -> u32 {
+    bytes.get(at..at + 4).and_then(|b| b.try_into().ok()).map_or(0, u32::from_ne_bytes)
 }
 
 fn last_error(operation: &str, object: &str) -> KernelError {

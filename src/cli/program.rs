@@ -49,6 +49,7 @@ pub(super) fn chosen(which: &Which, settings: &Settings, object: &Path) -> Resul
         object: object.to_owned(),
         selector: Selector { program: which.program.clone(), section: which.section.clone() },
         set: settings.set.iter().map(|a| (a.name.clone(), a.value.clone())).collect(),
+        max_entries: settings.max_entries.iter().map(|e| (e.map.clone(), e.entries)).collect(),
         contents: settings.maps.as_deref().map(Contents::read).transpose()?,
         ..Order::default()
     })

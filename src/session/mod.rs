@@ -28,6 +28,7 @@ pub mod control;
 mod fit;
 pub mod inventory;
 pub mod routes;
+mod sizes;
 pub mod userspace;
 pub mod variables;
 
@@ -56,6 +57,8 @@ pub struct Order {
     pub selector: Selector,
     /// Global variables and their values, in text.
     pub set: Vec<(String, String)>,
+    /// Maps and the number of entries that they get instead of their own.
+    pub max_entries: Vec<(String, u32)>,
     /// Map contents, from [`Contents::read`].
     pub contents: Option<Contents>,
     /// Whether to count verdicts.
@@ -80,7 +83,7 @@ impl Order {
     /// Reads the file, chooses the program and sets its variables. Pure but for reading the file.
     ///
     /// # Errors
-    /// [`Error::Input`] naming what is wrong with the file, the selector or a variable.
+    /// [`Error::Input`] naming what is wrong with the file, the selector, a variable or a map's size.
     pub fn read(self) -> Result<Draft, Error> {
         let name = self.object.display().to_string();
         let bytes = file::bytes(&self.object).map_err(|error| {
@@ -105,6 +108,7 @@ impl Order {
             .select(&self.selector)
             .map_err(|error| Error::Input { hint: nearest(&error), what: error.to_string() })?;
         variables::set(&mut module, &self.set)?;
+        sizes::set(&mut module, &self.max_entries)?;
         Ok(Draft { module, program, order: self })
     }
 }

@@ -8,6 +8,7 @@ mod lint;
 mod live;
 mod maps;
 mod recorded;
+mod sizes;
 mod tc;
 mod usage;
 mod user;

@@ -1,12 +1,11 @@
 //! Arguments of `hoist lint`.
 
 use std::path::PathBuf;
-use std::str::FromStr;
 
 use clap::Args;
 use hoist_offload::profile::Parameters;
 
-use super::values::Assignment;
+use super::values::{Assignment, Entries};
 
 /// `hoist lint`.
 #[derive(Debug, Args)]
@@ -62,24 +61,4 @@ pub(crate) struct Lint {
     /// Print a profile as JSON and do nothing else
     #[arg(long, value_name = "NAME")]
     pub print_profile: Option<String>,
-}
-
-/// `MAP=N`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Entries {
-    /// The map.
-    pub map: String,
-    /// Its entries.
-    pub entries: u32,
-}
-
-impl FromStr for Entries {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let wrong = || "expected MAP=N, for example flows=4096".to_owned();
-        let (map, entries) = text.split_once('=').ok_or_else(wrong)?;
-        let entries = entries.parse().ok().filter(|entries| *entries > 0).ok_or_else(wrong)?;
-        Ok(Self { map: map.to_owned(), entries })
-    }
 }

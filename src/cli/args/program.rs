@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::trace::Machine;
-use super::values::{Assignment, EngineList, FaultList, Interval, Merged};
+use super::values::{Assignment, EngineList, Entries, FaultList, Interval, Merged};
 
 /// Which of an object's programs.
 #[derive(Debug, Args)]
@@ -30,6 +30,15 @@ pub(crate) struct Settings {
                      02:00:00:00:00:01, {\"port\": 80}, [1, 2]. May be given several times."
     )]
     pub set: Vec<Assignment>,
+    /// Give a map another number of entries
+    #[arg(
+        long,
+        value_name = "MAP=N",
+        value_delimiter = ',',
+        long_help = "Give a map another number of entries than the object says, on every engine, \
+                     such as fewer where a NIC has little room. May be given several times."
+    )]
+    pub max_entries: Vec<Entries>,
     /// Fill maps from this file before attaching ('map dump' writes it)
     #[arg(long, value_name = "FILE")]
     pub maps: Option<PathBuf>,

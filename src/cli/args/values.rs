@@ -28,6 +28,26 @@ impl FromStr for Assignment {
     }
 }
 
+/// `MAP=N`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Entries {
+    /// The map.
+    pub map: String,
+    /// Its entries.
+    pub entries: u32,
+}
+
+impl FromStr for Entries {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let wrong = || "expected MAP=N, for example flows=4096".to_owned();
+        let (map, entries) = text.split_once('=').ok_or_else(wrong)?;
+        let entries = entries.parse().ok().filter(|entries| *entries > 0).ok_or_else(wrong)?;
+        Ok(Self { map: map.to_owned(), entries })
+    }
+}
+
 /// `lose=1%,corrupt=0.1%`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct FaultList(pub Faults);

@@ -269,6 +269,40 @@ pub(super) struct EntryDocument {
     pub value: Option<serde_json::Value>,
 }
 
+/// `hoist.map-copy.v1`.
+#[derive(Debug, Serialize)]
+pub(super) struct CopyDocument {
+    /// The schema's name.
+    pub schema: &'static str,
+    /// The map that was read.
+    pub from: CopiedMap,
+    /// The map that was written.
+    pub to: CopiedMap,
+    /// What became of the values: `as-they-are`, `summed` or `first-cpu`.
+    pub values: &'static str,
+    /// Entries that were copied.
+    pub entries: usize,
+    /// Those whose key was not there before.
+    pub new: usize,
+    /// Entries that were removed because the other map has them not.
+    pub removed: usize,
+    /// What reading back showed; absent with `--no-verify`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub read_back: Option<crate::session::transfer::ReadBack>,
+}
+
+/// One side of a copy.
+#[derive(Debug, Serialize)]
+pub(super) struct CopiedMap {
+    /// Kernel id; 0 for maps of the user engine.
+    pub id: u32,
+    /// Name.
+    pub name: String,
+    /// Map type.
+    #[serde(rename = "type")]
+    pub kind: String,
+}
+
 /// `hoist.map-watch.v1`: one line of the stream.
 #[derive(Debug, Serialize)]
 pub(super) struct WatchLine {

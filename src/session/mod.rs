@@ -29,6 +29,7 @@ mod fit;
 pub mod inventory;
 pub mod routes;
 mod sizes;
+pub mod transfer;
 pub mod userspace;
 pub mod variables;
 

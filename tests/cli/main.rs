@@ -3,6 +3,7 @@
 
 mod adjust;
 mod captures;
+mod copies;
 mod harness;
 mod lint;
 mod live;

@@ -95,6 +95,17 @@ pub trait Kernel: Send + Sync + std::fmt::Debug {
         flags: u64,
     ) -> Result<(), KernelError>;
 
+    /// Writes entries, by batches where the map type allows, else one by one. What was written before
+    /// one was refused stays.
+    ///
+    /// # Errors
+    /// The kernel's refusal of the first entry that it did not take.
+    fn map_update_entries(
+        &self,
+        map: BorrowedFd<'_>,
+        entries: &[(Vec<u8>, Vec<u8>)],
+    ) -> Result<(), KernelError>;
+
     /// Deletes one key; `false` when it was absent.
     ///
     /// # Errors

@@ -45,9 +45,12 @@ fn entries_of_every_kind() {
             value.chunks_exact_mut(16).filter(|_| value_len != 12).for_each(|v| v[12..].fill(0));
             value
         };
-        for i in 0..ENTRIES {
+        // One by one and all at once.
+        for i in 0..ENTRIES / 2 {
             bench.kernel.map_update(map, &key(i), &value(i), 0).unwrap();
         }
+        let rest: Vec<_> = (ENTRIES / 2..ENTRIES).map(|i| (key(i), value(i))).collect();
+        bench.kernel.map_update_entries(map, &rest).unwrap();
         let found = bench.kernel.map_lookup(map, &key(LAST), value_len).unwrap();
         assert_eq!(found, Some(value(LAST)), "{name}");
         let mut entries = bench.kernel.map_entries(map, key_size as usize, value_len).unwrap();
@@ -86,6 +89,7 @@ fn wrong_sizes_are_refused_before_the_kernel_sees_them() {
         bench.kernel.map_delete(map, &[]).unwrap_err(),
         bench.kernel.map_next_key(map, None, 5).unwrap_err(),
         bench.kernel.map_entries(map, 4, 16).unwrap_err(),
+        bench.kernel.map_update_entries(map, &[(vec![0; 4], vec![0; 4])]).unwrap_err(),
     ];
     for error in errors {
         assert_eq!(error.errno, libc::EINVAL);
@@ -101,6 +105,11 @@ fn frozen_and_full_maps_say_so() {
     bench.kernel.map_update(map, &[0; 4], &[1; 12], 0).unwrap();
     let full = bench.kernel.map_update(map, &[1; 4], &[1; 12], 0).unwrap_err();
     assert_eq!(full.errno, libc::E2BIG);
+    // The entry that still fits is written, and the one that does not is named by its operation.
+    let entries = [(vec![0; 4], vec![2; 12]), (vec![1; 4], vec![2; 12])];
+    let full = bench.kernel.map_update_entries(map, &entries).unwrap_err();
+    assert_eq!((full.errno, full.operation.as_str()), (libc::E2BIG, "BPF_MAP_UPDATE_ELEM"));
+    assert_eq!(bench.kernel.map_lookup(map, &[0; 4], 12).unwrap(), Some(vec![2; 12]));
     let exists = bench.kernel.map_update(map, &[0; 4], &[1; 12], 1).unwrap_err();
     assert_eq!(exists.errno, libc::EEXIST);
     bench.kernel.map_freeze(map).unwrap();

@@ -18,6 +18,17 @@ Keys and values are read and printed by their BTF type: 10, 0x1f, 192.0.2.1, 200
 02:00:00:00:00:01, {\"addr\": \"192.0.2.1\", \"prefix\": 24}, [1, 2]. Without BTF they are bytes in
 hexadecimal: 0x0a000001. A per-CPU map takes one value for all CPUs, or a list with one for each.";
 
+/// What `hoist map copy --help` ends with.
+const COPYING: &str = "\
+SRC and DST are named as with the other map commands: IF/NAME, id N, name N or pinned PATH. Keys and
+values must have the same sizes. Whatever does not match or does not fit is told before anything is
+written. Entries that a program changes while they are copied may be copied as they were.
+
+Examples:
+  hoist map copy eth0/flows eth1/flows                  between two programs
+  hoist map copy eth0/rules /sys/fs/bpf/new --exact     afterwards DST holds what SRC holds
+  hoist map copy eth0/packets id 42 --counters          a NIC's counters to those of the host's CPUs";
+
 /// `hoist map`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum MapCommand {
@@ -36,6 +47,9 @@ pub(crate) enum MapCommand {
     /// Delete an entry
     #[command(override_usage = "hoist map delete [OPTIONS] MAP KEY", after_long_help = SELECTORS)]
     Delete(MapTarget),
+    /// Copy all entries of one map into another: of another program, engine or NIC
+    #[command(override_usage = "hoist map copy [OPTIONS] SRC DST", after_long_help = COPYING)]
+    Copy(MapCopy),
     /// Print entries as they change
     #[command(override_usage = "hoist map watch [OPTIONS] MAP [KEY]", after_long_help = SELECTORS)]
     Watch(MapWatch),
@@ -55,6 +69,28 @@ pub(crate) struct MapTarget {
     /// The map (IF/NAME, id N, name N or pinned PATH), then key and value as the usage shows
     #[arg(value_name = "MAP", required = true, num_args = 1.., allow_negative_numbers = true)]
     pub words: Vec<String>,
+}
+
+/// `hoist map copy`.
+#[derive(Debug, Args)]
+pub(crate) struct MapCopy {
+    /// The map to read, and the one to write
+    #[arg(value_name = "MAP", required = true, num_args = 2..)]
+    pub words: Vec<String>,
+    /// Remove what SRC has not; slots of an array become zero
+    #[arg(long)]
+    pub exact: bool,
+    /// Values are counters: keep sums between a value for each CPU and one for all
+    #[arg(
+        long,
+        long_help = "Values are counters: between a map with a value for each CPU and one with one \
+                     for all, their sums are kept. A NIC's maps have one value. To the host, the \
+                     first CPU gets it; from the host, the integers of all CPUs are added up."
+    )]
+    pub counters: bool,
+    /// Do not read DST again to compare
+    #[arg(long)]
+    pub no_verify: bool,
 }
 
 /// `hoist map watch`.

@@ -15,7 +15,7 @@ mod values;
 mod verify;
 
 pub(crate) use lint::Lint;
-pub(crate) use map::{MapCommand, MapList, MapSelector, MapWatch};
+pub(crate) use map::{MapCommand, MapCopy, MapList, MapSelector, MapWatch};
 pub(crate) use program::{Attach, Load, Plan, ProgramArgs, Run, Settings, Which};
 pub(crate) use trace::{Clock, Machine, Trace};
 pub(crate) use values::Interval;

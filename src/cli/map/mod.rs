@@ -1,6 +1,8 @@
 //! `hoist map`: maps, typed by their BTF.
 
 use hoist_offload::Error;
+use hoist_offload::bpf::kernel::Entries;
+use serde::{Serialize, Serializer};
 use serde_json::Value;
 
 use super::args::{MapCommand, MapSelector};
@@ -8,8 +10,9 @@ use super::context::Context;
 use super::failure::{Exit, Failure};
 use super::schema::{EntryDocument, MapName};
 use crate::session::codec::text_value;
-use crate::session::contents::{Contents, Entry, MapContents};
+use crate::session::contents::{Contents, Entry};
 
+mod copy;
 mod find;
 mod list;
 mod typed;
@@ -28,6 +31,7 @@ pub(super) fn run(cx: &mut Context<'_>, command: &MapCommand) -> Result<(), Fail
         MapCommand::Get(args) => get(cx, &args.words),
         MapCommand::Set(args) => set(cx, &args.words),
         MapCommand::Delete(args) => delete(cx, &args.words),
+        MapCommand::Copy(args) => copy::run(cx, args),
         MapCommand::Watch(args) => watch::run(cx, args),
     }
 }
@@ -55,39 +59,58 @@ fn map<'w, const N: usize>(
 
 fn dump(cx: &mut Context<'_>, words: &[String]) -> Result<(), Failure> {
     let (map, []) = map(cx, words, "nothing")?;
-    let contents = Contents {
-        schema: Contents::SCHEMA.to_owned(),
-        maps: vec![MapContents {
-            name: map.name.clone(),
-            kind: Some(map.kind_name()),
-            id: Some(map.info.id),
-            entries: map.entries()?,
-        }],
-    };
+    let entries = map.raw_entries()?;
     if cx.shell.json() {
-        return cx.shell.document(&contents);
+        let entries = InWords { map: &map, entries: &entries };
+        let one = OneMap { name: &map.name, kind: map.kind_name(), id: map.info.id, entries };
+        return cx.shell.document(&OneDump { schema: Contents::SCHEMA, maps: [one] });
     }
-    cx.shell.print(readable(&contents)?)
+    cx.shell.print(readable(&map, &entries)?)
+}
+
+/// [`Contents`] of one map, made while it is written.
+#[derive(Serialize)]
+struct OneDump<'a> {
+    schema: &'static str,
+    maps: [OneMap<'a>; 1],
+}
+
+#[derive(Serialize)]
+struct OneMap<'a> {
+    name: &'a str,
+    #[serde(rename = "type")]
+    kind: String,
+    id: u32,
+    entries: InWords<'a>,
+}
+
+struct InWords<'a> {
+    map: &'a TypedMap,
+    entries: &'a Entries,
+}
+
+impl Serialize for InWords<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.map.in_words(self.entries))
+    }
 }
 
 /// The same document with one entry per line.
-fn readable(contents: &Contents) -> Result<String, Failure> {
+fn readable(map: &TypedMap, entries: &Entries) -> Result<String, Failure> {
     let json = |value: &Value| serde_json::to_string(value).map_err(std::io::Error::from);
-    let mut maps = Vec::new();
-    for map in &contents.maps {
-        let mut lines = Vec::new();
-        for Entry { key, value } in &map.entries {
-            lines.push(format!("  {{\"key\": {}, \"value\": {}}}", json(key)?, json(value)?));
-        }
-        let head = serde_json::json!({"name": map.name, "type": map.kind, "id": map.id});
-        let head = json(&head)?;
-        let entries = match lines.as_slice() {
-            [] => "[]".to_owned(),
-            lines => format!("[\n{}\n]", lines.join(",\n")),
-        };
-        maps.push(format!("{}, \"entries\": {entries}}}", head.trim_end_matches('}')));
+    let head =
+        json(&serde_json::json!({"name": map.name, "type": map.kind_name(), "id": map.info.id}))?;
+    let mut text = format!(
+        "{{\"schema\": \"{}\", \"maps\": [{}, \"entries\": [",
+        Contents::SCHEMA,
+        head.trim_end_matches('}')
+    );
+    for (at, Entry { key, value }) in map.in_words(entries).enumerate() {
+        let comma = if at == 0 { "" } else { "," };
+        text += &format!("{comma}\n  {{\"key\": {}, \"value\": {}}}", json(&key)?, json(&value)?);
     }
-    Ok(format!("{{\"schema\": \"{}\", \"maps\": [{}]}}", contents.schema, maps.join(", ")))
+    text += if entries.is_empty() { "]}]}" } else { "\n]}]}" };
+    Ok(text)
 }
 
 fn get(cx: &mut Context<'_>, words: &[String]) -> Result<(), Failure> {

@@ -15,6 +15,7 @@ use crate::cli::context::Context;
 use crate::session::codec::{Codec, FORMS, text_value};
 use crate::session::contents::{Entry, per_cpu};
 use crate::session::control::RemoteMap;
+use crate::session::transfer::Side;
 
 /// Map types whose keys are indices, typed or not.
 const INDEXED: [&str; 8] = [
@@ -122,7 +123,29 @@ impl TypedMap {
         if REFERRING.contains(&self.kind_name().as_str()) { codec.number() } else { codec }
     }
 
-    fn value_len(&self) -> usize {
+    /// The map as far as copying is concerned.
+    pub(super) fn side(&self) -> Side<'_> {
+        Side { name: &self.name, info: &self.info, btf: self.btf.as_ref() }
+    }
+
+    /// How many values an entry has.
+    pub(super) const fn cpus(&self) -> usize {
+        self.cpus
+    }
+
+    /// Whether both are the same map.
+    pub(super) fn is(&self, other: &Self) -> bool {
+        match (&self.cells, &other.cells) {
+            (Cells::Kernel { .. }, Cells::Kernel { .. }) => self.info.id == other.info.id,
+            (Cells::Process(one), Cells::Process(other)) => {
+                one.run().pid == other.run().pid && one.def().name == other.def().name
+            }
+            _ => false,
+        }
+    }
+
+    /// Bytes of a whole value: of all CPUs, for per-CPU maps.
+    pub(super) fn value_len(&self) -> usize {
         match (self.per_cpu, self.info.value_size as usize) {
             (true, size) => size.next_multiple_of(8) * self.cpus,
             (false, size) => size,
@@ -150,7 +173,10 @@ impl TypedMap {
 
     /// A value as the kernel returns it; per-CPU maps have a list.
     pub(super) fn value_json(&self, value: &[u8]) -> Value {
-        let codec = self.value_codec();
+        self.value_with(&self.value_codec(), value)
+    }
+
+    fn value_with(&self, codec: &Codec<'_>, value: &[u8]) -> Value {
         let size = self.info.value_size as usize;
         if !self.per_cpu {
             return codec.to_json(value);
@@ -176,6 +202,22 @@ impl TypedMap {
         }
     }
 
+    /// Writes entries, as they are.
+    ///
+    /// # Errors
+    /// The kernel's refusal of the first that it does not take.
+    pub(super) fn write(&self, entries: &Entries) -> Result<(), Error> {
+        match &self.cells {
+            Cells::Kernel { kernel, fd } => {
+                let done = kernel.map_update_entries(fd.as_fd(), entries);
+                done.map_err(|error| self.explain(error))
+            }
+            Cells::Process(map) => {
+                entries.iter().try_for_each(|(key, value)| map.update(key, value))
+            }
+        }
+    }
+
     /// One value, as it is.
     ///
     /// # Errors
@@ -197,17 +239,13 @@ impl TypedMap {
         Ok(self.raw_get(key)?.map(|value| self.value_json(&value)))
     }
 
-    /// All entries.
-    ///
-    /// # Errors
-    /// See [`TypedMap::raw_entries`].
-    pub(super) fn entries(&self) -> Result<Vec<Entry>, Error> {
-        let entries = self.raw_entries()?;
-        let entry = |(key, value): &(Vec<u8>, Vec<u8>)| Entry {
-            key: self.key_json(key),
-            value: self.value_json(value),
-        };
-        Ok(entries.iter().map(entry).collect())
+    /// Entries in words, one after the other: a map may hold millions.
+    pub(super) fn in_words<'a>(&'a self, entries: &'a Entries) -> impl Iterator<Item = Entry> {
+        let (keys, values) = (self.key_codec(), self.value_codec());
+        entries.iter().map(move |(key, value)| Entry {
+            key: keys.to_json(key),
+            value: self.value_with(&values, value),
+        })
     }
 
     /// Inserts or replaces.

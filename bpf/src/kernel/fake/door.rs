@@ -102,6 +102,14 @@ impl Kernel for Fake {
         })
     }
 
+    fn map_update_entries(
+        &self,
+        map: BorrowedFd<'_>,
+        entries: &[(Vec<u8>, Vec<u8>)],
+    ) -> Result<(), KernelError> {
+        entries.iter().try_for_each(|(key, value)| self.map_update(map, key, value, 0))
+    }
+
     fn map_delete(&self, map: BorrowedFd<'_>, key: &[u8]) -> Result<bool, KernelError> {
         self.on_map("BPF_MAP_DELETE_ELEM", map, |table| {
             table.fits(key.len(), None)?;

@@ -1,4 +1,4 @@
-//! Reading whole maps: in batches where the type allows, else key by key.
+//! Reading and writing whole maps: in batches where the type allows, else key by key.
 #![expect(unsafe_code, reason = "libbpf is a C library")]
 
 use std::collections::HashSet;
@@ -32,9 +32,14 @@ pub(super) fn all(table: &Table<'_>) -> Result<Entries, KernelError> {
     }
 }
 
-fn by_batch(table: &Table<'_>) -> Result<Entries, i32> {
+/// Entries of one batch.
+fn room(table: &Table<'_>) -> usize {
     let entry = table.key_len + table.value_len;
-    let room = (BATCH_BYTES / entry.max(1)).clamp(1, BATCH_ENTRIES).min(table.max_entries.max(1));
+    (BATCH_BYTES / entry.max(1)).clamp(1, BATCH_ENTRIES)
+}
+
+fn by_batch(table: &Table<'_>) -> Result<Entries, i32> {
+    let room = room(table).min(table.max_entries.max(1));
     let mut keys = vec![0; room * table.key_len];
     let mut values = vec![0; room * table.value_len];
     // A position is a bucket number (4 bytes) for hashes and a key for the rest.
@@ -91,17 +96,64 @@ fn by_index(table: &Table<'_>) -> Result<Entries, KernelError> {
 
 fn by_key(table: &Table<'_>) -> Result<Entries, KernelError> {
     let mut entries = Entries::new();
-    let mut seen = HashSet::new();
+    // A key that is deleted while it is current sends the walk back to the start. As long as nothing
+    // tells of that, there is nothing to remember.
+    let mut seen: Option<HashSet<Vec<u8>>> = None;
     let mut key = table.next_key(None)?;
     while let Some(current) = key {
-        // A key deleted while it was current sends the walk back to the start.
-        if !seen.insert(current.clone()) {
+        if seen.as_mut().is_some_and(|seen| !seen.insert(current.clone())) {
             break;
         }
         key = table.next_key(Some(&current))?;
-        if let Some(value) = table.lookup(&current, table.value_len)? {
-            entries.push((current, value));
+        match table.lookup(&current, table.value_len)? {
+            Some(value) => entries.push((current, value)),
+            None => seen = seen.or_else(|| Some(keys(&entries))),
+        }
+        let first = entries.first().map(|(first, _)| first);
+        if seen.is_none()
+            && ((first.is_some() && key.as_ref() == first) || entries.len() > table.max_entries)
+        {
+            seen = Some(keys(&entries));
         }
     }
     Ok(entries)
+}
+
+fn keys(entries: &Entries) -> HashSet<Vec<u8>> {
+    entries.iter().map(|(key, _)| key.clone()).collect()
+}
+
+/// Writes entries; those before one that is refused stay.
+pub(super) fn update(table: &Table<'_>, entries: &[(Vec<u8>, Vec<u8>)]) -> Result<(), KernelError> {
+    for (key, value) in entries {
+        table.check("key", key.len(), table.key_len)?;
+        table.check("value", value.len(), table.value_len)?;
+    }
+    let mut left = entries;
+    while !left.is_empty() && !table.in_nic {
+        let (batch, rest) = left.split_at(left.len().min(room(table)));
+        // One by one the kernel says which entry it does not take, and there may be no batches.
+        if update_batch(table, batch).is_err() {
+            break;
+        }
+        left = rest;
+    }
+    left.iter().try_for_each(|(key, value)| table.update(key, value, 0))
+}
+
+/// All lengths are the table's.
+fn update_batch(table: &Table<'_>, batch: &[(Vec<u8>, Vec<u8>)]) -> Result<(), i32> {
+    let keys: Vec<u8> = batch.iter().flat_map(|(key, _)| key).copied().collect();
+    let values: Vec<u8> = batch.iter().flat_map(|(_, value)| value).copied().collect();
+    let mut count = size32(batch.len());
+    // SAFETY: the arrays hold `count` keys and values of the lengths that the kernel reads.
+    done(unsafe {
+        sys::bpf_map_update_batch(
+            table.fd.as_raw_fd(),
+            keys.as_ptr().cast(),
+            values.as_ptr().cast(),
+            &raw mut count,
+            ptr::null(),
+        )
+    })
 }

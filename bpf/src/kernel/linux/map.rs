@@ -112,7 +112,7 @@ impl<'a> Table<'a> {
     }
 
     /// Refuses a key or value of the wrong length before the kernel reads past it.
-    fn check(&self, what: &str, given: usize, need: usize) -> Result<(), KernelError> {
+    pub(super) fn check(&self, what: &str, given: usize, need: usize) -> Result<(), KernelError> {
         if given == need {
             return Ok(());
         }

@@ -104,6 +104,14 @@ impl Kernel for Linux {
         entries::all(&Table::of(map)?.expecting(key_len, Some(value_len))?)
     }
 
+    fn map_update_entries(
+        &self,
+        map: BorrowedFd<'_>,
+        entries: &[(Vec<u8>, Vec<u8>)],
+    ) -> Result<(), KernelError> {
+        entries::update(&Table::of(map)?, entries)
+    }
+
     fn map_freeze(&self, map: BorrowedFd<'_>) -> Result<(), KernelError> {
         map::freeze(map)
     }

@@ -138,7 +138,16 @@ impl<'a> Turn<'a> {
             (either, or) => either.or(or),
         };
         let bounds = &self.bounds;
-        (self.observer)(&Progress { bench, benches, repeat, repeats, phase, bounds, elapsed, left });
+        (self.observer)(&Progress {
+            bench,
+            benches,
+            repeat,
+            repeats,
+            phase,
+            bounds,
+            elapsed,
+            left,
+        });
     }
 }
 

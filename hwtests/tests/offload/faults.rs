@@ -1,14 +1,12 @@
 //! Each switch of the simulation turned to refuse, at each stage of a load: the ladder goes on with the
 //! reason, and nothing is left in the NIC.
 
-use std::time::Duration;
-
 use hoist_hwtests::require;
 use hoist_offload::plan::Wishes;
 use hoist_offload::{EngineKind, Error};
 use rustix::thread::{CapabilitySet, capabilities, set_capabilities};
 
-use crate::support::{Nic, attach, job, only, refusal, told};
+use crate::support::{Nic, attach, job, only, refusal, told, until};
 
 /// Switch, program, code, words.
 const REFUSALS: [(&str, &str, &str, &str); 4] = [
@@ -115,12 +113,13 @@ fn a_nic_that_goes_in_the_middle_of_a_load_is_an_error_with_its_cause() {
         return;
     }
     let nic = Nic::new(1);
-    nic.set("bpf_bind_verifier_delay", "400");
+    // Far longer than it takes to see the load begin, however busy the machine is.
+    nic.set("bpf_bind_verifier_delay", "2000");
     let device = nic.device();
     let outcome = std::thread::scope(|scope| {
         let loading =
             scope.spawn(|| attach(&device, &job("drop"), &only(EngineKind::Hw)).map(drop));
-        std::thread::sleep(Duration::from_millis(150));
+        until("the NIC has been given the program", || nic.bound() == 1);
         nic.unplug();
         loading.join().unwrap()
     });

@@ -55,6 +55,12 @@ impl Generator {
         Ok(Self { kernel, program, frame })
     }
 
+    /// The frame, without FCS.
+    #[must_use]
+    pub fn frame(&self) -> &[u8] {
+        &self.frame
+    }
+
     /// Sends `frames` copies and returns when the last one has left. Blocks the calling thread,
     /// which must be in the interface's network namespace.
     ///

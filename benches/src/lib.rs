@@ -14,6 +14,7 @@ pub mod generator;
 pub mod meter;
 pub mod pairs;
 pub mod report;
+pub mod scenario;
 pub mod search;
 pub mod stats;
 pub mod test_run;

@@ -20,15 +20,21 @@ use crate::error::{Error, Gap};
 use crate::plan::Warning;
 
 mod attachment;
+mod hold;
 mod record;
 
 pub(crate) use attachment::Adjusted;
+pub use hold::Hold;
 use record::{Holder, Place, Record};
+
+/// The setting by which kernel threads poll an interface's NAPI, among ethtool's features: those have no
+/// feature of that name.
+pub const THREADED_NAPI: &str = "threaded-napi";
 
 /// A setting that was changed, or will be.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Change {
-    /// ethtool feature by the kernel's name.
+    /// ethtool feature by the kernel's name, or [`THREADED_NAPI`].
     pub feature: String,
     /// What it was.
     pub before: bool,
@@ -37,6 +43,22 @@ pub struct Change {
 }
 
 impl Change {
+    /// Whether the setting is on now.
+    fn now(&self, kernel: &dyn Kernel, interface: &str) -> Result<bool, KernelError> {
+        match self.feature.as_str() {
+            THREADED_NAPI => kernel.threaded_napi(interface),
+            feature => kernel.feature(interface, feature),
+        }
+    }
+
+    /// Switches it.
+    fn switch(&self, kernel: &dyn Kernel, interface: &str, on: bool) -> Result<(), KernelError> {
+        match self.feature.as_str() {
+            THREADED_NAPI => kernel.set_threaded_napi(interface, on),
+            feature => kernel.set_feature(interface, feature, on),
+        }
+    }
+
     /// In words: `rx-gro is switched off (it was on)`.
     #[must_use]
     pub fn words(&self) -> String {
@@ -196,7 +218,7 @@ impl Grip {
         record.holders.extend(holders.iter().cloned());
         let mut to_set = Vec::new();
         for wanted in &needed.changes {
-            if kernel.feature(&device.name, &wanted.feature)? == wanted.set {
+            if wanted.now(&**kernel, &device.name)? == wanted.set {
                 continue;
             }
             to_set.push(wanted);
@@ -207,10 +229,8 @@ impl Grip {
         // The note comes first: what is not noted is never put back.
         record.write(&**kernel, &place)?;
         for (done, wanted) in to_set.iter().enumerate() {
-            if let Err(error) = kernel.set_feature(&device.name, &wanted.feature, wanted.set) {
-                let undo = |change: &&Change| {
-                    kernel.set_feature(&device.name, &change.feature, change.before)
-                };
+            if let Err(error) = wanted.switch(&**kernel, &device.name, wanted.set) {
+                let undo = |change: &&Change| change.switch(&**kernel, &device.name, change.before);
                 // What led here is the error to report. What cannot be undone stays noted, without
                 // anybody who lives: the next start tries again.
                 if to_set[..done].iter().rev().copied().map(|c| undo(&c)).all(|r| r.is_ok()) {
@@ -313,8 +333,8 @@ fn settle(
     if let Some(interface) = kernel.interface_name(place.ifindex)? {
         for change in record.changes.iter().rev() {
             // What somebody else changed since is as it was before.
-            if kernel.feature(&interface, &change.feature)? == change.set {
-                kernel.set_feature(&interface, &change.feature, change.before)?;
+            if change.now(kernel, &interface)? == change.set {
+                change.switch(kernel, &interface, change.before)?;
             }
         }
     }
@@ -331,7 +351,7 @@ fn disturbed(
     let Some(interface) = kernel.interface_name(ifindex)? else { return Ok(Vec::new()) };
     let mut warnings = Vec::new();
     for change in changes {
-        if kernel.feature(&interface, &change.feature)? == change.set {
+        if change.now(kernel, &interface)? == change.set {
             continue;
         }
         let (feature, now, set) = (&change.feature, word(change.before), word(change.set));

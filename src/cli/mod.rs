@@ -17,7 +17,9 @@ mod kept;
 pub(crate) mod render;
 mod shell;
 
+mod bench;
 mod context;
+mod date;
 mod demo;
 mod lint;
 mod load;
@@ -116,6 +118,7 @@ fn dispatch(cx: &mut Context<'_>, command: &Command) -> Result<(), Failure> {
         Command::Verify(args) => verify::run(cx, args),
         Command::Lint(args) => lint::run(cx.shell, &cx.registry, args),
         Command::Demo(args) => demo::run(cx, args),
+        Command::Bench(args) => bench::run(cx, args),
         Command::Completion(args) => manual::completion(cx.shell, args),
         Command::Man(args) => manual::man(cx.shell, args),
     }

@@ -70,10 +70,10 @@ impl Tester {
         &self.dut
     }
 
-    /// The device under test, to be detached.
+    /// The generator and the device under test, to be used again or detached.
     #[must_use]
-    pub fn into_dut(self) -> Dut {
-        self.dut
+    pub fn into_parts(self) -> (Box<dyn Traffic>, Dut) {
+        (self.traffic, self.dut)
     }
 
     /// Sends for some time at full speed and forgets it: caches, page pools and frequency settle.

@@ -1,9 +1,11 @@
 //! What the meter asks of a generator.
 
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
 
 use hoist_hwtests::dut::Failure;
 
+use crate::generator::Generator;
 use crate::trial::{Count, Order, Percentiles};
 
 /// How frames come to the sending interface, which decides who counts them.
@@ -43,4 +45,39 @@ pub trait Traffic: Send {
 
     /// Longest frame, in bytes, without FCS.
     fn frame_bytes(&self) -> usize;
+}
+
+/// As fast as it can, whatever the order's load, in calls of a tenth of a second or so.
+impl Traffic for Generator {
+    fn send(&mut self, order: &Order, stop: &AtomicBool) -> Result<Sent, Failure> {
+        /// Long enough for the two RCU waits of a call not to matter.
+        const FIRST: u32 = 1 << 16;
+        let (mut generated, mut call, start) = (0_u64, FIRST, Instant::now());
+        while start.elapsed().as_secs_f64() < order.seconds && !stop.load(Ordering::Relaxed) {
+            let began = Instant::now();
+            Generator::send(self, call)?;
+            generated += u64::from(call);
+            if began.elapsed().as_millis() < 100 {
+                call = call.saturating_mul(2);
+            }
+        }
+        Ok(Sent {
+            generated: Count {
+                packets: generated,
+                counter: "BPF_PROG_TEST_RUN: repeat".to_owned(),
+            },
+            intended: generated,
+            refused: None,
+            seconds: start.elapsed().as_secs_f64(),
+            lateness: None,
+        })
+    }
+
+    fn injection(&self) -> Injection {
+        Injection::Frames
+    }
+
+    fn frame_bytes(&self) -> usize {
+        self.frame().len()
+    }
 }

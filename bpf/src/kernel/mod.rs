@@ -449,6 +449,24 @@ pub trait Kernel: Send + Sync + std::fmt::Debug {
     /// The kernel's refusal; `ENODEV` for an unknown interface.
     fn feature(&self, interface: &str, feature: &str) -> Result<bool, KernelError>;
 
+    /// Has an interface's NAPI polled by kernel threads of its own, or by whoever raised it.
+    ///
+    /// # Errors
+    /// The kernel's refusal: `EOPNOTSUPP` while the interface has no NAPI.
+    fn set_threaded_napi(&self, interface: &str, on: bool) -> Result<(), KernelError>;
+
+    /// Whether an interface's NAPI is polled by kernel threads of its own.
+    ///
+    /// # Errors
+    /// The kernel's refusal; `ENOENT` for an unknown interface.
+    fn threaded_napi(&self, interface: &str) -> Result<bool, KernelError>;
+
+    /// Lets a thread, the kernel's included, run on these processors only.
+    ///
+    /// # Errors
+    /// The kernel's refusal; `ESRCH` for a thread that is gone.
+    fn pin_thread(&self, thread: u32, cpus: &[u32]) -> Result<(), KernelError>;
+
     /// The name of an interface of this network namespace; `None` when there is none of that index.
     ///
     /// # Errors

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
+mod bench;
 mod lint;
 mod map;
 mod program;
@@ -14,6 +15,7 @@ mod trace;
 mod values;
 mod verify;
 
+pub(crate) use bench::{Bench, BenchCommand};
 pub(crate) use lint::Lint;
 pub(crate) use map::{MapCommand, MapCopy, MapList, MapSelector, MapWatch};
 pub(crate) use program::{Attach, Load, Plan, ProgramArgs, Run, Settings, Which};
@@ -34,6 +36,7 @@ Examples:
   hoist trace http.pcap filter.o        why does it do that with this packet?
   sudo hoist verify                     prove on this kernel that the engines do the same
   hoist lint filter.o --profile nfp     would a card take it? needs no card
+  sudo hoist bench                      how fast is each engine here? no packet unaccounted for
   sudo hoist demo                       see all of it on a veth pair made for the occasion
 
 Exit status:
@@ -167,6 +170,8 @@ pub(crate) enum Command {
     Lint(Lint),
     /// See it work: probe, plan, run and measure on a veth pair made for the occasion
     Demo(Demo),
+    /// Measure packets per second, loss and latency of programs on engines, with every packet accounted for
+    Bench(Bench),
     /// Print a shell completion script
     Completion(Completion),
     /// Print the manual page, or write all of them

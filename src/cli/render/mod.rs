@@ -1,5 +1,6 @@
 //! Everything humans read: text out of the same data that machines get as JSON.
 
+pub(crate) mod bench;
 pub(crate) mod certificate;
 pub(crate) mod device;
 pub(crate) mod faults;

@@ -16,16 +16,15 @@ use hoist_offload::plan::{Choice, Wanted};
 use hoist_offload::{Capabilities, Device, EngineKind, Error, Gap, privilege};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
-use super::args;
 use super::context::Context;
 use super::failure::{Exit, Failure};
 use super::render;
+use super::{args, date};
 use crate::file;
 use crate::semantics;
 use document::{Environment, RowResult, Summary, VerifyDocument};
 
 mod check;
-mod date;
 pub(crate) mod document;
 mod junit;
 mod progress;

@@ -425,6 +425,21 @@ impl Kernel for Fake {
         settings::feature(&mut self.books(), interface, feature)
     }
 
+    fn set_threaded_napi(&self, interface: &str, on: bool) -> Result<(), KernelError> {
+        settings::set_threaded_napi(&mut self.books(), interface, on)
+    }
+
+    fn threaded_napi(&self, interface: &str) -> Result<bool, KernelError> {
+        settings::threaded_napi(&mut self.books(), interface)
+    }
+
+    fn pin_thread(&self, thread: u32, cpus: &[u32]) -> Result<(), KernelError> {
+        let mut books = self.books();
+        books.may("sched_setaffinity")?;
+        books.journal.push(Event::ThreadPinned { thread, cpus: cpus.to_vec() });
+        Ok(())
+    }
+
     fn interface_name(&self, ifindex: u32) -> Result<Option<String>, KernelError> {
         let mut books = self.books();
         books.may("RTM_GETLINK")?;

@@ -73,6 +73,8 @@ pub struct FakeInterface {
     pub upper: Vec<u32>,
     /// ethtool features: whether they are on, and whether they can be changed.
     pub features: BTreeMap<String, (bool, bool)>,
+    /// Whether kernel threads poll its NAPI.
+    pub threaded_napi: bool,
     /// Program ids at the tcx hooks.
     pub tcx_ingress: Vec<u32>,
     /// See [`FakeInterface::tcx_ingress`].
@@ -97,6 +99,7 @@ impl FakeInterface {
             max_mtu_bytes: 9000,
             upper: Vec::new(),
             features: BTreeMap::from([("rx-gro".to_owned(), (true, true))]),
+            threaded_napi: false,
             tcx_ingress: Vec::new(),
             tcx_egress: Vec::new(),
             clsact: false,
@@ -198,6 +201,20 @@ pub enum Event {
         feature: String,
         /// The new state.
         on: bool,
+    },
+    /// Kernel threads poll an interface's NAPI, or no longer.
+    ThreadedNapi {
+        /// Interface.
+        interface: String,
+        /// The new state.
+        on: bool,
+    },
+    /// A thread may run on some processors only.
+    ThreadPinned {
+        /// The thread.
+        thread: u32,
+        /// The processors.
+        cpus: Vec<u32>,
     },
 }
 

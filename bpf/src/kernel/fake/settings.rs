@@ -2,7 +2,7 @@
 
 use super::Event;
 use super::books::Books;
-use super::errno::{EINVAL, ENODEV, EOPNOTSUPP};
+use super::errno::{EINVAL, ENODEV, ENOENT, EOPNOTSUPP};
 use crate::kernel::KernelError;
 
 const TCX_INGRESS: u32 = 46;
@@ -83,4 +83,27 @@ pub(super) fn feature(
     let gone = || KernelError::new(OPERATION, format!("{feature} on {interface}"), ENODEV);
     let features = &named.ok_or_else(gone)?.given.features;
     Ok(features.get(feature).is_some_and(|(on, _)| *on))
+}
+
+pub(super) fn set_threaded_napi(
+    books: &mut Books,
+    interface: &str,
+    on: bool,
+) -> Result<(), KernelError> {
+    const OPERATION: &str = "write";
+    books.may(OPERATION)?;
+    let path = format!("/sys/class/net/{interface}/threaded");
+    let named = books.interfaces.values_mut().find(|i| i.given.name == interface);
+    let gone = || KernelError::new(OPERATION, path, ENOENT);
+    named.ok_or_else(gone)?.given.threaded_napi = on;
+    books.journal.push(Event::ThreadedNapi { interface: interface.to_owned(), on });
+    Ok(())
+}
+
+pub(super) fn threaded_napi(books: &mut Books, interface: &str) -> Result<bool, KernelError> {
+    const OPERATION: &str = "read";
+    books.may(OPERATION)?;
+    let path = format!("/sys/class/net/{interface}/threaded");
+    let named = books.interfaces.values().find(|i| i.given.name == interface);
+    Ok(named.ok_or_else(|| KernelError::new(OPERATION, path, ENOENT))?.given.threaded_napi)
 }

@@ -21,6 +21,7 @@ mod link;
 mod load;
 mod lock;
 mod map;
+mod napi;
 mod note;
 mod pin;
 mod reason;
@@ -317,6 +318,18 @@ impl Kernel for Linux {
 
     fn feature(&self, interface: &str, feature: &str) -> Result<bool, KernelError> {
         feature::get(interface, feature)
+    }
+
+    fn set_threaded_napi(&self, interface: &str, on: bool) -> Result<(), KernelError> {
+        napi::set_threaded(interface, on)
+    }
+
+    fn threaded_napi(&self, interface: &str) -> Result<bool, KernelError> {
+        napi::threaded(interface)
+    }
+
+    fn pin_thread(&self, thread: u32, cpus: &[u32]) -> Result<(), KernelError> {
+        napi::pin(thread, cpus)
     }
 
     fn interface_name(&self, ifindex: u32) -> Result<Option<String>, KernelError> {

@@ -1,0 +1,137 @@
+//! What the trials of one cell add up to.
+
+use super::seat::Seat;
+use super::subject::{Carrier, Subject};
+use crate::report::Measurement;
+use crate::search::Outcome;
+use crate::stats::Summary;
+use crate::trial::{Entry, Finding, Ledger, Severity, Trial, Witness};
+
+/// The cell in the report.
+pub(super) fn measurement(seat: &Seat<'_>, subject: &Subject, outcome: Outcome) -> Measurement {
+    let pps = Summary::of(&outcome.rates);
+    let basis: Vec<&Trial> =
+        outcome.basis.iter().filter_map(|at| outcome.trials.get(*at)).collect();
+    let sum = |of: fn(&Trial) -> u64| basis.iter().map(|t| of(t)).sum::<u64>();
+    let (intended, received) = (sum(|t| t.intended), sum(|t| t.received));
+    let loss_ratio = match intended {
+        0 => 0.0,
+        _ => intended.saturating_sub(received) as f64 / intended as f64,
+    };
+    let median = pps.and_then(|pps| {
+        let distance = |trial: &Trial| (trial.pps() - pps.median).abs();
+        basis.iter().copied().min_by(|a, b| distance(a).total_cmp(&distance(b)))
+    });
+    Measurement {
+        engine: match seat.carrier {
+            Carrier::Engine(wanted) => wanted.kind.to_string(),
+            carrier @ Carrier::Control(_) => carrier.to_string(),
+        },
+        hook: seat.hook.clone(),
+        program: subject.name.clone(),
+        profile: "64".to_owned(),
+        frame_bytes: 64.0,
+        cores: seat.cores.try_into().unwrap_or(i32::MAX),
+        measured_by: "real traffic".to_owned(),
+        search: outcome.found,
+        pps,
+        rates: outcome.rates,
+        loss_ratio,
+        ended: outcome.ended,
+        latency: median.and_then(|trial| trial.latency.clone()),
+        ledger: sum_of(outcome.trials.iter().filter(|t| t.valid()).map(|t| &t.ledger)),
+        nanoseconds: None,
+        cycles: None,
+        findings: findings(seat, &outcome.trials, outcome.findings),
+        trials: outcome.trials,
+        rejected: outcome.rejected,
+    }
+}
+
+/// What concerns the cell: of the place, of the search, and of the trials, each code once.
+fn findings(seat: &Seat<'_>, trials: &[Trial], of_search: Vec<Finding>) -> Vec<Finding> {
+    let mut all = seat.findings.clone();
+    all.extend(of_search);
+    for finding in trials.iter().flat_map(|trial| &trial.findings) {
+        if all.iter().any(|known| known.code == finding.code) {
+            continue;
+        }
+        let with = |trial: &&Trial| trial.findings.iter().any(|f| f.code == finding.code);
+        let times = trials.iter().filter(with).count();
+        let of = trials.len();
+        let message = format!("{} ({times} of {of} trials)", finding.message);
+        // A rejected trial was repeated; what counts did not have this.
+        let severity = match finding.severity {
+            Severity::Invalid if times < of => Severity::Note,
+            other => other,
+        };
+        all.push(Finding { message, severity, ..finding.clone() });
+    }
+    all
+}
+
+/// One ledger in which every count is the sum of those in the same place.
+pub(super) fn sum_of<'a>(mut ledgers: impl Iterator<Item = &'a Ledger>) -> Ledger {
+    let mut sum = ledgers.next().cloned().unwrap_or_default();
+    for ledger in ledgers {
+        for stage in &ledger.stages {
+            let Some(into) = sum.stages.iter_mut().find(|s| s.name == stage.name) else {
+                sum.stages.push(stage.clone());
+                continue;
+            };
+            into.came.packets += stage.came.packets;
+            for entry in &stage.out {
+                let same = |e: &&mut Entry| e.fate == entry.fate && e.counter == entry.counter;
+                match into.out.iter_mut().find(same) {
+                    Some(into) => into.packets += entry.packets,
+                    None => into.out.push(entry.clone()),
+                }
+            }
+        }
+        for witness in &ledger.witnesses {
+            let same =
+                |w: &&mut Witness| w.counter == witness.counter && w.confirms == witness.confirms;
+            match sum.witnesses.iter_mut().find(same) {
+                Some(into) => {
+                    into.packets += witness.packets;
+                    into.expected += witness.expected;
+                }
+                None => sum.witnesses.push(witness.clone()),
+            }
+        }
+    }
+    sum
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::trial::{Count, Fate, Stage};
+
+    fn ledger(name: &str, came: u64, out: &[(Fate, u64)]) -> Ledger {
+        let entry = |(fate, packets): &(Fate, u64)| Entry {
+            fate: *fate,
+            packets: *packets,
+            counter: "c".to_owned(),
+        };
+        let stage = Stage {
+            name: name.to_owned(),
+            came: Count { packets: came, counter: "c".to_owned() },
+            out: out.iter().map(entry).collect(),
+        };
+        Ledger { stages: vec![stage], witnesses: Vec::new() }
+    }
+
+    #[test]
+    fn ledgers_add_up_place_by_place() {
+        let all = [
+            ledger("wire", 10, &[(Fate::Onward, 10)]),
+            ledger("wire", 7, &[(Fate::Onward, 5), (Fate::Refused, 2)]),
+            ledger("program", 3, &[(Fate::Drop, 3)]),
+        ];
+        let sum = sum_of(all.iter());
+        assert!(sum.balanced());
+        let came: Vec<u64> = sum.stages.iter().map(|s| s.came.packets).collect();
+        assert_eq!((came, sum.of(Fate::Onward), sum.of(Fate::Refused)), (vec![17, 3], 15, 2));
+    }
+}

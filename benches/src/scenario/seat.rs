@@ -1,0 +1,179 @@
+//! One cell of the matrix as a bench: it takes its place on the device for each turn, and leaves it to
+//! the next.
+
+use std::fmt;
+use std::sync::Arc;
+
+use hoist_offload::plan::{Choice, Wishes};
+use hoist_offload::{AttachPolicy, Error};
+
+use super::control::Control;
+use super::subject::{Carrier, Mode, Subject};
+use super::{Place, Tools};
+use crate::meter::{Dut, Path, Tester, Traffic};
+use crate::search::{Bench, Halt};
+use crate::trial::{Finding, Order, Severity, Trial};
+
+/// A program, what carries it, and traffic for it.
+pub(super) struct Seat<'a> {
+    pub(super) carrier: Carrier,
+    pub(super) cores: u32,
+    pub(super) hook: String,
+    /// What speaks against this cell: refusals, warnings of the plan.
+    pub(super) findings: Vec<Finding>,
+    /// Why it could not go on, by the library's class.
+    pub(super) error: Option<Error>,
+    subject: &'a Subject,
+    place: &'a Place,
+    tools: &'a Tools<'a>,
+    at_work: Option<Tester>,
+    control: Option<Control>,
+    traffic: Option<Box<dyn Traffic>>,
+}
+
+impl fmt::Debug for Seat<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Seat").field("carrier", &self.carrier).finish_non_exhaustive()
+    }
+}
+
+impl<'a> Seat<'a> {
+    pub(super) fn new(
+        carrier: Carrier,
+        cores: u32,
+        subject: &'a Subject,
+        place: &'a Place,
+        tools: &'a Tools<'a>,
+        traffic: Box<dyn Traffic>,
+    ) -> Self {
+        Self {
+            carrier,
+            cores,
+            hook: String::new(),
+            findings: Vec::new(),
+            error: None,
+            subject,
+            place,
+            tools,
+            at_work: None,
+            control: None,
+            traffic: Some(traffic),
+        }
+    }
+
+    /// Attaches the program.
+    fn attach(&mut self) -> Result<Dut, Error> {
+        let near = &self.place.near;
+        let Tools { registry, host, kernel, .. } = *self.tools;
+        let subject = self.subject;
+        let dut = match self.carrier {
+            Carrier::Engine(wanted) => {
+                let wishes = Wishes { choice: Choice::only(wanted), ..Wishes::default() };
+                let (plan, attachment, hook) = near.namespace.run(|| {
+                    let device = host.device(&near.name)?;
+                    let policy = AttachPolicy::default();
+                    let attached =
+                        registry.attach(host, kernel, &device, &subject.job, &wishes, &policy);
+                    let (plan, attachment) = attached?;
+                    let hook = attachment.effective()?.hook.to_string();
+                    Ok::<_, Error>((plan, attachment, hook))
+                })?;
+                self.hook = hook;
+                for warning in plan.warnings {
+                    let note = Finding {
+                        code: warning.code,
+                        severity: Severity::Note,
+                        message: warning.message,
+                        advice: warning.remedy,
+                    };
+                    if !self.findings.contains(&note) {
+                        self.findings.push(note);
+                    }
+                }
+                Dut::new(near, attachment).map_err(of_library)?
+            }
+            Carrier::Control(mode) => {
+                let attach = || Control::attach(&near.name, mode, subject);
+                self.control = Some(near.namespace.run(attach)?);
+                "xdp".clone_into(&mut self.hook);
+                let path = match mode {
+                    Mode::Native => Path::Native,
+                    Mode::Generic => Path::Buffers,
+                };
+                Dut::control(near, path)
+            }
+        };
+        Ok(if self.place.is_made() { dut.private() } else { dut })
+    }
+
+    /// Keeps why it cannot go on.
+    fn fail(&mut self, error: Error) -> Halt {
+        let text = error.to_string();
+        if let Error::Refused { refusals, .. } = &error {
+            let gaps = refusals.iter().flat_map(|refusal| &refusal.gaps);
+            self.findings.extend(gaps.map(|gap| Finding {
+                code: gap.code.clone(),
+                severity: Severity::Invalid,
+                message: gap.message.clone(),
+                advice: gap.remedy.clone(),
+            }));
+        }
+        self.error = Some(error);
+        Halt::Failed(text.into())
+    }
+
+    fn detach(&mut self) -> Result<(), Error> {
+        if let Some(tester) = self.at_work.take() {
+            let (traffic, dut) = tester.into_parts();
+            self.traffic = Some(traffic);
+            dut.detach().map_err(of_library)?;
+        }
+        match self.control.take() {
+            Some(control) => self.place.near.namespace.run(|| control.detach()),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Bench for Seat<'_> {
+    fn begin(&mut self) -> Result<(), Halt> {
+        let far = self.place.far.as_ref();
+        let (Some(far), Some(traffic)) = (far, self.traffic.take()) else {
+            return Err(Halt::Failed("nothing sends".into()));
+        };
+        match self.attach() {
+            Ok(dut) => {
+                let tester = Tester::new(far, traffic, dut);
+                self.at_work = Some(tester.stop_on(Arc::clone(self.tools.stop)));
+                Ok(())
+            }
+            Err(error) => {
+                self.traffic = Some(traffic);
+                Err(self.fail(error))
+            }
+        }
+    }
+
+    fn trial(&mut self, order: Order) -> Result<Trial, Halt> {
+        match &mut self.at_work {
+            Some(tester) => tester.trial(order),
+            None => Err(Halt::Failed("no program is attached".into())),
+        }
+    }
+
+    fn end(&mut self) -> Result<(), Halt> {
+        self.detach().map_err(|error| self.fail(error))
+    }
+}
+
+/// The library's error where it is one, so that its class is known.
+pub(super) fn of_library(error: Box<dyn std::error::Error + Send + Sync>) -> Error {
+    match error.downcast::<Error>() {
+        Ok(error) => *error,
+        Err(other) => Error::Host {
+            operation: "measure",
+            object: "packet rates".to_owned(),
+            source: std::io::Error::other(other.to_string()),
+        },
+    }
+}

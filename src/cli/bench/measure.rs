@@ -1,0 +1,100 @@
+//! Measuring itself.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use hoist_benches::report::Report;
+use hoist_benches::scenario::{Scenario, Stand, Tools, environment};
+use hoist_benches::search::{Maximum, Phase, Procedure, Rules, Soak};
+use hoist_offload::bpf::kernel::Capability;
+use hoist_offload::privilege;
+use indicatif::ProgressBar;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+
+use super::place;
+use super::programs::{Programs, carriers};
+use crate::cli::context::Context;
+use crate::cli::failure::{Exit, Failure};
+use crate::cli::{args, date, render};
+
+/// What making namespaces, links, raw frames and programs takes.
+const NEEDED: [Capability; 4] =
+    [Capability::CapBpf, Capability::CapNetAdmin, Capability::CapNetRaw, Capability::CapSysAdmin];
+
+/// Measures every cell of the matrix and prints the report.
+///
+/// # Errors
+/// A mistake in the arguments, a missing privilege, or a failure that concerns every cell; afterwards
+/// [`Failure::Told`] where nothing could be measured.
+pub(super) fn run(cx: &mut Context<'_>, args: &args::Bench) -> Result<(), Failure> {
+    let kernel = cx.kernel("bench")?;
+    privilege::require("measure packet rates", &NEEDED)?;
+    let stop = Arc::new(AtomicBool::new(false));
+    for signal in [SIGINT, SIGTERM, SIGHUP] {
+        signal_hook::flag::register(signal, stop.clone())?;
+    }
+    let programs = Programs::read(cx, args)?;
+    let place = place::of(cx, args)?;
+    let scenario = Scenario {
+        subjects: programs.subjects.clone(),
+        carriers: carriers(cx, args),
+        cores: args.cores.clone(),
+        procedures: procedures(args),
+        rules: Rules { repeats: args.repeats, ..Rules::default() },
+    };
+    let mut environment = environment::capture(date::now(), std::env::args().collect());
+    for port in [Some(&place.near), place.far.as_ref()].into_iter().flatten() {
+        let device = port.namespace.run(|| cx.host.device(&port.name))?;
+        environment.devices.insert(port.name.clone(), environment::device(&device));
+    }
+    let bar = cx.shell.busy("measuring ...".to_owned());
+    let tools =
+        Tools { registry: &cx.registry, host: cx.host.as_ref(), kernel: &kernel, stop: &stop };
+    let report = scenario.run(&place, &tools, environment, &mut |stand| {
+        if let Some(bar) = &bar {
+            show(bar, stand);
+        }
+    });
+    if let Some(bar) = bar {
+        bar.finish_and_clear();
+    }
+    let report = report?;
+    tell(cx, &report)?;
+    if report.interrupted || report.results.iter().any(|result| result.pps.is_some()) {
+        return Ok(());
+    }
+    Err(Failure::Told(Exit::Refused))
+}
+
+/// Prints the report.
+fn tell(cx: &mut Context<'_>, report: &Report) -> Result<(), Failure> {
+    if cx.shell.json() {
+        return cx.shell.document(report);
+    }
+    let text = render::bench::report(report, cx.shell.verbose());
+    cx.shell.print(text)
+}
+
+/// What is searched for.
+fn procedures(args: &args::Bench) -> Vec<Procedure> {
+    let seconds = args.seconds.0.as_secs_f64();
+    vec![match args.rate {
+        Some(load) => Procedure::Soak(Soak { load, seconds }),
+        None => Procedure::Maximum(Maximum { seconds }),
+    }]
+}
+
+/// Shows where the scenario stands.
+fn show(bar: &ProgressBar, stand: &Stand<'_>) {
+    let Stand { group, groups, program, carrier, search } = stand;
+    let turn = search.repeat * search.benches + search.bench + 1;
+    let turns = search.repeats * search.benches;
+    let doing = match &search.phase {
+        Phase::WarmUp(_) => "warming up",
+        Phase::Trial(_) | Phase::Done { .. } => "measuring",
+    };
+    let part =
+        if *groups > 1 { format!("part {} of {groups}, ", group + 1) } else { String::new() };
+    let left = search.left.map_or_else(String::new, |left| format!(", {left:.0} s left"));
+    bar.set_message(format!("{part}turn {turn} of {turns}: {doing} {program} on {carrier}{left}"));
+}

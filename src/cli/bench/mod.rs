@@ -1,0 +1,22 @@
+//! `hoist bench`: how fast, with every packet accounted for.
+
+use super::args::{Bench, BenchCommand};
+use super::context::Context;
+use super::failure::Failure;
+
+mod measure;
+mod place;
+mod programs;
+
+/// Measures, or does something with what was measured.
+///
+/// # Errors
+/// A mistake in the arguments, a missing privilege, or a failure that concerns every cell.
+pub(super) fn run(cx: &mut Context<'_>, args: &Bench) -> Result<(), Failure> {
+    match &args.command {
+        None => measure::run(cx, args),
+        Some(BenchCommand::Report(args)) => {
+            Err(Failure::input(args.file.display().to_string(), ""))
+        }
+    }
+}

@@ -1,0 +1,202 @@
+//! A benchmark's report as text.
+
+use hoist_benches::report::{Measurement, Report};
+use hoist_benches::search::Ended;
+use hoist_benches::trial::{Finding, Ledger, Severity};
+
+use super::style::{BAD, DIM, GOOD, HEAD, WARN, paint};
+use super::table::{Table, paragraph};
+
+/// The whole report.
+pub(crate) fn report(report: &Report, verbose: bool) -> String {
+    let mut parts = vec![table(&report.results)];
+    parts.extend(words(&report.results));
+    let findings = findings(report);
+    if !findings.is_empty() {
+        parts.push(findings);
+    }
+    if verbose {
+        parts.extend(report.results.iter().map(ledger));
+    }
+    if report.interrupted {
+        parts.push(paint(WARN, "interrupted: this is what was measured until then"));
+    }
+    parts.retain(|part| !part.is_empty());
+    parts.join("\n\n")
+}
+
+/// One line for each cell.
+fn table(results: &[Measurement]) -> String {
+    let mut table = Table::new(&[
+        "engine",
+        "hook",
+        "program",
+        "frames",
+        ">cores",
+        ">Mpps",
+        ">min",
+        ">max",
+        ">lost",
+        "unaccounted for",
+    ]);
+    for result in results {
+        table.row(row(result));
+    }
+    table.render()
+}
+
+fn row(result: &Measurement) -> Vec<String> {
+    let mpps = |pps: f64| format!("{:.3}", pps / 1e6);
+    let [median, min, max] = match &result.pps {
+        Some(pps) => [mpps(pps.median), mpps(pps.min), mpps(pps.max)],
+        None => ["-", "-", "-"].map(str::to_owned),
+    };
+    let lost = match &result.pps {
+        Some(_) => percent(result.loss_ratio),
+        None => "-".to_owned(),
+    };
+    let hook = if result.hook.is_empty() { "-" } else { &result.hook };
+    vec![
+        result.engine.clone(),
+        hook.to_owned(),
+        result.program.clone(),
+        result.profile.clone(),
+        match result.cores {
+            -1 => "remote".to_owned(),
+            cores => cores.to_string(),
+        },
+        median,
+        min,
+        max,
+        lost,
+        account(result),
+    ]
+}
+
+/// What is left over of the trials that count; what else there is to say instead.
+fn account(result: &Measurement) -> String {
+    if let (None, ended) = (&result.pps, &result.ended) {
+        return match ended {
+            Ended::Failed(_) => paint(BAD, "not measured"),
+            Ended::Rejected => paint(BAD, "no valid trial"),
+            Ended::Stopped => paint(WARN, "stopped"),
+            Ended::OutOfTime => paint(WARN, "out of time"),
+            Ended::Complete => paint(WARN, "nothing found"),
+        };
+    }
+    let residual: i128 = result.ledger.stages.iter().map(|s| s.residual().abs()).sum();
+    match (residual, result.rejected) {
+        (0, 0) => paint(GOOD, "0"),
+        (0, n) => format!("{} ({n} rejected)", paint(GOOD, "0")),
+        (residual, _) => paint(BAD, residual),
+    }
+}
+
+fn percent(part: f64) -> String {
+    match part {
+        0.0 => "0 %".to_owned(),
+        part if part < 0.000_01 => "< 0.001 %".to_owned(),
+        part => format!("{:.3} %", part * 100.0),
+    }
+}
+
+/// `native`, or `tcx` where the hook says more.
+fn name(result: &Measurement) -> String {
+    match result.hook.as_str() {
+        "" | "xdp" => result.engine.clone(),
+        hook => hook.to_owned(),
+    }
+}
+
+/// The fastest of each group against the others, in words.
+fn words(results: &[Measurement]) -> Option<String> {
+    let mut lines = Vec::new();
+    let same = |a: &Measurement, b: &Measurement| {
+        a.program == b.program && a.profile == b.profile && a.cores == b.cores
+    };
+    let mut rest = results;
+    while let Some(first) = rest.first() {
+        let size = rest.iter().take_while(|r| same(first, r)).count();
+        let (group, after) = rest.split_at(size);
+        rest = after;
+        let mut rates: Vec<(&Measurement, f64)> = group
+            .iter()
+            .filter_map(|r| Some((r, r.pps?.median)))
+            .filter(|(_, m)| *m > 0.0)
+            .collect();
+        rates.sort_by(|a, b| b.1.total_cmp(&a.1));
+        let Some(((best, top), others)) = rates.split_first() else { continue };
+        let ratios: Vec<String> = others
+            .iter()
+            .map(|(o, rate)| format!("{:.1} times that of {}", top / rate, name(o)))
+            .collect();
+        if !ratios.is_empty() {
+            lines.push(paragraph(
+                0,
+                &format!("{}: {} took {}", best.program, name(best), list(&ratios)),
+            ));
+        }
+    }
+    (!lines.is_empty()).then(|| lines.join("\n"))
+}
+
+fn list(parts: &[String]) -> String {
+    match parts {
+        [] => String::new(),
+        [one] => format!("packets at {one}"),
+        [all @ .., last] => format!("packets at {} and {last}", all.join(", ")),
+    }
+}
+
+/// Everything that a reader must know, each once, with the cells that it concerns.
+fn findings(report: &Report) -> String {
+    let mut all: Vec<(&Finding, Vec<String>)> = Vec::new();
+    let mut add = |finding, cell: Option<String>| match all
+        .iter_mut()
+        .find(|(known, _): &&mut (&Finding, _)| *known == finding)
+    {
+        Some((_, cells)) => cells.extend(cell),
+        None => all.push((finding, cell.into_iter().collect())),
+    };
+    report.findings.iter().for_each(|finding| add(finding, None));
+    for result in &report.results {
+        result.findings.iter().for_each(|finding| add(finding, Some(name(result))));
+    }
+    all.sort_by_key(|(finding, _)| std::cmp::Reverse(finding.severity));
+    let text = |(finding, cells): &(&Finding, Vec<String>)| {
+        let (style, word) = match finding.severity {
+            Severity::Note => (DIM, "note"),
+            Severity::Warning => (WARN, "warning"),
+            Severity::Invalid => (BAD, "invalid"),
+        };
+        let mut cells = cells.clone();
+        cells.dedup();
+        let of = if cells.is_empty() { String::new() } else { format!("{}: ", cells.join(", ")) };
+        let mut lines =
+            vec![format!("{}: {of}{} [{}]", paint(style, word), finding.message, finding.code)];
+        lines.extend(finding.advice.iter().map(|advice| format!("  {advice}")));
+        lines.iter().map(|line| paragraph(0, line)).collect::<Vec<_>>().join("\n")
+    };
+    all.iter().map(text).collect::<Vec<_>>().join("\n")
+}
+
+/// Where every packet of a cell went.
+fn ledger(result: &Measurement) -> String {
+    let title = format!("{} on {}: where every packet went", result.program, name(result));
+    let Ledger { stages, witnesses } = &result.ledger;
+    let mut table = Table::new(&["", ">packets", "counted by"]);
+    for stage in stages {
+        let came = format!("{}:", stage.name);
+        table.row([came, stage.came.packets.to_string(), stage.came.counter.clone()]);
+        for entry in &stage.out {
+            let fate = format!("  {:?}", entry.fate).to_lowercase();
+            table.row([fate, entry.packets.to_string(), entry.counter.clone()]);
+        }
+    }
+    for witness in witnesses {
+        let word = if witness.packets == witness.expected { "confirmed" } else { "CONTRADICTED" };
+        let counter = format!("{} ({word} {})", witness.counter, witness.confirms);
+        table.row(["  witness".to_owned(), witness.packets.to_string(), counter]);
+    }
+    format!("{}\n{}", paint(HEAD, title), table.render())
+}

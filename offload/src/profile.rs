@@ -14,7 +14,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use hoist_bpf::opcode::{class, mode};
-use hoist_bpf::passes::lower::{Atomics, Target};
+use hoist_bpf::passes::lower::{Atomics, FrameStack, Target};
 use serde::{Deserialize, Serialize};
 
 mod check;
@@ -166,7 +166,16 @@ impl Profile {
             without: (0..=u8::MAX).filter(lacks).collect(),
             atomics: if enforced(Rule::Atomic) { Atomics::Add } else { host.atomics },
             loops: !enforced(Rule::Loop) || number("loops").is_some_and(|yes| yes > 0),
+            stack: match (number("stack_bytes"), self.frame_bytes) {
+                (Some(most), Some(frame_bytes)) => {
+                    let (call_bytes, register_bytes) = self.call_bytes;
+                    let most = u32::try_from(most).unwrap_or(u32::MAX);
+                    Some(FrameStack { most, frame_bytes, call_bytes, register_bytes })
+                }
+                _ => None,
+            },
             global_data: !enforced(Rule::GlobalData),
+            value_pointers: !enforced(Rule::MapOffset),
             map_stores: !enforced(Rule::MapStore),
             per_cpu_maps: PER_CPU.iter().all(|kind| self.maps.on_card.contains(kind)),
             lru_maps: self.maps.on_card.contains(&LRU_HASH),

@@ -276,6 +276,12 @@ impl<'m> Interp<'m> {
         match inst.insn.class() {
             class::ALU | class::ALU64 => {
                 super::arith::apply(inst.insn, state);
+                // What is accessed from here on at offsets that are not known is the stack's too.
+                if self.bases.is_some()
+                    && let Value::Stack { frame, offset } = reg(state, inst.insn.dst())
+                {
+                    self.touch_stack(frame, offset);
+                }
                 let moves = inst.insn.code & 0xf0 != alu::MOV;
                 if moves && reg(state, inst.insn.dst()).kinds() & kind::CTX != 0 {
                     self.note(id, at, Mark::CONTEXT_MOVED);

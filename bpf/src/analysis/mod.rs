@@ -89,7 +89,7 @@ pub(crate) fn functions(module: &Module, program: ProgramId) -> Vec<FunctionId> 
 }
 
 /// A call of `bpf_tail_call`.
-const TAIL_CALL: Insn = Insn::new(0x85, 0, 0, 0, 12);
+pub(crate) const TAIL_CALL: Insn = Insn::new(0x85, 0, 0, 0, 12);
 
 #[cfg(test)]
 mod tests;

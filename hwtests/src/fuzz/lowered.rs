@@ -16,7 +16,7 @@ use super::campaign::Outcome;
 use super::run::{Form, Hook};
 
 /// A card that takes next to nothing: the first version of the instruction set, without modulo,
-/// conversion to little-endian order and stores of constants; atomic addition; plain maps.
+/// conversion to little-endian order, stores of constants and calls; atomic addition; plain maps.
 #[must_use]
 pub fn least() -> Target {
     let modulo = [class::ALU, class::ALU64].map(|c| [c | alu::MOD, c | X | alu::MOD]).concat();
@@ -25,15 +25,17 @@ pub fn least() -> Target {
         isa: 1,
         without: modulo.into_iter().chain([class::ALU | alu::END]).chain(constants).collect(),
         atomics: Atomics::Add,
-        calls: true,
+        calls: false,
+        stack: None,
         loops: false,
         global_data: false,
+        value_pointers: false,
         map_stores: false,
         per_cpu_maps: false,
         lru_maps: false,
         map_flags: 0,
         most_slots: 4096,
-        accept: ["lru-bound".to_owned()].into(),
+        accept: ["lru-bound", "map-store-race"].map(str::to_owned).into(),
         max_entries: BTreeMap::new(),
     }
 }
@@ -41,7 +43,7 @@ pub fn least() -> Target {
 /// The instruction set of nfp cards, version 3 without what [`least`] lacks, and its maps.
 #[must_use]
 pub fn card() -> Target {
-    Target { isa: 3, ..least() }
+    Target { isa: 3, calls: true, ..least() }
 }
 
 /// Lowers a program for the card that takes least of those that the program can be lowered for.
@@ -77,7 +79,10 @@ fn relax(target: &mut Target, problem: &Problem) {
         "map-store" => target.map_stores = true,
         "per-cpu-value" => target.per_cpu_maps = true,
         "counter-not-atomic" => (target.map_stores, target.per_cpu_maps) = (true, true),
+        "global-data" if !target.value_pointers => target.value_pointers = true,
+        "lowered-stack" if !target.map_stores => target.map_stores = true,
         "global-data" | "lowered-stack" => target.global_data = true,
+        "call-not-inlined" => target.calls = true,
         "loop-not-bounded" => target.loops = true,
         "instruction-not-taken" => (target.atomics, target.isa) = (Atomics::All, target.isa.max(3)),
         _ => {}
@@ -94,14 +99,17 @@ fn refusal(problems: &[Problem]) -> Refusal {
 
 /// What random programs give occasion to rewrite, with the share of the programs in which it is to be
 /// rewritten at the least. The rest is tried by `hwtests/tests/lowering`.
-pub const GATES: [(Rewrite, f64); 9] = [
+pub const GATES: [(Rewrite, f64); 12] = [
     (Rewrite::MapFlags, 0.10),
     (Rewrite::LruToHash, 0.02),
     (Rewrite::Constant, 0.02),
+    (Rewrite::Table, 0.02),
     (Rewrite::DeadCode, 0.10),
+    (Rewrite::Inline, 0.10),
     (Rewrite::Loop, 0.05),
     (Rewrite::Global, 0.30),
     (Rewrite::Counter, 0.02),
+    (Rewrite::MapUpdate, 0.05),
     (Rewrite::SharedCounters, 0.02),
     (Rewrite::Instruction, 0.30),
 ];

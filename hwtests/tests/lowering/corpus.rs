@@ -17,7 +17,7 @@ use hoist_hwtests::require;
 use crate::pair::{Pair, stay};
 
 /// Compilers with the versions of the instruction set that they write.
-const COMPILERS: [(&str, &str, &[u8]); 2] =
+pub(crate) const COMPILERS: [(&str, &str, &[u8]); 2] =
     [("clang-14", "llvm-strip-14", &[1, 2, 3]), ("clang-19", "llvm-strip-19", &[4])];
 
 /// Where Debian's xdp-tools and libxdp put their objects.

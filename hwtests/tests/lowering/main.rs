@@ -4,6 +4,7 @@
 //! No card executes anything here; docs/lowering.md says what that leaves open.
 #![expect(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
 
+mod compiled;
 mod corpus;
 mod pair;
 mod rewrites;

@@ -99,7 +99,7 @@ fn behind(code: &str) -> Option<Rule> {
     Some(match code {
         "lru-bound" | "per-cpu-value" => Rule::MapType,
         "missing-map-flag" => Rule::MapFlags,
-        "map-store" | "counter-not-atomic" => Rule::MapStore,
+        "map-store" | "map-store-race" | "counter-not-atomic" => Rule::MapStore,
         "instruction-not-taken" => Rule::Opcode,
         "global-data" => Rule::GlobalData,
         "lowered-stack" => Rule::Stack,

@@ -63,7 +63,7 @@ pub(super) const fn is_constant(map: &Map) -> bool {
 }
 
 /// What a load finds there.
-fn value(map: &Map, offset: u32, insn: Insn) -> Option<u64> {
+pub(super) fn value(map: &Map, offset: u32, insn: Insn) -> Option<u64> {
     let bytes = access_bytes(insn.code);
     let data = map.data.get(offset as usize..)?.get(..usize::from(bytes))?;
     let mut word = [0; 8];

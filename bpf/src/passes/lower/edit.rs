@@ -30,6 +30,13 @@ impl Edits {
         self.by_position.insert(at, code.insts);
     }
 
+    /// Puts instructions before an instruction, or before what replaces it; jumps to it lead to them.
+    pub(super) fn before(&mut self, at: usize, code: Code<'_>) {
+        let Code { instead, mut insts, .. } = code;
+        insts.extend(self.by_position.remove(&at).unwrap_or_else(|| vec![instead]));
+        self.by_position.insert(at, insts);
+    }
+
     /// Makes the replacements.
     pub(super) fn apply(mut self, function: &mut Function) {
         if self.is_empty() {
@@ -107,12 +114,26 @@ impl<'f> Code<'f> {
         self.insts.push(Inst { id, insn, wide_imm, target, ..self.instead });
     }
 
+    /// Puts an instruction of a callee in, changed: it keeps its source line, and stands where the
+    /// call stood.
+    pub(super) fn adopt(&mut self, id: InstId, inst: &Inst, insn: Insn, target: Target) {
+        let wide_imm = inst.wide_imm.filter(|_| insn.is_wide());
+        let (origin, line) = (self.instead.origin, inst.line);
+        self.insts.push(Inst { id, insn, wide_imm, target, origin, line });
+    }
+
     /// `dst = value`, 64 bits.
     pub(super) fn constant(&mut self, dst: u8, value: u64) {
+        let id = self.label();
+        self.constant_at(id, dst, value);
+    }
+
+    /// The same, by the instruction of a label.
+    pub(super) fn constant_at(&mut self, id: InstId, dst: u8, value: u64) {
         match i32::try_from(value as i64) {
-            Ok(imm) => self.put(super::asm::mov_imm(dst, imm)),
+            Ok(imm) => self.place(id, super::asm::mov_imm(dst, imm), Target::None),
             Err(_) => {
-                self.put(super::asm::wide(dst, value as i32));
+                self.place(id, super::asm::wide(dst, value as i32), Target::None);
                 if let Some(last) = self.insts.last_mut() {
                     last.wide_imm = Some((value >> 32) as i32);
                 }

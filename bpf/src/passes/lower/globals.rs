@@ -30,7 +30,7 @@ pub(super) fn run(
 ) {
     let mut used = BTreeSet::new();
     for &id in &scope.functions {
-        function(module, id, trace, &mut used, report);
+        function(module, id, trace, target, &mut used, report);
     }
     for id in used {
         let map = &mut module.maps[id.0 as usize];
@@ -43,6 +43,7 @@ fn function(
     module: &mut Module,
     id: FunctionId,
     trace: &Trace,
+    target: &Target,
     used: &mut BTreeSet<MapId>,
     report: &mut Report,
 ) {
@@ -57,13 +58,13 @@ fn function(
         let Some((map, offset)) = global(module, inst) else { continue };
         let place = site(module, function, inst);
         let declared = module.map(map);
-        if is_constant(declared) {
+        if is_constant(declared) && !target.value_pointers {
             let message = format!(
                 "the address of {}+{offset} is used, which the card cannot load, and not only to \
-                 load constants at known offsets",
+                 load constants at known offsets or a few by an index",
                 declared.name
             );
-            let remedy = "index no constant tables by variables, and hand none to helpers";
+            let remedy = "keep tables small, and hand none to helpers";
             let problem = Problem::new("global-data", message, remedy).at(place).of(declared);
             report.problems.push(problem);
             continue;

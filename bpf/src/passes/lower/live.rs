@@ -27,6 +27,8 @@ pub(super) const fn bit(register: u8) -> Registers {
 pub(super) struct Live {
     /// Read later with what they hold after the instruction.
     after: Vec<Registers>,
+    /// Read from the start of a block on, by its number in the flow graph.
+    at_start: Vec<Registers>,
     /// May hold something before the instruction.
     set: Vec<Registers>,
     /// Hold something before the instruction, whichever way it is reached.
@@ -51,12 +53,17 @@ impl Live {
         let main = module.programs.iter().any(|program| program.function == id);
         let given = if main { bit(1) } else { taken.by(id) };
         let [set, surely] = [false, true].map(|all| filled(code, &graph, given | bit(10), all));
-        Self { after, set, surely }
+        Self { after, at_start, set, surely }
     }
 
     /// Registers whose contents are read after an instruction.
     pub(super) fn after(&self, at: usize) -> Registers {
         self.after[at]
+    }
+
+    /// Registers whose contents are read from the start of a block on.
+    pub(super) fn at_block(&self, index: usize) -> Registers {
+        self.at_start.get(index).copied().unwrap_or_default()
     }
 
     /// Whether a register's contents do not matter after an instruction.
@@ -150,7 +157,7 @@ fn filled(code: &[Inst], graph: &Graph, given: Registers, all: bool) -> Vec<Regi
 }
 
 /// Registers that an instruction gives a value.
-fn written(insn: Insn) -> Registers {
+pub(super) fn written(insn: Insn) -> Registers {
     match insn.class() {
         class::ALU | class::ALU64 | class::LDX => bit(insn.dst()),
         class::LD if insn.is_wide() => bit(insn.dst()),

@@ -15,6 +15,7 @@ mod counters;
 mod edit;
 mod frame;
 mod globals;
+mod inline;
 mod isa;
 mod live;
 mod loops;
@@ -22,17 +23,19 @@ mod maps;
 mod prune;
 mod report;
 mod scope;
+mod stores;
+mod tables;
 mod target;
 
 pub use report::{Change, Problem, Rewrite};
-pub use target::{Atomics, Target};
+pub use target::{Atomics, FrameStack, Target};
 
-use report::{Report, site};
+use report::Report;
 use scope::Scope;
 
 use crate::analysis::{self, STACK_LIMIT, Trace};
 use crate::image::{Image, ImageError};
-use crate::module::{Module, ProgramId, Target as Reference};
+use crate::module::{Module, ProgramId};
 
 /// A program that fits a card, as far as rewriting can make it.
 #[derive(Clone, Debug)]
@@ -77,6 +80,10 @@ pub fn attempt(module: &Module, program: ProgramId, target: &Target) -> (Lowered
 /// values are constant.
 const FOLDS: usize = 8;
 
+/// Bytes of stack that callers of a function that makes tail calls must stay below
+/// (`check_max_stack_depth_subprog` in `kernel/bpf/verifier.c`).
+const TAIL_CALL_STACK: u64 = 256;
+
 /// One program on its way.
 struct Run<'t> {
     module: Module,
@@ -90,6 +97,15 @@ impl Run<'_> {
         if !self.target.global_data {
             self.fold()?;
         }
+        if !self.target.calls || self.target.stack.is_some() {
+            let (scope, trace) = (self.scope(), self.trace()?);
+            let (module, report) = (&mut self.module, &mut self.report);
+            if inline::run(module, &scope, &trace, self.target, report) && !self.target.global_data
+            {
+                // What functions are called with may be constants.
+                self.fold()?;
+            }
+        }
         if !self.target.loops {
             let (scope, module, report) = (self.scope(), &mut self.module, &mut self.report);
             let unrolled = loops::unroll(module, self.program, &scope, self.target, report);
@@ -99,11 +115,10 @@ impl Run<'_> {
             }
         }
         let scope = self.scope();
-        if !self.target.calls {
-            self.calls(&scope);
-        }
         maps::run(&mut self.module, &scope, self.target, &mut self.report);
         if !self.target.global_data {
+            let (module, report) = (&mut self.module, &mut self.report);
+            tables::run(module, &scope, self.target, report);
             let trace = self.trace()?;
             globals::run(&mut self.module, &scope, &trace, self.target, &mut self.report);
         }
@@ -133,20 +148,6 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// Calls of subprograms cannot be rewritten.
-    fn calls(&mut self, scope: &Scope) {
-        for &id in &scope.functions {
-            let function = self.module.function(id);
-            for inst in function.code.iter().filter(|i| matches!(i.target, Reference::Call(_))) {
-                let message = "a call of a function of the program's own, which the card has not";
-                let remedy = "declare the function `static inline` with `always_inline`";
-                let place = site(&self.module, function, inst);
-                let problem = Problem::new("call-not-inlined", message.to_owned(), remedy);
-                self.report.problems.push(problem.at(place));
-            }
-        }
-    }
-
     fn scope(&self) -> Scope {
         Scope::of(&self.module, self.program)
     }
@@ -168,6 +169,19 @@ impl Run<'_> {
                  have to be kept there"
             );
             let remedy = "use less stack, or write so that less has to be rewritten";
+            return Err(Problem::new("lowered-stack", message, remedy));
+        }
+        let (scope, trace) = (self.scope(), self.trace()?);
+        if let Some(bytes) = scope.stack_before_tail_calls(&self.module, &trace)
+            && bytes >= TAIL_CALL_STACK
+        {
+            let message = format!(
+                "the rewritten program has {bytes} bytes of stack in use where a function makes a tail \
+                 call, which the kernel allows below {TAIL_CALL_STACK} bytes, because values have to be \
+                 kept there"
+            );
+            let remedy = "make tail calls from the program itself, or write so that less has to be \
+                          rewritten";
             return Err(Problem::new("lowered-stack", message, remedy));
         }
         match Image::build(&self.module, self.program) {

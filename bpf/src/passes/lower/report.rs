@@ -19,14 +19,20 @@ pub enum Rewrite {
     LruToHash,
     /// A load of a constant became the constant.
     Constant,
+    /// A load from a table of constants, indexed by a variable, became comparisons.
+    Table,
     /// Code that constants switch off was removed.
     DeadCode,
+    /// The code of a subprogram took the place of a call.
+    Inline,
     /// A loop was written out as often as it runs.
     Loop,
     /// A global variable is reached by a lookup in an array of one entry.
     Global,
     /// A word that is loaded, added to and stored became an atomic addition.
     Counter,
+    /// Stores to a map's value became an update of the whole value.
+    MapUpdate,
     /// A per-CPU map, whose words are only added to, became one that all share.
     SharedCounters,
     /// An atomic addition no longer returns what was there, which nobody used.
@@ -38,15 +44,18 @@ pub enum Rewrite {
 
 impl Rewrite {
     /// Every kind, in the order of the declaration.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 14] = [
         Self::Entries,
         Self::MapFlags,
         Self::LruToHash,
         Self::Constant,
+        Self::Table,
         Self::DeadCode,
+        Self::Inline,
         Self::Loop,
         Self::Global,
         Self::Counter,
+        Self::MapUpdate,
         Self::SharedCounters,
         Self::Fetch,
         Self::Instruction,
@@ -60,10 +69,13 @@ impl Rewrite {
             Self::MapFlags => "map-flags",
             Self::LruToHash => "lru-to-hash",
             Self::Constant => "constant",
+            Self::Table => "table",
             Self::DeadCode => "dead-code",
+            Self::Inline => "inline",
             Self::Loop => "loop",
             Self::Global => "global",
             Self::Counter => "counter",
+            Self::MapUpdate => "map-update",
             Self::SharedCounters => "shared-counters",
             Self::Fetch => "fetch",
             Self::Instruction => "instruction",

@@ -22,10 +22,14 @@ pub struct Target {
     pub atomics: Atomics,
     /// Calls of subprograms.
     pub calls: bool,
+    /// How much stack there is for their frames; `None` where it is not known, or enough.
+    pub stack: Option<FrameStack>,
     /// Jumps backwards.
     pub loops: bool,
     /// Global data: addresses in the value of a map, loaded without a lookup.
     pub global_data: bool,
+    /// Addresses in the value of a map at offsets that are not constant, or handed to helpers.
+    pub value_pointers: bool,
     /// Stores to the values of maps.
     pub map_stores: bool,
     /// Per-CPU arrays and hashes.
@@ -40,6 +44,19 @@ pub struct Target {
     pub accept: BTreeSet<String>,
     /// Sizes that the user gives to maps, by name.
     pub max_entries: BTreeMap<String, u32>,
+}
+
+/// A card's stack, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FrameStack {
+    /// All there is, for the frames of the deepest chain of calls.
+    pub most: u32,
+    /// What each frame is rounded up to a multiple of.
+    pub frame_bytes: u32,
+    /// What a subprogram's frame takes besides its own.
+    pub call_bytes: u32,
+    /// And where it writes one of `r6` to `r9`.
+    pub register_bytes: u32,
 }
 
 /// Which atomic instructions are taken.
@@ -63,8 +80,10 @@ impl Target {
             without: BTreeSet::new(),
             atomics: Atomics::All,
             calls: true,
+            stack: None,
             loops: true,
             global_data: true,
+            value_pointers: true,
             map_stores: true,
             per_cpu_maps: true,
             lru_maps: true,

@@ -220,12 +220,10 @@ impl Maker<'_> {
     }
 
     fn global(&mut self, dst: Var) -> Step {
-        let mut index = self.random.chance(50).then(|| (self.var(), 0x1f));
+        let index = self.random.chance(50).then(|| (self.var(), 0x1f));
         let mut offset = self.random.between(0, 24) as i16;
         let constant = self.random.chance(30);
-        if self.limits.cards && constant {
-            // A table that is indexed by a variable keeps all of a program's variables as they are.
-            index = None;
+        if self.limits.cards && constant && index.is_none() {
             offset += 16;
         }
         let at = At { offset, index };

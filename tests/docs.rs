@@ -270,6 +270,58 @@ fn shown_screens_are_what_the_command_prints() {
     assert!(shown > 0, "no page shows a screen");
 }
 
+/// Pieces of a block of code, at lines that stand for what was left out.
+fn pieces(block: &str) -> Vec<String> {
+    let mut pieces = vec![String::new()];
+    for line in block.lines() {
+        match line.trim() {
+            "// ..." | "# ..." => pieces.push(String::new()),
+            _ => {
+                let last = pieces.len() - 1;
+                pieces[last].push_str(&format!("{line}\n"));
+            }
+        }
+    }
+    pieces
+}
+
+/// Where a page shows code, it names the file, and the file has these lines in this order.
+#[test]
+fn shown_code_is_in_the_files() {
+    let mut shown = 0;
+    for page in pages() {
+        let text = read(&page);
+        for block in text.split("<!-- code: ").skip(1) {
+            let (file, rest) = block.split_once(" -->\n```").expect("a file, then a block");
+            let (_, rest) = rest.split_once('\n').expect("the language");
+            let (code, _) = rest.split_once("\n```\n").expect("the end of the block");
+            let source = read(file);
+            let mut left = source.as_str();
+            for piece in pieces(code) {
+                let at = left.find(&piece);
+                let at =
+                    at.unwrap_or_else(|| panic!("{}: {file} has not\n{piece}", page.display()));
+                left = &left[at + piece.len()..];
+            }
+            shown += 1;
+        }
+    }
+    assert!(shown > 0, "no page shows code");
+}
+
+/// The pages that are written about code show it only as it is.
+#[test]
+fn adding_a_driver_shows_no_code_of_its_own() {
+    let text = read("docs/adding-a-driver.md");
+    let mut before = "";
+    for line in text.lines() {
+        if ["```rust", "```toml"].contains(&line) {
+            assert!(before.starts_with("<!-- code: "), "a block without its file after: {before}");
+        }
+        before = line;
+    }
+}
+
 #[test]
 fn every_schema_is_described() {
     let page = read("docs/json.md");

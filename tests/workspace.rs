@@ -125,6 +125,38 @@ fn crates_depend_only_along_the_arrows() {
     }
 }
 
+/// The example of a vendor's crate: the driver knows hoist-offload alone, without its default features.
+#[test]
+fn the_vendors_driver_depends_on_the_contract_alone() {
+    let output = Command::new(env!("CARGO"))
+        .args(["metadata", "--format-version", "1", "--no-deps", "--offline"])
+        .current_dir(root().join("examples/vendor"))
+        .output()
+        .expect("cargo starts");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let metadata: Value = serde_json::from_slice(&output.stdout).expect("cargo prints JSON");
+    for (package, expected) in [
+        ("acme", &["hoist-offload"][..]),
+        ("acme-hoist", &["acme", "hoist", "hoist-hwtests (dev)"]),
+    ] {
+        let packages = metadata["packages"].as_array().unwrap().iter();
+        let found = packages.filter(|p| text(&p["name"]) == package).collect::<Vec<_>>();
+        let [found] = found.as_slice() else { panic!("{package} is not there") };
+        let dependencies = found["dependencies"].as_array().unwrap();
+        let named: BTreeSet<String> = dependencies
+            .iter()
+            .map(|d| match text(&d["kind"]) {
+                "" => text(&d["name"]).to_owned(),
+                kind => format!("{} ({kind})", text(&d["name"])),
+            })
+            .collect();
+        assert_eq!(named, expected.iter().map(|&name| name.to_owned()).collect(), "{package}");
+        if package == "acme" {
+            assert_eq!(dependencies[0]["uses_default_features"], false);
+        }
+    }
+}
+
 #[test]
 fn reserved_packages_are_used_by_their_crate_alone() {
     for (user, packages) in direct_dependencies(&metadata()) {

@@ -12,6 +12,7 @@ pub mod hardware;
 pub mod native;
 pub mod nic;
 pub mod rules;
+pub mod table;
 
 pub use hardware::{CLASSIFIER, HARDWARE};
 pub use native::NATIVE;

@@ -8,6 +8,8 @@ use hoist_offload::capability::{Answer, Capabilities, Condition, Severity, When}
 use hoist_offload::host::{Finding, OffloadReport};
 use hoist_offload::{Adjustment, Device, Driver, EngineKind, Evidence, Profile};
 
+use crate::table::Reports;
+
 /// A driver with native XDP.
 #[derive(Clone, Copy, Debug)]
 pub struct Nic {
@@ -19,6 +21,8 @@ pub struct Nic {
     pub since: &'static str,
     /// File and function of the kernel source that the rules come from.
     pub source: &'static str,
+    /// What its devices report of themselves.
+    pub reports: Reports,
     /// What it asks for.
     pub rules: &'static [Rule],
 }

@@ -15,11 +15,12 @@ use hoist_bpf::resolve::{TargetBtf, resolve};
 use hoist_fallback::tc::tag_push;
 use hoist_fallback::tc::translate::{Options, TagPush};
 use hoist_offload::attach::Effective;
+use hoist_offload::error::Refusal;
 use hoist_offload::host::LinuxHost;
 use hoist_offload::plan::{Choice, Wanted, Wishes};
 use hoist_offload::{
-    AttachPolicy, Attachment, Device, Engine, EngineKind, Error, Hook, Host as _, Job, Plan,
-    Prepared, Registry,
+    Answer, AttachPolicy, Attachment, Capabilities, Device, Engine, EngineKind, Error, Gap, Hook,
+    Host as _, Job, Plan, Prepared, Registry,
 };
 
 use crate::fuzz;
@@ -194,6 +195,42 @@ impl Dut {
         let wishes = Wishes { choice, ..Wishes::default() };
         let device = self.device()?;
         self.inside(|| self.registry.prove(&self.host, &self.kernel, &device, job, &wishes))
+    }
+
+    /// What an engine can do on a device, the drivers' knowledge included.
+    ///
+    /// # Errors
+    /// The host could not be asked.
+    pub fn capabilities(
+        &self,
+        engine: &dyn Engine,
+        device: &Device,
+    ) -> Result<Capabilities, Error> {
+        self.inside(|| self.registry.capabilities(&self.host, device, engine))
+    }
+
+    /// The reasons of refusals. Where several providers have an engine of the kind, what they say of the
+    /// program comes before what they say of a device that is not theirs.
+    ///
+    /// # Errors
+    /// The host could not be asked.
+    pub fn reasons(&self, refusals: Vec<Refusal>) -> Result<Vec<Gap>, Error> {
+        let device = self.device()?;
+        let (mut here, mut elsewhere) = (Vec::new(), Vec::new());
+        for refusal in refusals {
+            let same = |e: &&'static dyn Engine| {
+                e.kind() == refusal.engine
+                    && e.provider() == refusal.provider
+                    && refusal.hook.is_none_or(|hook| hook == e.hook())
+            };
+            let usable = match self.registry.engines().find(same) {
+                Some(engine) => self.capabilities(engine, &device)?.usable() != Answer::No,
+                None => false,
+            };
+            if usable { &mut here } else { &mut elsewhere }.extend(refusal.gaps);
+        }
+        here.extend(elsewhere);
+        Ok(here)
     }
 
     /// Loads for one engine without attaching.

@@ -8,6 +8,7 @@
 //! | [`conformance`] | the conformance suite: cases, runner, report |
 //! | [`socket`] | ordinary sockets inside a namespace |
 //! | [`fuzz`] | random programs on random frames, one form of them against another |
+//! | [`devices`] | rows of docs/devices.md held against live devices |
 //! | [`dut`] | the device under test: hoist's own planning and running on a port |
 //! | [`programs`] | programs of the conformance suite |
 //! | [`require`] | whether a test that needs privileges can run here, said by name when not |
@@ -16,6 +17,7 @@
 
 pub mod capture;
 pub mod conformance;
+pub mod devices;
 pub mod dut;
 pub mod frame;
 pub mod fuzz;

@@ -65,6 +65,9 @@ pub struct Plan {
     pub engine: Option<EngineKind>,
     /// Where it attaches.
     pub hook: Option<Hook>,
+    /// Who provides it, where that is not the kernel.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub provider: Option<String>,
     /// How sure.
     pub certainty: Certainty,
     /// Settings of the device that are changed while the program runs; none unless the user allowed
@@ -397,6 +400,7 @@ impl Plan {
             program: job.program_name().to_owned(),
             engine: None,
             hook: None,
+            provider: None,
             certainty: Certainty::Expected,
             adjustments: Vec::new(),
             warnings: Vec::new(),
@@ -407,6 +411,7 @@ impl Plan {
     fn choose(&mut self, rung: &Rung, engine: &dyn Engine, done: Step) {
         self.engine = Some(engine.kind());
         self.hook = Some(engine.hook());
+        self.provider = Some(engine.provider()).filter(|name| *name != "kernel").map(str::to_owned);
         self.certainty = match done {
             Step::Compared => Certainty::Expected,
             Step::Loaded | Step::Attached => Certainty::Proven,

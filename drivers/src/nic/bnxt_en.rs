@@ -2,8 +2,10 @@
 //! stands in the kernel log only.
 
 use hoist_offload::When;
+use hoist_offload::device::XdpFeatures as X;
 
 use crate::rules::{Nic, Rule};
+use crate::table::Reports;
 
 /// See the module.
 pub static DRIVER: Nic = Nic {
@@ -11,5 +13,7 @@ pub static DRIVER: Nic = Nic {
     aliases: &[],
     since: "4.11",
     source: "drivers/net/ethernet/broadcom/bnxt/bnxt_xdp.c: bnxt_xdp_set",
+    reports: Reports::always(&[X::BASIC, X::REDIRECT, X::RX_SG])
+        .attached(&[X::NDO_XMIT, X::NDO_XMIT_SG]),
     rules: &[Rule::Mtu(3502, When::WithoutFrags), Rule::CombinedChannels],
 };

@@ -1,10 +1,11 @@
 //! Bonds: native XDP is handed down to every member.
 
 use hoist_offload::capability::{Answer, Capabilities, Condition};
-use hoist_offload::device::XdpFeatures;
+use hoist_offload::device::XdpFeatures as X;
 use hoist_offload::{Device, Driver, EngineKind, Evidence};
 
 use crate::rules::settle_support;
+use crate::table::{Entry, Listed, Reports};
 
 /// Linux bonding.
 #[derive(Clone, Copy, Debug)]
@@ -12,6 +13,32 @@ pub struct Bonding;
 
 /// See the module.
 pub static DRIVER: Bonding = Bonding;
+
+impl Listed for Bonding {
+    fn entry(&self) -> Entry {
+        Entry {
+            name: "bonding",
+            aliases: &[],
+            since: Some("5.15"),
+            source: "drivers/net/bonding/bond_main.c: bond_xdp_set",
+            reports: Reports::NONE.sometimes(
+                &[X::BASIC, X::REDIRECT, X::NDO_XMIT, X::RX_SG, X::NDO_XMIT_SG],
+                "what all members have, without AF_XDP's",
+            ),
+            limits: Vec::new(),
+            asks: vec![
+                (
+                    "bond-mode",
+                    "mode balance-rr, active-backup, 802.3ad or balance-xor (without vlan+srcmac \
+                     hashing)"
+                        .to_owned(),
+                ),
+                ("bond-member-no-native", "native XDP on every member".to_owned()),
+            ],
+            profile: None,
+        }
+    }
+}
 
 impl Driver for Bonding {
     fn name(&self) -> &'static str {
@@ -32,7 +59,7 @@ impl Driver for Bonding {
             )
         };
         // A bond reports what all its members have, and nothing in modes without native XDP.
-        let reports = device.xdp.value().is_some_and(|x| x.features.contains(XdpFeatures::BASIC));
+        let reports = device.xdp.value().is_some_and(|x| x.features.contains(X::BASIC));
         let holds = if reports { Answer::Yes } else { Answer::Unknown };
         let members = match &device.lower[..] {
             [] => "none".to_owned(),

@@ -2,8 +2,10 @@
 //! virtual function.
 
 use hoist_offload::When;
+use hoist_offload::device::XdpFeatures as X;
 
 use crate::rules::{Nic, Rule};
+use crate::table::Reports;
 
 /// See the module.
 pub static DRIVER: Nic = Nic {
@@ -11,5 +13,6 @@ pub static DRIVER: Nic = Nic {
     aliases: &[],
     since: "5.6",
     source: "drivers/net/hyperv/netvsc_bpf.c: netvsc_xdp_set",
+    reports: Reports::always(&[X::BASIC, X::REDIRECT, X::NDO_XMIT]),
     rules: &[Rule::Unmerged("rx-lro"), Rule::Mtu(3506, When::Always)],
 };

@@ -3,8 +3,10 @@
 
 use hoist_bpf::requirements::Feature;
 use hoist_offload::When;
+use hoist_offload::device::XdpFeatures as X;
 
 use crate::rules::{Nic, Rule};
+use crate::table::Reports;
 
 /// See the module.
 pub static DRIVER: Nic = Nic {
@@ -12,6 +14,9 @@ pub static DRIVER: Nic = Nic {
     aliases: &[],
     since: "5.5",
     source: "drivers/net/ethernet/intel/ice/ice_main.c: ice_xdp_setup_prog",
+    reports: Reports::always(&[X::BASIC, X::REDIRECT, X::XSK_ZEROCOPY, X::RX_SG])
+        .attached(&[X::NDO_XMIT, X::NDO_XMIT_SG])
+        .sometimes(&[], "none in safe mode; only of physical and subfunctions"),
     rules: &[
         Rule::Mtu(3046, When::WithoutFrags),
         Rule::Untold(

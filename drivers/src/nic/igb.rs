@@ -2,8 +2,10 @@
 
 use hoist_bpf::requirements::Feature;
 use hoist_offload::When;
+use hoist_offload::device::XdpFeatures as X;
 
 use crate::rules::{Nic, Rule};
+use crate::table::Reports;
 
 /// See the module.
 pub static DRIVER: Nic = Nic {
@@ -11,5 +13,6 @@ pub static DRIVER: Nic = Nic {
     aliases: &[],
     since: "5.10",
     source: "drivers/net/ethernet/intel/igb/igb_main.c: igb_xdp_setup",
+    reports: Reports::always(&[X::BASIC, X::REDIRECT]).attached(&[X::NDO_XMIT, X::NDO_XMIT_SG]),
     rules: &[Rule::Mtu(3046, When::Always), Rule::Has(Feature::Metadata)],
 };

@@ -3,8 +3,10 @@
 
 use hoist_bpf::requirements::Feature;
 use hoist_offload::When;
+use hoist_offload::device::XdpFeatures as X;
 
 use crate::rules::{Nic, Rule};
+use crate::table::Reports;
 
 /// See the module.
 pub static DRIVER: Nic = Nic {
@@ -12,6 +14,8 @@ pub static DRIVER: Nic = Nic {
     aliases: &[],
     since: "4.12",
     source: "drivers/net/ethernet/intel/ixgbe/ixgbe_main.c: ixgbe_xdp_setup",
+    reports: Reports::always(&[X::BASIC, X::REDIRECT, X::XSK_ZEROCOPY])
+        .attached(&[X::NDO_XMIT, X::NDO_XMIT_SG]),
     rules: &[
         Rule::Unmerged("rx-lro"),
         Rule::Mtu(3050, When::Always),

@@ -1,6 +1,6 @@
 //! One file per kernel driver, and the list of them.
 
-use hoist_offload::Driver;
+use crate::table::Listed;
 
 pub mod am65_cpsw;
 pub mod atlantic;
@@ -48,7 +48,7 @@ pub mod xen_netfront;
 
 /// Every driver known, in the order in which they are asked: NICs by vendor, then virtual devices,
 /// then those without native XDP. The order matters only where two claim the same device.
-pub static DRIVERS: &[&dyn Driver] = &[
+pub static DRIVERS: &[&dyn Listed] = &[
     &mlx5_core::DRIVER,
     &mlx4_en::DRIVER,
     &i40e::DRIVER,
@@ -124,6 +124,8 @@ pub static DRIVERS: &[&dyn Driver] = &[
 
 #[cfg(test)]
 mod tests {
+    use hoist_offload::Driver;
+
     use super::*;
 
     /// A file that is not listed would be silently without effect.

@@ -4,9 +4,11 @@
 use std::sync::LazyLock;
 
 use hoist_offload::When;
+use hoist_offload::device::XdpFeatures as X;
 use hoist_offload::profile::{Citation, Origin, Parameter, Profile, Rule as ProfileRule, Unit};
 
 use crate::rules::{Nic, Offloading, Rule};
+use crate::table::Reports;
 
 /// See the module.
 pub static DRIVER: Offloading = Offloading { nic: NIC, profile: || &PROFILE };
@@ -16,6 +18,7 @@ const NIC: Nic = Nic {
     aliases: &[],
     since: "4.16",
     source: "drivers/net/netdevsim/bpf.c: nsim_xdp_set_prog",
+    reports: Reports::always(&[X::HW_OFFLOAD]),
     rules: &[
         Rule::Mtu(4000, When::Always),
         Rule::NeverExecutes(

@@ -2,8 +2,10 @@
 //! `XDP_REDIRECT`: such frames are dropped as aborted (nfd3/dp.c).
 
 use hoist_bpf::requirements::Feature;
+use hoist_offload::device::XdpFeatures as X;
 
 use crate::rules::{Nic, Offloading, Rule};
+use crate::table::Reports;
 
 mod profile;
 mod rules;
@@ -18,6 +20,10 @@ const NIC: Nic = Nic {
     aliases: &[],
     since: "4.10",
     source: "drivers/net/ethernet/netronome/nfp/nfp_net_common.c: nfp_net_xdp_setup_drv",
+    reports: Reports::always(&[X::BASIC]).sometimes(
+        &[X::HW_OFFLOAD, X::REDIRECT, X::XSK_ZEROCOPY],
+        "hw-offload with the eBPF firmware; redirect and xsk-zerocopy with NFD3",
+    ),
     rules: &[
         Rule::Lacks(Feature::Redirect),
         Rule::Untold(

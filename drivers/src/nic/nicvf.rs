@@ -3,8 +3,10 @@
 
 use hoist_bpf::requirements::Feature;
 use hoist_offload::When;
+use hoist_offload::device::XdpFeatures as X;
 
 use crate::rules::{Nic, Rule};
+use crate::table::Reports;
 
 /// See the module.
 pub static DRIVER: Nic = Nic {
@@ -12,6 +14,8 @@ pub static DRIVER: Nic = Nic {
     aliases: &["thunder-nicvf"],
     since: "4.12",
     source: "drivers/net/ethernet/cavium/thunder/nicvf_main.c: nicvf_xdp_setup",
+    reports: Reports::always(&[])
+        .sometimes(&[X::BASIC], "enough queues, and hardware after the first pass"),
     rules: &[
         Rule::Mtu(1508, When::Always),
         Rule::Lacks(Feature::Redirect),

@@ -1,6 +1,9 @@
 //! Solarflare and AMD X2, X3, EF100. What is wrong stands in the kernel log only.
 
+use hoist_offload::device::XdpFeatures as X;
+
 use crate::rules::{Nic, Rule};
+use crate::table::Reports;
 
 /// See the module.
 pub static DRIVER: Nic = Nic {
@@ -8,6 +11,7 @@ pub static DRIVER: Nic = Nic {
     aliases: &[],
     since: "5.5",
     source: "drivers/net/ethernet/sfc/efx.c: efx_xdp_setup_prog",
+    reports: Reports::always(&[X::BASIC, X::REDIRECT, X::NDO_XMIT]),
     rules: &[Rule::Untold(
         "mtu-too-large",
         "a frame must fit half a page",

@@ -6,9 +6,11 @@
 
 use hoist_bpf::requirements::{Feature, Need};
 use hoist_offload::capability::{Answer, Capabilities};
+use hoist_offload::device::XdpFeatures as X;
 use hoist_offload::{Device, Driver, EngineKind, Evidence};
 
 use crate::rules::settle_support;
+use crate::table::{Entry, Listed, Reports};
 
 const ARPHRD_ETHER: u16 = 1;
 
@@ -18,6 +20,25 @@ pub struct Tun;
 
 /// See the module.
 pub static DRIVER: Tun = Tun;
+
+impl Listed for Tun {
+    fn entry(&self) -> Entry {
+        Entry {
+            name: "tun",
+            aliases: &[],
+            since: Some("4.14"),
+            source: "drivers/net/tun.c: tun_xdp_set",
+            reports: Reports::always(&[X::BASIC, X::REDIRECT, X::NDO_XMIT])
+                .sometimes(&[], "tap only: a tun, without Ethernet header, has none"),
+            limits: Vec::new(),
+            asks: vec![
+                ("not-ethernet", "a tap, not a tun".to_owned()),
+                ("", "no `bpf_xdp_adjust_meta`".to_owned()),
+            ],
+            profile: None,
+        }
+    }
+}
 
 impl Driver for Tun {
     fn name(&self) -> &'static str {

@@ -14,10 +14,11 @@
 
 use hoist_bpf::requirements::{Feature, Need};
 use hoist_offload::capability::{Answer, Capabilities, Condition, Severity, When};
-use hoist_offload::device::{Peer, PeerInfo};
+use hoist_offload::device::{Peer, PeerInfo, XdpFeatures as X};
 use hoist_offload::{Device, Driver, EngineKind, Evidence, Fact, Hook};
 
 use crate::rules::settle_support;
+use crate::table::{Entry, Limit, Listed, Reports, Whose};
 
 const PAGE_BYTES: u32 = 4096;
 /// `XDP_PACKET_HEADROOM`.
@@ -40,6 +41,33 @@ pub struct Veth;
 
 /// See the module.
 pub static DRIVER: Veth = Veth;
+
+impl Listed for Veth {
+    fn entry(&self) -> Entry {
+        let peer = |most, when| Limit { whose: Whose::Peer, most, when };
+        Entry {
+            name: "veth",
+            aliases: &[],
+            since: Some("4.19"),
+            source: "drivers/net/veth.c: veth_xdp_set",
+            reports: Reports::always(&[X::BASIC, X::REDIRECT, X::RX_SG]).sometimes(
+                &[X::NDO_XMIT, X::NDO_XMIT_SG],
+                "the peer has a native program or GRO; none with fewer receive queues than the peer has \
+                 transmit queues",
+            ),
+            limits: vec![peer(LINEAR_MTU, When::WithoutFrags), peer(FRAGS_MTU, When::WithFrags)],
+            asks: vec![
+                ("queue-mismatch", "as many receive queues as the peer has transmit queues".to_owned()),
+                ("tx-peer-no-napi", "for `XDP_TX`: a native program at the peer".to_owned()),
+                (
+                    "tx-checksum-partial",
+                    "frames of local sockets come with unfinished checksums".to_owned(),
+                ),
+            ],
+            profile: None,
+        }
+    }
+}
 
 impl Driver for Veth {
     fn name(&self) -> &'static str {

@@ -3,8 +3,10 @@
 
 use hoist_bpf::requirements::Feature;
 use hoist_offload::When;
+use hoist_offload::device::XdpFeatures as X;
 
 use crate::rules::{Nic, Rule};
+use crate::table::Reports;
 
 /// See the module.
 pub static DRIVER: Nic = Nic {
@@ -12,6 +14,9 @@ pub static DRIVER: Nic = Nic {
     aliases: &[],
     since: "4.10",
     source: "drivers/net/virtio_net.c: virtnet_xdp_set",
+    reports: Reports::always(&[X::BASIC, X::REDIRECT])
+        .attached(&[X::NDO_XMIT, X::NDO_XMIT_SG])
+        .sometimes(&[X::RX_SG], "mergeable receive buffers (VIRTIO_NET_F_MRG_RXBUF)"),
     rules: &[
         Rule::Mtu(3506, When::WithoutFrags),
         Rule::Releasable("rx-gro-hw"),

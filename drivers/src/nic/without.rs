@@ -5,6 +5,8 @@ use hoist_offload::capability::{Answer, Capabilities, Condition};
 use hoist_offload::device::XdpFeatures;
 use hoist_offload::{Device, Driver, EngineKind, Evidence};
 
+use crate::table::{Entry, Listed, Reports};
+
 /// A driver without native XDP.
 #[derive(Clone, Copy, Debug)]
 pub struct Without {
@@ -57,6 +59,32 @@ const fn nic(name: &'static str, source: &'static str) -> Without {
 
 const fn kind(name: &'static str, kind: &'static str, source: &'static str) -> Without {
     Without { name, kind, source }
+}
+
+/// A row of a driver without native XDP.
+const fn nothing(name: &'static str, source: &'static str) -> Entry {
+    Entry {
+        name,
+        aliases: &[],
+        since: None,
+        source,
+        reports: Reports::NONE,
+        limits: Vec::new(),
+        asks: Vec::new(),
+        profile: None,
+    }
+}
+
+impl Listed for Without {
+    fn entry(&self) -> Entry {
+        nothing(self.name, self.source)
+    }
+}
+
+impl Listed for Loopback {
+    fn entry(&self) -> Entry {
+        nothing("lo", "drivers/net/loopback.c")
+    }
 }
 
 impl Driver for Without {

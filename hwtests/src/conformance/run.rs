@@ -206,7 +206,7 @@ impl Runner<'_> {
         let prepared = match self.stand.place.dut.prove(&job, Choice::only(wanted)) {
             Ok((_, Some(prepared))) => prepared,
             Ok((plan, None)) => {
-                let gaps: Vec<Gap> = plan.refusals.into_iter().flat_map(|r| r.gaps).collect();
+                let gaps = self.stand.place.dut.reasons(plan.refusals)?;
                 return Ok(everywhere(&|shot, evidence| {
                     judge::refused(shot, &engine, evidence, gaps.clone())
                 }));

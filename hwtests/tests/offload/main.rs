@@ -4,6 +4,7 @@
 
 mod attach;
 mod classifier;
+mod devices;
 mod door;
 mod faults;
 mod lifecycle;

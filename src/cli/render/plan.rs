@@ -17,7 +17,9 @@ pub(crate) fn ladder(plan: &Plan, verbose: bool) -> String {
     let mut text = vec![heading(&plan.program, &plan.device)];
     text.extend(plan.refusals.iter().map(|r| refusal(r, verbose)));
     text.push(match (plan.engine, plan.hook) {
-        (Some(engine), Some(hook)) => chosen(engine, hook, plan.certainty),
+        (Some(engine), Some(hook)) => {
+            chosen(engine, hook, provider(plan.provider.as_deref()), plan.certainty)
+        }
         _ => format!("  {}", paint(BAD, "no engine is left")),
     });
     text.extend(plan.warnings.iter().map(warning));
@@ -36,13 +38,21 @@ fn heading(program: &str, device: &str) -> String {
     format!("{} on {}", paint(HEAD, program), paint(HEAD, device))
 }
 
-fn chosen(engine: EngineKind, hook: Hook, certainty: Certainty) -> String {
+/// A vendor's name; the kernel and hoist go without saying.
+fn provider(name: Option<&str>) -> String {
+    match name {
+        None | Some("kernel" | PROVIDER) => String::new(),
+        Some(vendor) => format!(" ({vendor})"),
+    }
+}
+
+fn chosen(engine: EngineKind, hook: Hook, provider: String, certainty: Certainty) -> String {
     let how = match certainty {
         Certainty::Proven if engine == EngineKind::User => "proven: in hoist's own machine",
         Certainty::Proven => "proven: loaded and verified here",
         Certainty::Expected => "expected from facts; not loaded",
     };
-    let mut text = format!("  {}  chosen, {how}", paint(GOOD, format!("{engine:<8}")));
+    let mut text = format!("  {}  chosen{provider}, {how}", paint(GOOD, format!("{engine:<8}")));
     if hook != Hook::Xdp {
         text.push_str(&format!(" (hook {hook})"));
     }
@@ -50,10 +60,7 @@ fn chosen(engine: EngineKind, hook: Hook, certainty: Certainty) -> String {
 }
 
 fn refusal(refusal: &Refusal, verbose: bool) -> String {
-    let provider = match refusal.provider.as_str() {
-        "kernel" | PROVIDER => String::new(),
-        vendor => format!(" ({vendor})"),
-    };
+    let provider = provider(Some(&refusal.provider));
     let hook = match refusal.hook {
         Some(Hook::Xdp) | None => String::new(),
         Some(hook) => format!(" (hook {hook})"),

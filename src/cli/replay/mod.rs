@@ -294,6 +294,7 @@ fn plan(file: &str, program: &str) -> Plan {
         program: program.to_owned(),
         engine: Some(EngineKind::User),
         hook: Some(Hook::File),
+        provider: Some(crate::session::userspace::PROVIDER.to_owned()),
         certainty: Certainty::Proven,
         adjustments: Vec::new(),
         warnings: Vec::new(),

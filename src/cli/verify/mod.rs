@@ -13,7 +13,7 @@ use hoist_hwtests::conformance::{
 use hoist_hwtests::lab::{Namespace, Port};
 use hoist_offload::bpf::kernel::Capability;
 use hoist_offload::plan::{Choice, Wanted};
-use hoist_offload::{Capabilities, Device, EngineKind, Error, Gap, privilege};
+use hoist_offload::{Capabilities, Device, Engine, EngineKind, Error, Gap, privilege};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use super::context::Context;
@@ -171,17 +171,18 @@ fn target(cx: &Context<'_>, args: &args::Verify) -> Result<Target, Failure> {
 /// Every engine that was asked for, each by itself; a kind with two hooks is two. Unasked, all but the
 /// NIC's: the laboratory's interfaces have none.
 fn engines(cx: &Context<'_>, args: &args::Verify) -> Result<Vec<Wanted>, Failure> {
-    let all = cx.registry.engines();
-    let engines: Vec<Wanted> = match &args.engine.choice {
-        Choice::Auto => all
-            .filter(|engine| engine.kind() != EngineKind::Hw)
-            .map(|engine| Wanted::at(engine.kind(), engine.hook()))
-            .collect(),
-        Choice::Listed(wanted) => all
-            .filter(|engine| wanted.iter().any(|wanted| wanted.means(*engine)))
-            .map(|engine| Wanted::at(engine.kind(), engine.hook()))
-            .collect(),
+    let asked = |engine: &&'static dyn Engine| match &args.engine.choice {
+        Choice::Auto => engine.kind() != EngineKind::Hw,
+        Choice::Listed(wanted) => wanted.iter().any(|wanted| wanted.means(*engine)),
     };
+    let mut engines: Vec<Wanted> = Vec::new();
+    for engine in cx.registry.engines().filter(asked) {
+        let wanted = Wanted::at(engine.kind(), engine.hook());
+        // Several providers of one kind are one rung: the first that takes the program runs it.
+        if !engines.contains(&wanted) {
+            engines.push(wanted);
+        }
+    }
     if engines.is_empty() {
         let mut here: Vec<&str> = cx.registry.engines().map(|e| e.kind().name()).collect();
         here.dedup();

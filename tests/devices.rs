@@ -5,9 +5,9 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use hoist_drivers::DRIVERS;
-use hoist_drivers::table::{Entry, Limit, Listed as _, Reports, Whose};
+use hoist_drivers::table::{Entry, Limit, Reports, Whose};
+use hoist_offload::When;
 use hoist_offload::device::XdpFeatures;
-use hoist_offload::{Driver as _, When};
 
 const HEAD: &str = "\
 # Devices

@@ -4,7 +4,6 @@
 //! The engine here keeps the program in its own memory instead of a NIC's, so that the example runs
 //! anywhere: `cargo run -p hoist-offload --example vendor --no-default-features`.
 
-use std::collections::BTreeMap;
 use std::error;
 use std::sync::Arc;
 
@@ -12,7 +11,7 @@ use hoist_offload::attach::Effective;
 use hoist_offload::bpf::image::Image;
 use hoist_offload::bpf::kernel::{Fake, Kernel};
 use hoist_offload::bpf::requirements::{Feature, LimitKind, Need};
-use hoist_offload::bpf::{Module, Selector, analysis, programs};
+use hoist_offload::bpf::{Module, Selector, programs};
 use hoist_offload::error::Refusal;
 use hoist_offload::host::{FakeHost, sample};
 use hoist_offload::plan::{Choice, Wishes};
@@ -263,17 +262,7 @@ fn job(object: &str) -> Result<Job, Box<dyn error::Error>> {
     let prebuilt = programs::get(object).ok_or("no such program")?;
     let module = Module::parse(object, prebuilt.object)?;
     let program = module.select(&Selector::default())?;
-    Ok(Job {
-        requirements: analysis::requirements(&module, program),
-        module: Arc::new(module),
-        program,
-        count_verdicts: false,
-        pin_root: None,
-        contents: BTreeMap::new(),
-        merged: Default::default(),
-        accept: Default::default(),
-        card: None,
-    })
+    Ok(Job::new(module, program))
 }
 
 #[test]

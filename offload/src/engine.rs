@@ -198,6 +198,23 @@ pub enum Merged {
 }
 
 impl Job {
+    /// A program of a module with nothing else wanted: verdicts are not counted, no map is pinned or
+    /// filled. To be changed by `Job { ..., ..Job::new(module, program) }`, so that fields may be added.
+    #[must_use]
+    pub fn new(module: Module, program: ProgramId) -> Self {
+        Self {
+            requirements: hoist_bpf::analysis::requirements(&module, program),
+            module: Arc::new(module),
+            program,
+            count_verdicts: false,
+            pin_root: None,
+            contents: BTreeMap::new(),
+            merged: Merged::default(),
+            accept: BTreeSet::new(),
+            card: None,
+        }
+    }
+
     /// The program's name.
     #[must_use]
     pub fn program_name(&self) -> &str {

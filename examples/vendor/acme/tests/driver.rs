@@ -1,13 +1,12 @@
 //! The driver through a registry, on devices that are data: no card, no privilege, no kernel.
 #![expect(clippy::unwrap_used, reason = "a case that does not hold has failed")]
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use acme::DRIVER;
 use hoist_offload::bpf::kernel::fake::FakeInterface;
 use hoist_offload::bpf::kernel::{Fake, Kernel};
-use hoist_offload::bpf::{Module, Selector, analysis, programs};
+use hoist_offload::bpf::{Module, Selector, programs};
 use hoist_offload::device::{XdpFeatures, XdpInfo};
 use hoist_offload::host::{FakeHost, Recording, sample};
 use hoist_offload::plan::{Choice, Plan, Wishes};
@@ -36,17 +35,7 @@ fn card() -> Device {
 fn job(name: &str) -> Job {
     let module = Module::parse(name, programs::get(name).unwrap().object).unwrap();
     let program = module.select(&Selector::default()).unwrap();
-    Job {
-        requirements: analysis::requirements(&module, program),
-        module: Arc::new(module),
-        program,
-        count_verdicts: true,
-        pin_root: None,
-        contents: BTreeMap::new(),
-        merged: Default::default(),
-        accept: Default::default(),
-        card: None,
-    }
+    Job { count_verdicts: true, ..Job::new(module, program) }
 }
 
 fn native() -> Wishes {

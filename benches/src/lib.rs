@@ -13,6 +13,7 @@ pub mod forms;
 pub mod generator;
 pub mod meter;
 pub mod pairs;
+pub mod random;
 pub mod report;
 pub mod scenario;
 pub mod search;

@@ -48,6 +48,20 @@ pub fn middle(values: &[f64]) -> Option<f64> {
     (!half.is_empty()).then(|| half.iter().sum::<f64>() / half.len() as f64)
 }
 
+/// Mean and standard deviation of a sample; `None` when it is empty or holds something that is not a
+/// number. A single value has no deviation.
+#[must_use]
+pub fn mean_and_deviation(values: &[f64]) -> Option<(f64, f64)> {
+    if values.is_empty() || values.iter().any(|v| v.is_nan()) {
+        return None;
+    }
+    let count = values.len() as f64;
+    let mean = values.iter().sum::<f64>() / count;
+    let squares = values.iter().map(|v| (v - mean).powi(2)).sum::<f64>();
+    let deviation = if values.len() > 1 { (squares / (count - 1.0)).sqrt() } else { 0.0 };
+    Some((mean, deviation))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -73,6 +87,17 @@ mod tests {
         }
         assert_eq!(middle(&[]), None);
         assert_eq!(middle(&[f64::NAN]), None);
+    }
+
+    #[test]
+    fn deviation_is_that_of_a_sample() {
+        assert_eq!(
+            mean_and_deviation(&[2.0, 4.0, 4.0, 4.0, 5.0, 5.0, 7.0, 9.0]),
+            Some((5.0, (32.0_f64 / 7.0).sqrt()))
+        );
+        assert_eq!(mean_and_deviation(&[3.0]), Some((3.0, 0.0)));
+        assert_eq!(mean_and_deviation(&[]), None);
+        assert_eq!(mean_and_deviation(&[f64::NAN]), None);
     }
 
     #[test]

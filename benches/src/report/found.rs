@@ -144,6 +144,9 @@ pub struct GoalFound {
     pub no_upper: usize,
     /// Repeats without a lower bound: the smallest load allowed failed.
     pub no_lower: usize,
+    /// Repeats whose bounds are not as close as the goal wants: the traffic allowed was used up.
+    #[serde(default)]
+    pub unfinished: usize,
 }
 
 impl Default for Goal {

@@ -10,15 +10,24 @@ use std::time::{Duration, Instant};
 
 use crate::trial::{Order, Trial};
 
+mod finding;
+mod limits;
 mod maximum;
+pub mod mlr;
 mod progress;
+mod rfc2544;
 mod rules;
 mod run;
+pub mod simulated;
 mod soak;
+#[cfg(test)]
+mod tests;
 mod turn;
 
 pub use maximum::Maximum;
+pub use mlr::Mlr;
 pub use progress::{Bounds, Phase, Progress};
+pub use rfc2544::{BackToBack, FrameLoss, Latency, Throughput};
 pub use rules::{Judged, Rules};
 pub use run::{Ended, Outcome, Procedure, run};
 pub use soak::Soak;

@@ -1,13 +1,18 @@
 //! Carrying out a procedure on one or several benches, in turns.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
 use super::progress::Progress;
 use super::rules::Rules;
 use super::turn::{Log, Observer, Place, Turn};
-use super::{Bench, Maximum, Soak};
+use super::{BackToBack, Bench, FrameLoss, Latency, Maximum, Mlr, Soak, Throughput, finding};
 use crate::report::Search;
-use crate::trial::{Finding, Trial};
+use crate::trial::{Finding, Severity, Trial};
+
+/// Repeats from which a median with a spread can be told.
+const ENOUGH: usize = 5;
 
 /// What is searched for.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -17,6 +22,16 @@ pub enum Procedure {
     Maximum(Maximum),
     /// A fixed load, held.
     Soak(Soak),
+    /// RFC 2544 section 26.1.
+    Throughput(Throughput),
+    /// RFC 2544 section 26.2.
+    Latency(Latency),
+    /// RFC 2544 section 26.3.
+    FrameLoss(FrameLoss),
+    /// RFC 2544 section 26.4, RFC 9004.
+    BackToBack(BackToBack),
+    /// RFC 9971.
+    Mlr(Mlr),
 }
 
 /// What a procedure found on one bench.
@@ -50,6 +65,8 @@ pub enum Ended {
     OutOfTime,
     /// More than [`Rules::retries`] trials one after the other were rejected.
     Rejected,
+    /// The generator made no frames.
+    NoTraffic,
     /// The bench failed, in its words.
     Failed(String),
 }
@@ -83,6 +100,11 @@ impl Procedure {
         match self {
             Self::Maximum(procedure) => Box::new(procedure.start()),
             Self::Soak(procedure) => Box::new(procedure.start()),
+            Self::Throughput(procedure) => Box::new(procedure.start()),
+            Self::Latency(procedure) => Box::new(procedure.start()),
+            Self::FrameLoss(procedure) => Box::new(procedure.start()),
+            Self::BackToBack(procedure) => Box::new(procedure.start()),
+            Self::Mlr(procedure) => Box::new(procedure.start()),
         }
     }
 }
@@ -156,9 +178,26 @@ impl Subject {
     }
 
     fn outcome(self) -> Outcome {
-        let Found { search, rates, basis, findings } = self.search.found();
+        let Found { search, rates, basis, mut findings } = self.search.found();
         let Log { trials, rejected } = self.log;
         let ended = self.ended.unwrap_or(Ended::Complete);
+        if rejected > 0 {
+            findings.push(finding::trials_rejected(rejected, trials.len(), &why(&trials)));
+        }
+        if (1..ENOUGH).contains(&rates.len()) {
+            findings.push(finding::few_repeats(rates.len()));
+        }
         Outcome { found: search, rates, trials, basis, rejected, ended, findings }
     }
+}
+
+/// For what trials were rejected, each reason once.
+fn why(trials: &[Trial]) -> String {
+    let codes = trials.iter().filter(|trial| !trial.valid()).flat_map(|trial| {
+        let invalid = trial.findings.iter().filter(|f| f.severity == Severity::Invalid);
+        let balanced = trial.ledger.balanced();
+        let balance = (!balanced).then_some("the ledger does not balance");
+        invalid.map(|f| f.code.as_str()).chain(balance)
+    });
+    codes.collect::<BTreeSet<_>>().into_iter().collect::<Vec<_>>().join(", ")
 }

@@ -64,11 +64,6 @@ impl<'a> Turn<'a> {
         Self { bench, rules, observer, log, place, began, bounds: Vec::new() }
     }
 
-    /// The rules of the run.
-    pub(super) const fn rules(&self) -> &Rules {
-        self.rules
-    }
-
     /// Seconds that the turn took so far.
     pub(super) fn taken(&self) -> f64 {
         self.bench.now().as_secs_f64() - self.began

@@ -78,7 +78,7 @@ fn account(result: &Measurement) -> String {
     if let (None, ended) = (&result.pps, &result.ended) {
         return match ended {
             Ended::Failed(_) => paint(BAD, "not measured"),
-            Ended::Rejected => paint(BAD, "no valid trial"),
+            Ended::Rejected | Ended::NoTraffic => paint(BAD, "no valid trial"),
             Ended::Stopped => paint(WARN, "stopped"),
             Ended::OutOfTime => paint(WARN, "out of time"),
             Ended::Complete => paint(WARN, "nothing found"),

@@ -24,11 +24,13 @@ mod cell;
 mod control;
 pub mod environment;
 mod place;
+mod recipe;
 mod seat;
 mod subject;
 mod traffic;
 
 pub use place::Place;
+pub use recipe::{Prepared, Recipe, Wanted};
 pub use subject::{Carrier, Mode, Subject};
 
 use seat::Seat;

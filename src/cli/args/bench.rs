@@ -67,6 +67,15 @@ pub(crate) struct Bench {
     /// Accept a difference of an engine by its code, as printed in a refusal
     #[arg(long, value_name = "CODE", value_delimiter = ',')]
     pub accept: Vec<String>,
+    /// Have kernel threads poll IF on these processors, away from the generator
+    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    pub napi_cpus: Vec<u32>,
+    /// Change nothing on the interfaces
+    #[arg(long, conflicts_with = "napi_cpus")]
+    pub no_prepare: bool,
+    /// Say what would be changed and measured, and do nothing
+    #[arg(long)]
+    pub dry_run: bool,
     /// Measure on an interface that carries the default route
     #[arg(long)]
     pub force: bool,

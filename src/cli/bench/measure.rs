@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use hoist_benches::report::Report;
-use hoist_benches::scenario::{Scenario, Stand, Tools, environment};
+use hoist_benches::scenario::{Recipe, Scenario, Stand, Tools, Wanted, environment};
 use hoist_benches::search::{Maximum, Phase, Procedure, Rules, Soak};
 use hoist_offload::bpf::kernel::Capability;
 use hoist_offload::privilege;
@@ -15,7 +15,7 @@ use super::place;
 use super::programs::{Programs, carriers};
 use crate::cli::context::Context;
 use crate::cli::failure::{Exit, Failure};
-use crate::cli::{args, date, render};
+use crate::cli::{adjusted, args, date, render};
 
 /// What making namespaces, links, raw frames and programs takes.
 const NEEDED: [Capability; 4] =
@@ -34,6 +34,7 @@ pub(super) fn run(cx: &mut Context<'_>, args: &args::Bench) -> Result<(), Failur
         signal_hook::flag::register(signal, stop.clone())?;
     }
     let programs = Programs::read(cx, args)?;
+    adjusted::repair(cx, kernel.as_ref());
     let place = place::of(cx, args)?;
     let scenario = Scenario {
         subjects: programs.subjects.clone(),
@@ -42,6 +43,20 @@ pub(super) fn run(cx: &mut Context<'_>, args: &args::Bench) -> Result<(), Failur
         procedures: procedures(args),
         rules: Rules { repeats: args.repeats, ..Rules::default() },
     };
+    let recipe = match args.no_prepare {
+        true => Recipe::default(),
+        false => {
+            let wanted = Wanted { napi_cpus: args.napi_cpus.clone() };
+            Recipe::plan(&place, cx.host.as_ref(), &wanted)?
+        }
+    };
+    if args.dry_run {
+        return cx.shell.print(render::bench::dry(&recipe.steps, &scenario));
+    }
+    if cx.shell.verbose() && !recipe.steps.is_empty() {
+        cx.shell.say(render::bench::recipe(&recipe.steps));
+    }
+    let prepared = recipe.apply(&place, cx.host.as_ref(), &kernel)?;
     let mut environment = environment::capture(date::now(), std::env::args().collect());
     for port in [Some(&place.near), place.far.as_ref()].into_iter().flatten() {
         let device = port.namespace.run(|| cx.host.device(&port.name))?;
@@ -58,7 +73,11 @@ pub(super) fn run(cx: &mut Context<'_>, args: &args::Bench) -> Result<(), Failur
     if let Some(bar) = bar {
         bar.finish_and_clear();
     }
-    let report = report?;
+    let mut report = report?;
+    report.recipe.clone_from(&prepared.steps);
+    if let Err(error) = prepared.restore() {
+        cx.shell.warn(format_args!("not everything was put back: {error}"));
+    }
     tell(cx, &report)?;
     if report.interrupted || report.results.iter().any(|result| result.pps.is_some()) {
         return Ok(());

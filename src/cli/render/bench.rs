@@ -1,6 +1,7 @@
 //! A benchmark's report as text.
 
-use hoist_benches::report::{Measurement, Report};
+use hoist_benches::report::{Measurement, Report, Step};
+use hoist_benches::scenario::Scenario;
 use hoist_benches::search::Ended;
 use hoist_benches::trial::{Finding, Ledger, Severity};
 
@@ -23,6 +24,38 @@ pub(crate) fn report(report: &Report, verbose: bool) -> String {
     }
     parts.retain(|part| !part.is_empty());
     parts.join("\n\n")
+}
+
+/// What would be done.
+pub(crate) fn dry(steps: &[Step], scenario: &Scenario) -> String {
+    let programs: Vec<&str> = scenario.subjects.iter().map(|s| &*s.name).collect();
+    let carriers: Vec<String> = scenario.carriers.iter().map(ToString::to_string).collect();
+    let cores: Vec<String> = scenario.cores.iter().map(ToString::to_string).collect();
+    let repeats = scenario.rules.repeats;
+    let mut table = Table::pairs(2);
+    table.row(["programs".to_owned(), programs.join(", ")]);
+    table.row(["on".to_owned(), carriers.join(", ")]);
+    table.row(["cores that generate".to_owned(), cores.join(", ")]);
+    table.row(["repeats".to_owned(), repeats.to_string()]);
+    let head = paint(HEAD, "Would be measured");
+    format!("{}\n{head}\n{}", recipe(steps), table.render())
+}
+
+/// What is changed, in words that can be typed.
+pub(crate) fn recipe(steps: &[Step]) -> String {
+    if steps.is_empty() {
+        return "Nothing is changed on the interfaces.".to_owned();
+    }
+    let mut lines = vec![paint(HEAD, "Changes on the interfaces")];
+    for Step { command, why, before } in steps {
+        lines.push(format!("  {command}"));
+        let back = match before {
+            Some(before) => format!("; put back to {before} at the end"),
+            None => String::new(),
+        };
+        lines.push(paragraph(4, &format!("{why}{back}")));
+    }
+    lines.join("\n")
 }
 
 /// One line for each cell.

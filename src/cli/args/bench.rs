@@ -47,7 +47,13 @@ pub(crate) struct Bench {
     #[arg(short = 'm', long = "engine", visible_alias = "mode", value_name = "LIST")]
     pub engine: Option<EngineList>,
     /// Numbers of processors that generate
-    #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "1")]
+    #[arg(
+        long,
+        value_name = "LIST",
+        value_delimiter = ',',
+        default_value = "1",
+        value_parser = clap::value_parser!(u32).range(1..=512)
+    )]
     pub cores: Vec<u32>,
     /// Send at this many frames per second instead of as fast as possible
     #[arg(long, value_name = "PPS")]
@@ -56,8 +62,9 @@ pub(crate) struct Bench {
     #[arg(long, value_name = "TIME", default_value = "500ms")]
     pub seconds: Interval,
     /// Trials of each cell that count; one more comes first and does not
-    #[arg(long, value_name = "N", default_value_t = 5)]
-    pub repeats: usize,
+    #[arg(long, value_name = "N", default_value_t = 5,
+        value_parser = clap::value_parser!(u32).range(1..))]
+    pub repeats: u32,
     /// Also measure the same program attached by iproute2, without hoist
     #[arg(long)]
     pub control: bool,
@@ -84,7 +91,7 @@ pub(crate) struct Bench {
 /// What `hoist bench` does besides measuring.
 #[derive(Debug, Subcommand)]
 pub(crate) enum BenchCommand {
-    /// Make the page of a report
+    /// Show a report again
     Report(BenchReport),
 }
 

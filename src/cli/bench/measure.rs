@@ -15,7 +15,7 @@ use super::place;
 use super::programs::{Programs, carriers};
 use crate::cli::context::Context;
 use crate::cli::failure::{Exit, Failure};
-use crate::cli::{adjusted, args, date, render};
+use crate::cli::{adjusted, args, date, program, render};
 
 /// What making namespaces, links, raw frames and programs takes.
 const NEEDED: [Capability; 4] =
@@ -41,7 +41,7 @@ pub(super) fn run(cx: &mut Context<'_>, args: &args::Bench) -> Result<(), Failur
         carriers: carriers(cx, args),
         cores: args.cores.clone(),
         procedures: procedures(args),
-        rules: Rules { repeats: args.repeats, ..Rules::default() },
+        rules: Rules { repeats: args.repeats as usize, ..Rules::default() },
     };
     let recipe = match args.no_prepare {
         true => Recipe::default(),
@@ -73,7 +73,7 @@ pub(super) fn run(cx: &mut Context<'_>, args: &args::Bench) -> Result<(), Failur
     if let Some(bar) = bar {
         bar.finish_and_clear();
     }
-    let mut report = report?;
+    let mut report = report.map_err(|error| program::refused(cx, error))?;
     report.recipe.clone_from(&prepared.steps);
     if let Err(error) = prepared.restore() {
         cx.shell.warn(format_args!("not everything was put back: {error}"));

@@ -7,6 +7,7 @@ use super::failure::Failure;
 mod measure;
 mod place;
 mod programs;
+mod report;
 
 /// Measures, or does something with what was measured.
 ///
@@ -15,8 +16,6 @@ mod programs;
 pub(super) fn run(cx: &mut Context<'_>, args: &Bench) -> Result<(), Failure> {
     match &args.command {
         None => measure::run(cx, args),
-        Some(BenchCommand::Report(args)) => {
-            Err(Failure::input(args.file.display().to_string(), ""))
-        }
+        Some(BenchCommand::Report(args)) => report::run(cx, args),
     }
 }

@@ -1,0 +1,211 @@
+//! `hoist bench`: on a veth pair of its own, on interfaces that are named, and where it must not.
+
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use hoist::offload::bpf::kernel::{Kernel, Linux};
+use hoist_hwtests::lab::{End, Namespace, Veth};
+use hoist_hwtests::require;
+use serde_json::Value;
+
+use crate::harness::{Ran, command, hoist, object};
+use crate::live::eventually;
+
+/// Both ends of a wire in one namespace, as two ports of one machine with a cable.
+struct Cable {
+    _wire: Veth,
+    namespace: Namespace,
+}
+
+impl Cable {
+    fn new() -> Self {
+        let namespace = Namespace::named("bench").unwrap();
+        let ends = (End::new("v0", 1), End::new("v1", 2));
+        let wire = Veth::create((&namespace, ends.0), (&namespace, ends.1)).unwrap();
+        Self { _wire: wire, namespace }
+    }
+
+    fn args<'a>(&'a self, args: &[&'a str]) -> Vec<&'a str> {
+        [&["--netns", self.namespace.name().unwrap()], args].concat()
+    }
+
+    fn hoist(&self, args: &[&str]) -> Ran {
+        hoist(&self.args(args))
+    }
+
+    fn gro(&self) -> bool {
+        self.namespace.run(|| Linux::new().unwrap().feature("v0", "rx-gro").unwrap())
+    }
+
+    fn start(&self, args: &[&str]) -> Child {
+        command(&self.args(args)).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    }
+}
+
+impl Ran {
+    fn report(&self) -> Value {
+        serde_json::from_str(&self.out).unwrap_or_else(|e| panic!("{e}: {self:?}"))
+    }
+}
+
+const SHORT: [&str; 5] = ["--seconds", "100ms", "--repeats", "1", "-j"];
+
+/// The residual of every stage of every trial that counts.
+fn accounted(result: &Value) -> bool {
+    let stages = result["ledger"]["stages"].as_array().unwrap();
+    stages.iter().all(|stage| {
+        let out = stage["out"].as_array().unwrap().iter();
+        let out: u64 = out.map(|entry| entry["packets"].as_u64().unwrap()).sum();
+        stage["came"]["packets"].as_u64().unwrap() == out
+    })
+}
+
+#[test]
+fn without_arguments_every_engine_is_measured_and_every_packet_found() {
+    if !require::veth("without_arguments_every_engine_is_measured_and_every_packet_found") {
+        return;
+    }
+    let ran = hoist(&[&["bench"][..], &SHORT].concat()).code(0);
+    let report = ran.report();
+    let mut hooks = Vec::new();
+    for result in report["results"].as_array().unwrap() {
+        let hook = result["hook"].as_str().unwrap();
+        hooks.push(format!("{} {hook}", result["engine"].as_str().unwrap()));
+        assert!(result["pps"]["median"].as_f64().unwrap() > 1000.0, "{hook}: {result:#}");
+        assert!(accounted(result), "{hook}: {result:#}");
+    }
+    let expected =
+        ["native xdp", "generic xdp", "tc tcx", "tc clsact", "user af_xdp", "user af_packet"];
+    assert_eq!(hooks, expected);
+    let machine = &report["environment"]["machine"];
+    for fact in ["architecture", "cpu", "cpus", "hz", "memory", "hypervisor", "bpf_stats"] {
+        assert!(machine[fact].is_string(), "{fact}: {machine:#}");
+    }
+    let v0 = &report["environment"]["devices"]["v0"];
+    assert_eq!((&v0["driver"], &v0["rx-gro"]), (&"veth".into(), &"on".into()), "{v0:#}");
+}
+
+#[test]
+fn named_interfaces_are_as_before_afterwards() {
+    if !require::veth("named_interfaces_are_as_before_afterwards") {
+        return;
+    }
+    let cable = Cable::new();
+    assert!(!cable.gro());
+    let args = ["bench", "v0", "--peer", "v1", "-m", "generic"];
+    let report = cable.hoist(&[&args[..], &SHORT].concat()).code(0).report();
+    let steps = report["recipe"].as_array().unwrap();
+    assert_eq!(steps[0]["command"], "ethtool -K v0 gro on", "{steps:#?}");
+    assert!(accounted(&report["results"][0]), "{report:#}");
+    assert!(!cable.gro(), "put back");
+    let dry = cable.hoist(&["bench", "v0", "--peer", "v1", "--dry-run"]).code(0);
+    assert!(dry.out.contains("ethtool -K v0 gro on") && dry.out.contains("drop"), "{}", dry.out);
+    assert!(!cable.gro(), "a dry run changes nothing");
+}
+
+#[test]
+fn a_signal_ends_it_with_what_was_measured() {
+    if !require::veth("a_signal_ends_it_with_what_was_measured") {
+        return;
+    }
+    let cable = Cable::new();
+    let args = ["bench", "v0", "--peer", "v1", "-m", "native,generic", "--repeats", "1000"];
+    let child = cable.start(&[&args[..], &["--seconds", "100ms", "-j"]].concat());
+    eventually("it never began", || cable.gro());
+    std::thread::sleep(Duration::from_secs(3));
+    let id = child.id().to_string();
+    assert!(Command::new("kill").args(["-INT", &id]).status().unwrap().success());
+    let ran = Ran::from(child.wait_with_output().unwrap()).code(0);
+    let report = ran.report();
+    assert_eq!(report["interrupted"], true);
+    let native = &report["results"][0];
+    assert!(native["pps"]["runs"].as_u64().unwrap() >= 1, "what was measured stays: {native:#}");
+    assert!(!cable.gro(), "put back");
+    let status = cable.hoist(&["status", "-j"]).code(0).document();
+    assert_eq!(status["attachments"], Value::Array(Vec::new()));
+}
+
+#[test]
+fn the_next_start_puts_back_what_a_killed_one_left() {
+    if !require::veth("the_next_start_puts_back_what_a_killed_one_left") {
+        return;
+    }
+    let cable = Cable::new();
+    let args = ["bench", "v0", "--peer", "v1", "-m", "native", "--repeats", "1000"];
+    let mut child = cable.start(&args);
+    eventually("it never began", || cable.gro());
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(cable.gro(), "nobody was left to put it back");
+    let next = cable.hoist(&["unload", "v0"]);
+    assert!(next.err.contains("v0: rx-gro put back"), "{next:?}");
+    assert!(!cable.gro());
+}
+
+#[test]
+fn a_slot_that_is_held_is_a_refusal_and_the_others_are_measured() {
+    if !require::veth("a_slot_that_is_held_is_a_refusal_and_the_others_are_measured") {
+        return;
+    }
+    let cable = Cable::new();
+    cable.hoist(&["load", "v0", &object("pass"), "-m", "native"]).code(0);
+    let args = ["bench", "v0", "--peer", "v1", "-m"];
+    let report = cable.hoist(&[&args[..], &["native,tcx"], &SHORT].concat()).code(0).report();
+    let [native, tcx] = [&report["results"][0], &report["results"][1]];
+    assert_eq!(native["pps"], Value::Null);
+    assert_eq!(native["findings"][0]["code"], "slot-held", "{native:#}");
+    assert!(tcx["pps"]["median"].as_f64().is_some(), "{tcx:#}");
+    let alone = cable.hoist(&[&args[..], &["native"], &SHORT].concat()).code(1);
+    assert!(alone.err.contains("slot-held"), "{}", alone.err);
+}
+
+#[test]
+fn the_same_is_measured_without_hoist() {
+    if !require::veth_and_command("the_same_is_measured_without_hoist", "ip") {
+        return;
+    }
+    let args = ["bench", "-m", "native,generic", "--control"];
+    let report = hoist(&[&args[..], &SHORT].concat()).code(0).report();
+    let names: Vec<&str> = report["results"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|r| r["engine"].as_str().unwrap())
+        .collect();
+    assert_eq!(names, ["native", "native without hoist", "generic", "generic without hoist"]);
+    assert!(report["results"].as_array().unwrap().iter().all(accounted), "{report:#}");
+}
+
+#[test]
+fn nothing_is_sent_where_it_should_not_be() {
+    if !require::veth("nothing_is_sent_where_it_should_not_be") {
+        return;
+    }
+    let cable = Cable::new();
+    let ip = |args: &[&str]| {
+        let ran = cable.namespace.output(Command::new("ip").args(args), Duration::from_secs(5));
+        assert!(ran.unwrap().status.success(), "{args:?}");
+    };
+    for (args, error, next) in [
+        (&["v0"][..], "sends only out of interfaces that are named", "--peer v1"),
+        (&["v7", "--peer", "v1"], "v7", ""),
+        (&["v0", "--peer", "v0"], "both ends", "--peer names"),
+        (&["lo", "--peer", "v1"], "loopback", "veth pair"),
+        (&["v0", "--peer", "v1", "--program", "drob"], "drob", "'drop'"),
+        (&["v0", "--peer", "v1", "--cores", "0"], "0", ""),
+        (&["v0", "--peer", "v1", "--repeats", "0"], "0", ""),
+    ] {
+        let ran = cable.hoist(&[&["bench"][..], args].concat()).code(2);
+        assert!(ran.err.contains(error) && ran.err.contains(next), "{args:?}: {}", ran.err);
+        assert!(!cable.gro(), "{args:?}");
+    }
+    ip(&["address", "add", "192.0.2.1/24", "dev", "v1"]);
+    ip(&["route", "add", "default", "via", "192.0.2.9", "dev", "v1"]);
+    let ran = cable.hoist(&["bench", "v0", "--peer", "v1"]).code(2);
+    assert!(ran.err.contains("v1 carries the default route"), "{}", ran.err);
+    let args = ["bench", "v0", "--peer", "v1", "--force", "-m", "native"];
+    cable.hoist(&[&args[..], &SHORT].concat()).code(0);
+    ip(&["link", "set", "dev", "v1", "down"]);
+    let ran = cable.hoist(&["bench", "v0", "--peer", "v1", "--force"]).code(2);
+    assert!(ran.err.contains("v1 is down"), "{}", ran.err);
+}

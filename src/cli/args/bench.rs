@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use super::values::{EngineList, Interval};
+use super::values::{EngineList, Interval, Rate};
+use crate::cli::bench::{OwnGoal, Sought};
 
 /// `hoist bench`.
 #[derive(Debug, Args)]
@@ -55,16 +56,30 @@ pub(crate) struct Bench {
         value_parser = clap::value_parser!(u32).range(1..=512)
     )]
     pub cores: Vec<u32>,
-    /// Send at this many frames per second instead of as fast as possible
-    #[arg(long, value_name = "PPS")]
-    pub rate: Option<f64>,
-    /// How long one trial sends
-    #[arg(long, value_name = "TIME", default_value = "500ms")]
-    pub seconds: Interval,
-    /// Trials of each cell that count; one more comes first and does not
-    #[arg(long, value_name = "N", default_value_t = 5,
-        value_parser = clap::value_parser!(u32).range(1..))]
-    pub repeats: u32,
+    /// Send at this rate: 1.5M, 250k, frames per second [default: as fast as possible]
+    #[arg(
+        long,
+        value_name = "RATE",
+        long_help = "Send at this rate, in frames per second of all generators together: 1.5M, 250k, \
+                     40000. With --search it is the largest load that is tried. Without it, the \
+                     generator sends as fast as it can."
+    )]
+    pub rate: Option<Rate>,
+    /// Search for these instead of taking the rate at full speed
+    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    pub search: Vec<Sought>,
+    /// Search for a goal of RFC 9971 of your own: loss=0.1%,sum=5,trial=0.25,exceed=0.5,width=0.5%
+    #[arg(long, value_name = "GOAL")]
+    pub goal: Vec<OwnGoal>,
+    /// How long one trial sends [default: 500ms; of searches, what their documents say]
+    #[arg(long, value_name = "TIME")]
+    pub seconds: Option<Interval>,
+    /// Take at most this long
+    #[arg(long, value_name = "TIME")]
+    pub budget: Option<Interval>,
+    /// Repeats of each cell, in turns with the others [default: 5; of RFC 2544's procedures 1]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub repeats: Option<u32>,
     /// Also measure the same program attached by iproute2, without hoist
     #[arg(long)]
     pub control: bool,

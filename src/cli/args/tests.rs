@@ -132,3 +132,16 @@ fn maps_are_selected_in_four_ways() {
         assert_eq!(found, expected, "{text}");
     }
 }
+
+#[test]
+fn rates_are_read_with_their_units() {
+    use super::values::Rate;
+    for (text, rate) in
+        [("40000", 4e4), ("250k", 2.5e5), ("1.5M", 1.5e6), ("14.88Mpps", 14.88e6), ("0.1G", 1e8)]
+    {
+        assert_eq!(text.parse(), Ok(Rate(rate)), "{text}");
+    }
+    for wrong in ["", "k", "0", "-1", "1.5.1M", "1Mbit", "0.1", "99G"] {
+        assert!(wrong.parse::<Rate>().is_err(), "{wrong}");
+    }
+}

@@ -178,6 +178,30 @@ impl FromStr for Interval {
     }
 }
 
+/// Packets per second: `40000`, `250k`, `1.5M`, `0.1G`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Rate(pub f64);
+
+impl FromStr for Rate {
+    type Err = String;
+
+    fn from_str(s: &str) -> Result<Self, Self::Err> {
+        let digits = s.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(s.len());
+        let (number, unit) = s.split_at(digits);
+        let bad = || format!("'{s}' is no rate; write 40000, 250k or 1.5M packets per second");
+        let number: f64 = number.parse().map_err(|_| bad())?;
+        let unit = match unit.trim().trim_end_matches("pps") {
+            "" => 1.0,
+            "k" | "K" => 1e3,
+            "m" | "M" => 1e6,
+            "g" | "G" => 1e9,
+            _ => return Err(bad()),
+        };
+        let rate = number * unit;
+        if (1.0..=1e10).contains(&rate) { Ok(Self(rate)) } else { Err(bad()) }
+    }
+}
+
 /// `run` or `drop`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Merged {

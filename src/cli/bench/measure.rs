@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicBool;
 
 use hoist_benches::report::Report;
 use hoist_benches::scenario::{Recipe, Scenario, Stand, Tools, Wanted, environment};
-use hoist_benches::search::{Maximum, Phase, Procedure, Rules, Soak};
+use hoist_benches::search::{Phase, Rules};
 use hoist_offload::bpf::kernel::Capability;
 use hoist_offload::privilege;
 use indicatif::ProgressBar;
@@ -13,6 +13,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use super::place;
 use super::programs::{Programs, carriers};
+use super::searches::{Wishes, procedures, repeats};
 use crate::cli::context::Context;
 use crate::cli::failure::{Exit, Failure};
 use crate::cli::{adjusted, args, date, program, render};
@@ -40,8 +41,12 @@ pub(super) fn run(cx: &mut Context<'_>, args: &args::Bench) -> Result<(), Failur
         subjects: programs.subjects.clone(),
         carriers: carriers(cx, args),
         cores: args.cores.clone(),
-        procedures: procedures(args),
-        rules: Rules { repeats: args.repeats as usize, ..Rules::default() },
+        procedures: procedures(&wishes(args)),
+        rules: Rules {
+            repeats: args.repeats.map_or_else(|| repeats(&wishes(args)), |n| n as usize),
+            budget: args.budget.map(|time| time.0.as_secs_f64()),
+            ..Rules::default()
+        },
     };
     let recipe = match args.no_prepare {
         true => Recipe::default(),
@@ -95,12 +100,13 @@ fn tell(cx: &mut Context<'_>, report: &Report) -> Result<(), Failure> {
 }
 
 /// What is searched for.
-fn procedures(args: &args::Bench) -> Vec<Procedure> {
-    let seconds = args.seconds.0.as_secs_f64();
-    vec![match args.rate {
-        Some(load) => Procedure::Soak(Soak { load, seconds }),
-        None => Procedure::Maximum(Maximum { seconds }),
-    }]
+fn wishes(args: &args::Bench) -> Wishes {
+    Wishes {
+        rate: args.rate.map(|rate| rate.0),
+        seconds: args.seconds.map(|time| time.0.as_secs_f64()),
+        sought: args.search.clone(),
+        goals: args.goal.iter().map(|goal| goal.0.clone()).collect(),
+    }
 }
 
 /// Shows where the scenario stands.

@@ -8,6 +8,9 @@ mod measure;
 mod place;
 mod programs;
 mod report;
+mod searches;
+
+pub(crate) use searches::{OwnGoal, Sought};
 
 /// Measures, or does something with what was measured.
 ///

@@ -1,10 +1,11 @@
 //! A benchmark's report as text.
 
-use hoist_benches::report::{Measurement, Report, Step};
+use hoist_benches::report::{Floor, Measurement, Report, Step};
 use hoist_benches::scenario::Scenario;
 use hoist_benches::search::Ended;
 use hoist_benches::trial::{Finding, Ledger, Severity};
 
+use super::found::found;
 use super::style::{BAD, DIM, GOOD, HEAD, WARN, paint};
 use super::table::{Table, paragraph};
 
@@ -12,6 +13,8 @@ use super::table::{Table, paragraph};
 pub(crate) fn report(report: &Report, verbose: bool) -> String {
     let mut parts = vec![table(&report.results)];
     parts.extend(words(&report.results));
+    parts.extend(report.results.iter().map(found));
+    parts.push(floors(&report.floors));
     let findings = findings(report);
     if !findings.is_empty() {
         parts.push(findings);
@@ -134,11 +137,21 @@ fn percent(part: f64) -> String {
 }
 
 /// `native`, or `tcx` where the hook says more.
-fn name(result: &Measurement) -> String {
+pub(super) fn name(result: &Measurement) -> String {
     match result.hook.as_str() {
         "" | "xdp" => result.engine.clone(),
         hook => hook.to_owned(),
     }
+}
+
+/// What the harness itself reaches.
+fn floors(floors: &[Floor]) -> String {
+    let mut table = Table::new(&["floor", ">Mpps", ">ns each", "what it is"]);
+    for Floor { name, about, pps } in floors {
+        let each = if pps.median > 0.0 { format!("{:.0}", 1e9 / pps.median) } else { "-".into() };
+        table.row([name.clone(), format!("{:.3}", pps.median / 1e6), each, about.clone()]);
+    }
+    if floors.is_empty() { String::new() } else { table.render() }
 }
 
 /// The fastest of each group against the others, in words.

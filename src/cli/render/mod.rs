@@ -4,6 +4,7 @@ pub(crate) mod bench;
 pub(crate) mod certificate;
 pub(crate) mod device;
 pub(crate) mod faults;
+mod found;
 pub(crate) mod host;
 pub(crate) mod lint;
 pub(crate) mod offload;

@@ -18,7 +18,7 @@ use hoist_hwtests::vm::{Event, Job, Lab, Machine, Netdevsim, binaries, repositor
 
 const USAGE: &str = "\
 usage: vm [--kernel SERIES] [--netdevsim [stock|card]] [--cpus N] [--memory MIB] [--limit SECONDS]
-          [--file FILE]... [--test TARGET]... [-- COMMAND ARGUMENT...]
+          [--env NAME=VALUE]... [--file FILE]... [--test TARGET]... [-- COMMAND ARGUMENT...]
 With --test, what follows -- are arguments of the test binaries. With neither, a shell: end it with
 exit.";
 
@@ -27,6 +27,7 @@ struct Arguments {
     limit: Duration,
     files: Vec<PathBuf>,
     tests: Vec<String>,
+    env: Vec<(String, String)>,
     rest: Vec<String>,
 }
 
@@ -36,6 +37,7 @@ fn arguments() -> Result<Arguments, Box<dyn Error>> {
         limit: Duration::from_secs(1200),
         files: Vec::new(),
         tests: Vec::new(),
+        env: Vec::new(),
         rest: Vec::new(),
     };
     let mut arguments = std::env::args().skip(1).peekable();
@@ -47,6 +49,11 @@ fn arguments() -> Result<Arguments, Box<dyn Error>> {
             "--memory" => parsed.machine.memory = value()?.parse()?,
             "--limit" => parsed.limit = Duration::from_secs(value()?.parse()?),
             "--file" => parsed.files.push(PathBuf::from(value()?)),
+            "--env" => {
+                let (name, set) =
+                    value()?.split_once('=').map(|(n, v)| (n.into(), v.into())).ok_or(USAGE)?;
+                parsed.env.push((name, set));
+            }
             "--test" => parsed.tests.push(value()?),
             "--netdevsim" => {
                 let which = arguments.next_if(|a| !a.starts_with('-'));
@@ -71,7 +78,8 @@ fn jobs(arguments: &Arguments) -> Result<Vec<Job>, Box<dyn Error>> {
     let tests: Vec<&str> = arguments.tests.iter().map(String::as_str).collect();
     let rest = &arguments.rest;
     let with = |job: Job, rest: &[String]| {
-        rest.iter().fold(job, |job, argument| job.arg(argument)).limit(arguments.limit)
+        let job = rest.iter().fold(job, |job, argument| job.arg(argument)).limit(arguments.limit);
+        arguments.env.iter().fold(job, |job, (name, value)| job.env(name, value))
     };
     if let ([], Some((command, rest))) = (&tests[..], rest.split_first()) {
         return Ok(vec![with(Job::new(command, command), rest)]);

@@ -14,7 +14,8 @@ const OWN: &str = "HOIST_OWN_DEVICE";
 
 /// Whether the rows, which are of Linux 6.12, can be asked of this kernel.
 fn asked(test: &str) -> bool {
-    require::veth(test) && require::kernel(6, 12)
+    let older = (!require::kernel(6, 12)).then(|| "Linux 6.12, of which the table is".to_owned());
+    require::veth(test) && require::verdict("linux-6.12", test, older)
 }
 
 #[track_caller]
@@ -69,10 +70,13 @@ fn devices_without_native_xdp_are_as_the_table_says() {
 /// The machine's own interface, where it has one that nobody needs.
 #[test]
 fn the_machines_own_device_is_as_the_table_says() {
-    let Some(driver) = std::env::var_os(OWN) else { return };
-    if !asked("the_machines_own_device_is_as_the_table_says") {
+    let test = "the_machines_own_device_is_as_the_table_says";
+    let driver = std::env::var_os(OWN);
+    let unnamed = driver.is_none().then(|| format!("{OWN}, which virtual machines have"));
+    if !require::verdict("own-device", test, unnamed) || !asked(test) {
         return;
     }
+    let driver = driver.unwrap();
     let driver = driver.to_str().unwrap();
     let here = Namespace::open(Path::new("/proc/thread-self/ns/net")).unwrap();
     let of_driver = |name: &String| {

@@ -11,6 +11,7 @@
 pub mod counter;
 pub mod forms;
 pub mod generator;
+pub mod linerate;
 pub mod meter;
 pub mod pairs;
 pub mod random;

@@ -4,7 +4,9 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use super::values::{EngineList, Interval, Rate};
+use hoist_benches::linerate::Size;
+
+use super::values::{EngineList, Interval, Rate, Speed};
 use crate::cli::bench::{OwnGoal, Sought};
 
 /// `hoist bench`.
@@ -106,8 +108,28 @@ pub(crate) struct Bench {
 /// What `hoist bench` does besides measuring.
 #[derive(Debug, Subcommand)]
 pub(crate) enum BenchCommand {
+    /// Say how many frames per second a wire carries
+    Linerate(BenchLinerate),
     /// Show a report again
     Report(BenchReport),
+}
+
+/// `hoist bench linerate`.
+#[derive(Debug, Args)]
+#[command(after_long_help = "\
+Each frame takes 20 bytes of the wire besides its own: preamble, start delimiter and gap. Sizes count the
+frame check sequence, as everywhere in hoist bench.
+
+Examples:
+  hoist bench linerate
+  hoist bench linerate --speed 100G --size 64,imix")]
+pub(crate) struct BenchLinerate {
+    /// Speeds of the wire: 10G, 2.5G, 400G [default: the usual ones]
+    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    pub speed: Vec<Speed>,
+    /// Sizes of frames in bytes with FCS, imix, or a mix as 64x28+570x16+1518x4
+    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    pub size: Vec<Size>,
 }
 
 /// `hoist bench report`.

@@ -202,6 +202,29 @@ impl FromStr for Rate {
     }
 }
 
+/// A link's speed in Gbit/s: `100G`, `2.5G`, `800M`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Speed(pub f64);
+
+impl FromStr for Speed {
+    type Err = String;
+
+    fn from_str(s: &str) -> Result<Self, Self::Err> {
+        let bad = || format!("'{s}' is no speed; write 10G, 2.5G or 800M");
+        let digits = s.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(s.len());
+        let (number, unit) = s.split_at(digits);
+        let number: f64 = number.parse().map_err(|_| bad())?;
+        let unit = match unit.trim().to_ascii_lowercase().trim_end_matches("bit/s") {
+            "" | "g" => 1.0,
+            "m" => 1e-3,
+            "t" => 1e3,
+            _ => return Err(bad()),
+        };
+        let speed = number * unit;
+        if (0.001..=100_000.0).contains(&speed) { Ok(Self(speed)) } else { Err(bad()) }
+    }
+}
+
 /// `run` or `drop`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Merged {

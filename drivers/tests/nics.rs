@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use hoist_bpf::requirements::{Feature, Need, Requirement, Requirements, Strength};
+use hoist_drivers::table::Whose;
 use hoist_drivers::{DRIVERS, NATIVE, nic};
 use hoist_offload::device::{Channels, Peer, Toggle, XdpFeatures, XdpInfo};
 use hoist_offload::host::{FakeHost, sample};
@@ -59,31 +60,52 @@ fn with_channels(device: Device, channels: Channels) -> Device {
     Device { channels: Fact::kernel(channels, "test"), ..device }
 }
 
+/// Driver, the largest MTU that it takes, and whether programs that take fragments may exceed it.
+const MTU_LIMITS: [(&str, u32, bool); 25] = [
+    ("mlx5_core", 3498, true),
+    ("mlx4_en", 3498, false),
+    ("i40e", 3046, true),
+    ("ice", 3046, true),
+    ("igb", 3046, false),
+    ("mvneta", 3520, true),
+    ("ionic", 3502, true),
+    ("igc", 1500, false),
+    ("bnxt_en", 3502, true),
+    ("ena", 3498, false),
+    ("gve", 2032, false),
+    ("mana", 3506, false),
+    ("virtio_net", 3506, true),
+    ("vmxnet3", 3494, false),
+    ("st_gmac", 1500, false),
+    ("atlantic", 2048, true),
+    ("netsec", 1500, false),
+    ("vif", 3840, false),
+    ("netdevsim", 4000, false),
+    ("ixgbe", 3050, false),
+    ("ixgbevf", 3050, false),
+    ("rvu-nicpf", 1508, false),
+    ("nicvf", 1508, false),
+    ("hv_netvsc", 3506, false),
+    ("mtk_soc_eth", 3520, false),
+];
+
+/// Every limit in a driver's file is tried below.
+#[test]
+fn every_limit_is_in_the_table() {
+    for driver in DRIVERS {
+        let own = driver.entry().limits.into_iter().filter(|limit| limit.whose == Whose::Own);
+        let limits: Vec<u32> = own.map(|limit| limit.most).collect();
+        let rows = MTU_LIMITS.iter().filter(|row| driver.claims(&nic(row.0)));
+        let tried: Vec<u32> = rows.map(|row| row.1).collect();
+        assert_eq!(limits, tried, "{}: in its file (left), in MTU_LIMITS (right)", driver.name());
+    }
+}
+
 /// An MTU at the limit is taken, and one byte more is refused: where the limit is for linear frames
 /// only, programs that take fragments go beyond it.
 #[test]
 fn mtu_limits() {
-    for (driver, most, linear_only) in [
-        ("mlx5_core", 3498, true),
-        ("mlx4_en", 3498, false),
-        ("i40e", 3046, true),
-        ("ice", 3046, true),
-        ("igb", 3046, false),
-        ("mvneta", 3520, true),
-        ("ionic", 3502, true),
-        ("igc", 1500, false),
-        ("bnxt_en", 3502, true),
-        ("ena", 3498, false),
-        ("gve", 2032, false),
-        ("mana", 3506, false),
-        ("virtio_net", 3506, true),
-        ("vmxnet3", 3494, false),
-        ("st_gmac", 1500, false),
-        ("atlantic", 2048, true),
-        ("netsec", 1500, false),
-        ("vif", 3840, false),
-        ("netdevsim", 4000, false),
-    ] {
+    for (driver, most, linear_only) in MTU_LIMITS {
         let at = |mtu_bytes| Device { mtu_bytes, ..nic(driver) };
         let plain = needs(&[]);
         assert_eq!(gaps(&at(most), &plain), [""; 0], "{driver} at {most}");

@@ -103,11 +103,11 @@ fn public(item: Item, private: &BTreeSet<String>) -> Option<Item> {
     let mut item = item;
     let (attributes, visible) = match &mut item {
         Item::Const(item) => {
-            item.expr = Box::new(unknown());
+            *item.expr = unknown();
             (&mut item.attrs, is_public(&item.vis))
         }
         Item::Static(item) => {
-            item.expr = Box::new(unknown());
+            *item.expr = unknown();
             (&mut item.attrs, is_public(&item.vis))
         }
         Item::Fn(item) => {

@@ -1,6 +1,6 @@
 //! A benchmark's report as text.
 
-use hoist_benches::report::{Floor, Measurement, Report, Step};
+use hoist_benches::report::{Floor, Measurement, Report, Search, Step};
 use hoist_benches::scenario::Scenario;
 use hoist_benches::search::Ended;
 use hoist_benches::trial::{Finding, Ledger, Severity};
@@ -69,6 +69,7 @@ fn table(results: &[Measurement]) -> String {
         "program",
         "frames",
         ">cores",
+        "sought",
         ">Mpps",
         ">min",
         ">max",
@@ -101,12 +102,27 @@ fn row(result: &Measurement) -> Vec<String> {
             -1 => "remote".to_owned(),
             cores => cores.to_string(),
         },
+        sought(result).to_owned(),
         median,
         min,
         max,
         lost,
         account(result),
     ]
+}
+
+/// What was searched for, in a word.
+fn sought(result: &Measurement) -> &'static str {
+    match result.search {
+        Search::Maximum => "maximum",
+        Search::Soak { .. } => "fixed rate",
+        Search::Throughput { .. } => "throughput",
+        Search::Latency { .. } => "latency",
+        Search::FrameLoss { .. } => "loss",
+        Search::BackToBack(_) => "back-to-back",
+        Search::Mlr { .. } => "RFC 9971",
+        Search::None => "-",
+    }
 }
 
 /// What is left over of the trials that count; what else there is to say instead.
@@ -158,7 +174,10 @@ fn floors(floors: &[Floor]) -> String {
 fn words(results: &[Measurement]) -> Option<String> {
     let mut lines = Vec::new();
     let same = |a: &Measurement, b: &Measurement| {
-        a.program == b.program && a.profile == b.profile && a.cores == b.cores
+        a.program == b.program
+            && a.profile == b.profile
+            && a.cores == b.cores
+            && sought(a) == sought(b)
     };
     let mut rest = results;
     while let Some(first) = rest.first() {

@@ -1,7 +1,12 @@
 //! What a benchmark found, as a document: `hoist bench --json` writes it, every other form (table,
 //! page, comparison) is made from it.
 
+pub mod compare;
 mod found;
+#[cfg(test)]
+pub(crate) mod sample;
+#[cfg(test)]
+mod tests;
 
 pub use found::{BackToBack, Goal, GoalFound, LossStep, Search, Spread};
 

@@ -10,6 +10,7 @@ use std::os::fd::{AsFd as _, OwnedFd};
 use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
+use rustix::net::sockopt::set_socket_recv_buffer_size_force;
 
 use crate::frame::dissect;
 use crate::lab::{LabError, Port};
@@ -98,6 +99,10 @@ pub struct Capture {
     outgoing: bool,
 }
 
+/// Bytes that frames may take before they are read, for some thousand in a row: the system's own limit
+/// is that of some fifty.
+const ROOM: usize = 16 << 20;
+
 impl Capture {
     /// Captures what `port` receives.
     ///
@@ -117,6 +122,7 @@ impl Capture {
         let socket = port.namespace.run(|| {
             let socket = sys::packet_socket(port.ifindex, protocol)?;
             sys::set_packet_option(socket.as_fd(), libc::PACKET_AUXDATA, 1)?;
+            set_socket_recv_buffer_size_force(&socket, ROOM)?;
             Ok(socket)
         });
         let socket = socket.map_err(|e: io::Error| LabError::io("capture", &port.name, &e))?;

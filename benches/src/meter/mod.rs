@@ -7,6 +7,7 @@
 
 pub mod counters;
 pub mod dut;
+pub mod histogram;
 pub mod ledger;
 pub mod rate;
 pub mod tester;

@@ -20,6 +20,7 @@ mod error;
 #[cfg(feature = "kernel")]
 pub mod ethtool;
 pub mod fake;
+mod interrupt;
 #[cfg(feature = "kernel")]
 mod linux;
 pub mod loader;
@@ -35,6 +36,7 @@ pub mod yardstick;
 pub use capability::Capability;
 pub use error::{KernelError, errno_name, errno_text};
 pub use fake::Fake;
+pub use interrupt::Interrupt;
 #[cfg(feature = "kernel")]
 pub use linux::Linux;
 pub use tc::{Filter, FilterKey};

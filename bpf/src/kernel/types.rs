@@ -231,6 +231,8 @@ pub struct TestRunSpec<'a> {
     pub checksum_complete: bool,
     /// Bytes of the context wanted back; 0 for none. `struct __sk_buff` has 192, `struct xdp_md` 24.
     pub context_out: usize,
+    /// Lets another thread end the run.
+    pub interrupt: Option<&'a super::Interrupt>,
 }
 
 /// Program ids in the XDP slots of one interface.

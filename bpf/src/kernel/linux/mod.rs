@@ -16,6 +16,7 @@ mod cpu;
 mod entries;
 mod feature;
 mod info;
+mod interrupt;
 mod kmsg;
 mod link;
 mod load;
@@ -31,6 +32,7 @@ mod tc;
 mod vmlinux;
 mod watch;
 
+pub(super) use interrupt::interrupt;
 use map::Table;
 
 /// The running kernel. Network questions are asked in the network namespace that the calling thread

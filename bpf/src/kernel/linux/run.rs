@@ -5,8 +5,8 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 
 use libbpf_rs::libbpf_sys as sys;
 
-use super::info;
 use super::sys::{done, size32};
+use super::{info, interrupt};
 use crate::kernel::{KernelError, TestRun, TestRunSpec};
 
 const BPF_F_TEST_XDP_LIVE_FRAMES: u32 = 1 << 1;
@@ -46,6 +46,7 @@ pub(super) fn test(
     if spec.checksum_complete {
         options.flags |= BPF_F_TEST_SKB_CHECKSUM_COMPLETE;
     }
+    let _call = spec.interrupt.map(|end| end.during(interrupt::this_thread()));
     // SAFETY: every pointer is null or to a live slice whose length is given beside it.
     let returned = unsafe { sys::bpf_prog_test_run_opts(program.as_raw_fd(), &raw mut options) };
     done(returned).map_err(|errno| {

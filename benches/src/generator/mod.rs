@@ -1,0 +1,16 @@
+//! Generators: what sends the frames of a [`Profile`](crate::profile::Profile).
+//!
+//! | generator | how frames are made | use |
+//! |---|---|---|
+//! | [`Live`] | by a BPF program within the kernel, paced by it | the highest rates, and the most even ones |
+//! | [`Generator`] | by two instructions, all the same | what the former is measured against |
+//!
+//! Each is a [`Traffic`](crate::meter::Traffic), which the meter gives orders to. What a generator
+//! counts is what it handed over; whether that arrived is the meter's business.
+
+mod bare;
+pub mod live;
+pub mod schedule;
+
+pub use bare::Generator;
+pub use live::{Live, Options};

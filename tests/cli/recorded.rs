@@ -4,7 +4,7 @@ use hoist::offload::capability::Answer;
 use hoist::offload::device::{AttachedProgram, Component, Owner, Slot};
 use hoist::offload::host::{Recording, sample};
 
-use crate::harness::{Recorded, object, screen};
+use crate::harness::{Recorded, hoist, object, screen};
 
 #[test]
 fn probe_shows_each_sample_interface() {
@@ -21,6 +21,33 @@ fn probe_shows_each_sample_interface() {
     let text = host.hoist(&["probe", "--full", "-v"]).code(0).out;
     assert!(text.lines().all(|l| l.chars().count() <= 100), "{text}");
     assert!(text.contains("xdp helpers"));
+}
+
+/// Recorded in the virtual machine with the simulated card (docs/guide/kernels.md), its knobs set to refuse
+/// a helper, an opcode and stores to map values, with small limits.
+#[test]
+fn a_probe_of_an_offload_device_is_as_recorded() {
+    let path = "tests/hosts/netdevsim-card.json";
+    let probe =
+        |more: &[&str]| hoist(&[&["--host", path, "probe", "nsim0"], more].concat()).code(0);
+    screen("probe-nsim0", &probe(&[]).out);
+    screen("probe-nsim0-refused", &probe(&["-v"]).out);
+    screen("probe-nsim0-full", &probe(&["--full"]).out);
+    let document = probe(&["-j"]).document();
+    let recorded = std::fs::read_to_string(crate::harness::root().join(path)).unwrap();
+    let recorded: serde_json::Value = serde_json::from_str(&recorded).unwrap();
+    let report = &document["devices"][0]["device"]["offload_report"];
+    assert_eq!(*report, recorded["devices"][0]["offload_report"]);
+    for (pointer, expected) in [
+        ("/programs/xdp/helpers/bpf_csum_diff/answer", "no"),
+        ("/programs/sched_cls/instructions/mod64-imm/answer", "no"),
+        ("/programs/xdp/limits/instructions/taken", "300"),
+        ("/map_limits/hash/key-bytes/taken", "16"),
+        ("/executes/answer", "no"),
+    ] {
+        let found = report.pointer(pointer).unwrap_or_else(|| panic!("no {pointer}: {report:#}"));
+        assert_eq!(found.to_string().trim_matches('"'), expected, "{pointer}");
+    }
 }
 
 #[test]

@@ -9,5 +9,6 @@ mod door;
 mod faults;
 mod lifecycle;
 mod maps;
+mod probe;
 mod programs;
 mod support;

@@ -13,7 +13,7 @@
  *   helpers_refused    set of helper numbers: log, EOPNOTSUPP
  *   opcodes_refused    set of opcodes (decimal): log, EINVAL
  *   map_store_accept   N: stores to map values are refused: log, EOPNOTSUPP
- *   stack_max          bytes of stack over the deepest chain of calls: log, EOPNOTSUPP
+ *   stack_max          bytes of stack of all functions together, each in units of 64: log, EOPNOTSUPP
  *   insns_max          instructions: kernel log, EINVAL with a clean verifier log
  *   translate_accept   N: translation fails: kernel log, EINVAL with a clean verifier log
  *   reload_accept      N: an attached program is not replaced: EBUSY, extack

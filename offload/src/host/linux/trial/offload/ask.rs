@@ -21,13 +21,15 @@ pub(super) struct Piece {
     pub(super) code: Vec<Insn>,
     /// Whether the kernel would refuse it before it reads the code, so that no listing could name it.
     pub(super) alone: bool,
+    /// Whether most kernels refuse it, so that what they take is better asked without it.
+    pub(super) doubtful: bool,
     /// The helper that it is about.
     pub(super) helper: Option<i32>,
 }
 
 impl Piece {
     pub(super) fn new(name: impl Into<String>, code: impl Into<Vec<Insn>>) -> Self {
-        Self { name: name.into(), code: code.into(), alone: false, helper: None }
+        Self { name: name.into(), code: code.into(), alone: false, doubtful: false, helper: None }
     }
 
     pub(super) fn alone(name: impl Into<String>, code: impl Into<Vec<Insn>>) -> Self {
@@ -60,7 +62,9 @@ impl Asker<'_> {
     pub(super) fn ask(&self, pieces: &[Piece]) -> Findings {
         let mut found = Findings::new();
         let (alone, together): (Vec<&Piece>, Vec<&Piece>) = pieces.iter().partition(|p| p.alone);
-        let mut groups = vec![together];
+        let (doubtful, together): (Vec<&Piece>, Vec<&Piece>) =
+            together.into_iter().partition(|piece| piece.doubtful);
+        let mut groups = vec![together, doubtful];
         groups.extend(alone.into_iter().map(|piece| vec![piece]));
         while let Some(group) = groups.pop() {
             self.settle(group, &mut groups, &mut found);

@@ -20,6 +20,21 @@ const DYNPTR_FROM_MEM: i32 = 197;
 /// The register that keeps an object over calls.
 const KEPT: u8 = 7;
 
+/// Helpers that many kernels leave to programs that trace, or to one of the two types.
+const DOUBTFUL: [&str; 11] = [
+    "bpf_get_branch_snapshot",
+    "bpf_get_cgroup_classid",
+    "bpf_get_current_comm",
+    "bpf_get_current_uid_gid",
+    "bpf_get_netns_cookie",
+    "bpf_get_task_stack",
+    "bpf_perf_event_read",
+    "bpf_perf_event_read_value",
+    "bpf_send_signal",
+    "bpf_send_signal_thread",
+    "bpf_task_pt_regs",
+];
+
 /// Calls to try, and the helpers for which there is nothing to try, with the reason.
 pub(in super::super) fn pieces(kind: u32, maps: &Maps) -> (Vec<Piece>, Findings) {
     let mut pieces = Vec::new();
@@ -36,7 +51,10 @@ pub(in super::super) fn pieces(kind: u32, maps: &Maps) -> (Vec<Piece>, Findings)
             continue;
         }
         match code(id, signature, maps) {
-            Ok(code) => pieces.push(Piece { helper: Some(id), ..Piece::new(name, code) }),
+            Ok(code) => {
+                let doubtful = DOUBTFUL.contains(&name);
+                pieces.push(Piece { helper: Some(id), doubtful, ..Piece::new(name, code) });
+            }
             Err(why) => {
                 untried.insert(name.to_owned(), unknown(format!("not tried: {why}")));
             }

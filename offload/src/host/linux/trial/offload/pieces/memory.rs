@@ -7,7 +7,7 @@ use hoist_bpf::opcode::{atomic, class, mode, size};
 
 use super::super::ask::Piece;
 use super::{Maps, context, copy, map, raw, set, with_value};
-use crate::host::linux::trial::{Findings, call, unknown};
+use crate::host::linux::trial::{EXIT, Findings, call, unknown};
 
 const BPF_PSEUDO_MAP_VALUE: u8 = 2;
 const TAIL_CALL: i32 = 12;
@@ -54,7 +54,10 @@ pub(in super::super) fn atomics(maps: &Maps) -> Result<Vec<Piece>, Findings> {
                     }
                     _ => vec![set(1, 1), Insn::new(code, 0, 1, at, op)],
                 };
-                Piece::new(name(what, bits), with_value(fd, &operation))
+                let code = with_value(fd, &operation);
+                // Linux knows it since 6.15.
+                let alone = op == atomic::LOAD_ACQUIRE;
+                Piece { alone, ..Piece::new(name(what, bits), code) }
             })
             .collect()),
         Err(why) => {
@@ -116,6 +119,27 @@ fn values(fd: i32) -> Vec<Piece> {
         Piece::new(VALUES[3], with_value(fd, &masked)),
         Piece::alone(VALUES[4], global.to_vec()),
     ]
+}
+
+/// A whole program that returns one of several constants, by the packet's first byte.
+pub(in super::super) fn choice(kind: u32, values: &[i32]) -> Vec<Insn> {
+    let (data, data_end) = context::bounds(kind);
+    // Each takes three instructions, and they are ten at most.
+    let over = i16::try_from(values.len() * 3 + 1).unwrap_or(i16::MAX);
+    let mut code = vec![
+        Insn::new(LOAD32, 2, 1, data, 0),
+        Insn::new(LOAD32, 3, 1, data_end, 0),
+        copy(4, 2),
+        Insn::new(0x07, 4, 0, 0, 14),
+        // if r4 > r3 goto the end
+        Insn::new(0x2d, 4, 3, over, 0),
+        Insn::new(LOAD8, 5, 2, 0, 0),
+    ];
+    for (byte, value) in (0..).zip(values) {
+        code.extend([Insn::new(0x55, 5, 0, 2, byte), set(0, *value), EXIT]);
+    }
+    code.extend([set(0, 2), EXIT]);
+    code
 }
 
 /// Pieces that hold the packet's first bytes in `r2`.

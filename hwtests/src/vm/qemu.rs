@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::fs;
+use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread;
@@ -216,7 +217,7 @@ impl Start<'_> {
         command.args(lab.accelerator.arguments());
         command.args(["-m", &lab.machine.memory.to_string()]);
         command.args(["-smp", &lab.machine.cpus.to_string()]);
-        // A card whose wire leads nowhere, for what wants a driver of a real bus.
+        // A card whose wire leads nowhere, which qemu warns of, for what wants a driver of a real bus.
         command.args(["-netdev", "hubport,id=wire,hubid=0"]);
         command.args(["-device", "virtio-net-pci,netdev=wire,romfile="]);
         boot(&mut command, &lab.kernel, self.initrd);
@@ -225,6 +226,11 @@ impl Start<'_> {
 
     /// A shell on this terminal.
     pub(super) fn shell(&self) -> Result<(), VmError> {
+        // What a pipe has to say is lost while the machine boots, and its end would end nothing.
+        if !std::io::stdin().is_terminal() {
+            let cause = "standard input is no terminal; to run a command, name it after --";
+            return Err(VmError::failed("start", "a shell in the machine", cause));
+        }
         let mut command = self.command();
         command.args(["-chardev", "stdio,id=terminal,signal=off", "-serial", "chardev:terminal"]);
         let status = command.status().map_err(|e| VmError::failed("start", "qemu", e))?;

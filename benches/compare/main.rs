@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! cargo build --release --workspace
-//! target/release/hoist-compare [--hoist PATH] [--pairs N] [load|share|probe|rate|hooks|counting|test-run|memory|af-xdp|replay]...
+//! target/release/hoist-compare [--hoist PATH] [--pairs N] [load|share|probe|offload|rate|hooks|counting|test-run|memory|af-xdp|replay]...
 //! ```
 //!
 //! Root only. Everything happens in network namespaces made for the occasion.
@@ -14,6 +14,7 @@ use std::process::ExitCode;
 mod bare;
 mod load;
 mod memory;
+mod offload;
 mod ports;
 mod probe;
 mod rate;
@@ -35,10 +36,11 @@ enum Take {
     InKernel(fn() -> Outcome<()>),
 }
 
-const FIGURES: [Figure; 10] = [
+const FIGURES: [Figure; 11] = [
     ("load", InWorld(load::against_others)),
     ("share", InWorld(load::own_share)),
     ("probe", InWorld(probe::whole_host)),
+    ("offload", InWorld(offload::against_bpftool)),
     ("rate", InWorld(rate::against_iproute2)),
     ("hooks", InWorld(rate::of_hooks)),
     ("counting", InWorld(rate::counting_pass)),

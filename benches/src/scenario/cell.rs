@@ -1,14 +1,15 @@
 //! What the trials of one cell add up to.
 
+use super::Group;
 use super::seat::Seat;
-use super::subject::{Carrier, Subject};
+use super::subject::Carrier;
 use crate::report::Measurement;
 use crate::search::Outcome;
 use crate::stats::Summary;
 use crate::trial::{Entry, Finding, Ledger, Severity, Trial, Witness};
 
 /// The cell in the report.
-pub(super) fn measurement(seat: &Seat<'_>, subject: &Subject, outcome: Outcome) -> Measurement {
+pub(super) fn measurement(seat: &Seat<'_>, group: &Group<'_>, outcome: Outcome) -> Measurement {
     let pps = Summary::of(&outcome.rates);
     let basis: Vec<&Trial> =
         outcome.basis.iter().filter_map(|at| outcome.trials.get(*at)).collect();
@@ -28,10 +29,10 @@ pub(super) fn measurement(seat: &Seat<'_>, subject: &Subject, outcome: Outcome) 
             carrier @ Carrier::Control(_) => carrier.to_string(),
         },
         hook: seat.hook.clone(),
-        program: subject.name.clone(),
-        profile: "64".to_owned(),
-        frame_bytes: 64.0,
-        cores: seat.cores.try_into().unwrap_or(i32::MAX),
+        program: group.subject.name.clone(),
+        profile: group.profile.name.clone(),
+        frame_bytes: group.profile.mean_bytes(),
+        cores: group.cores.try_into().unwrap_or(i32::MAX),
         measured_by: "real traffic".to_owned(),
         search: outcome.found,
         pps,

@@ -17,6 +17,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use hoist_bpf::kernel::Kernel;
 use hoist_offload::{Error, Host, Registry};
 
+use crate::profile::Profile;
 use crate::report::{Environment, Report, SCHEMA};
 use crate::search::{self, Bench, Ended, Procedure, Progress, Rules};
 
@@ -42,8 +43,15 @@ pub struct Scenario {
     pub subjects: Vec<Subject>,
     /// What carries them, in the order of the report.
     pub carriers: Vec<Carrier>,
+    /// Which frames are sent.
+    pub profiles: Vec<Profile>,
     /// Numbers of processors that generate.
     pub cores: Vec<u32>,
+    /// Processors that must not generate.
+    pub taken: Vec<u32>,
+    /// Whether frames carry the times at which they were to be sent and were, so that latency can be
+    /// told where they come back; which costs the generator some rate.
+    pub stamped: bool,
     /// What is searched for in each cell, one after the other.
     pub procedures: Vec<Procedure>,
     /// What every trial keeps to.
@@ -67,24 +75,45 @@ pub struct Tools<'a> {
 #[derive(Debug)]
 pub struct Stand<'a> {
     /// Which group, from 0.
-    pub group: usize,
+    pub at: usize,
     /// How many groups there are.
-    pub groups: usize,
+    pub of: usize,
     /// The program of this group.
     pub program: &'a str,
+    /// Its traffic.
+    pub profile: &'a str,
     /// The carrier whose turn it is.
     pub carrier: Carrier,
     /// Where the search over the group stands.
     pub search: &'a Progress<'a>,
 }
 
+/// Frames, and who makes them.
+#[derive(Clone, Copy, Debug)]
+struct Mix<'a> {
+    profile: &'a Profile,
+    cpus: &'a [u32],
+    stamped: bool,
+}
+
+/// What is compared: one program under one kind of traffic, searched in one way.
+#[derive(Clone, Copy, Debug)]
+struct Group<'a> {
+    subject: &'a Subject,
+    profile: &'a Profile,
+    cores: u32,
+    procedure: &'a Procedure,
+}
+
 impl Scenario {
-    /// What is compared: one program under one kind of traffic, searched in one way.
-    fn groups(&self) -> Vec<(&Subject, u32, &Procedure)> {
+    fn groups(&self) -> Vec<Group<'_>> {
         let mut groups = Vec::new();
         for subject in &self.subjects {
-            for cores in &self.cores {
-                groups.extend(self.procedures.iter().map(|p| (subject, *cores, p)));
+            for profile in &self.profiles {
+                for cores in self.cores.iter().copied() {
+                    let group = |procedure| Group { subject, profile, cores, procedure };
+                    groups.extend(self.procedures.iter().map(group));
+                }
             }
         }
         groups
@@ -113,13 +142,15 @@ impl Scenario {
         };
         let mut failed = None;
         let groups = self.groups();
-        for (group, (subject, cores, procedure)) in groups.iter().copied().enumerate() {
+        for (at, group) in groups.iter().copied().enumerate() {
             if tools.stop.load(Ordering::Relaxed) {
                 break;
             }
+            let cpus = traffic::processors(group.cores, &self.taken)?;
+            let mix = Mix { profile: group.profile, cpus: &cpus, stamped: self.stamped };
             let seat = |carrier: &Carrier| {
-                let traffic = traffic::of(place, tools.kernel)?;
-                Ok(Seat::new(*carrier, cores, subject, place, tools, traffic))
+                let traffic = traffic::of(place, tools.kernel, &mix)?;
+                Ok(Seat::new(*carrier, group.subject, place, tools, mix, traffic))
             };
             let seats: Result<Vec<Seat<'_>>, Error> = self.carriers.iter().map(seat).collect();
             let mut seats = seats?;
@@ -127,13 +158,13 @@ impl Scenario {
                 seats.iter_mut().map(|seat| seat as &mut dyn Bench).collect();
             let mut tell = |search: &Progress<'_>| {
                 let carrier = self.carriers[search.bench];
-                let program = &*subject.name;
-                watch(&Stand { group, groups: groups.len(), program, carrier, search });
+                let (program, profile) = (&*group.subject.name, &*group.profile.name);
+                watch(&Stand { at, of: groups.len(), program, profile, carrier, search });
             };
-            let outcomes = search::run(procedure, &mut benches, &self.rules, &mut tell);
+            let outcomes = search::run(group.procedure, &mut benches, &self.rules, &mut tell);
             for (mut seat, outcome) in seats.into_iter().zip(outcomes) {
                 failed = failed.or(seat.error.take());
-                report.results.push(cell::measurement(&seat, subject, outcome));
+                report.results.push(cell::measurement(&seat, &group, outcome));
             }
         }
         report.interrupted = tools.stop.load(Ordering::Relaxed);

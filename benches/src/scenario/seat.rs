@@ -9,7 +9,7 @@ use hoist_offload::{AttachPolicy, Error};
 
 use super::control::Control;
 use super::subject::{Carrier, Mode, Subject};
-use super::{Place, Tools};
+use super::{Mix, Place, Tools};
 use crate::meter::{Dut, Path, Tester, Traffic};
 use crate::search::{Bench, Halt};
 use crate::trial::{Finding, Order, Severity, Trial};
@@ -17,7 +17,6 @@ use crate::trial::{Finding, Order, Severity, Trial};
 /// A program, what carries it, and traffic for it.
 pub(super) struct Seat<'a> {
     pub(super) carrier: Carrier,
-    pub(super) cores: u32,
     pub(super) hook: String,
     /// What speaks against this cell: refusals, warnings of the plan.
     pub(super) findings: Vec<Finding>,
@@ -26,6 +25,7 @@ pub(super) struct Seat<'a> {
     subject: &'a Subject,
     place: &'a Place,
     tools: &'a Tools<'a>,
+    mix: Mix<'a>,
     at_work: Option<Tester>,
     control: Option<Control>,
     traffic: Option<Box<dyn Traffic>>,
@@ -40,15 +40,15 @@ impl fmt::Debug for Seat<'_> {
 impl<'a> Seat<'a> {
     pub(super) fn new(
         carrier: Carrier,
-        cores: u32,
         subject: &'a Subject,
         place: &'a Place,
         tools: &'a Tools<'a>,
+        mix: Mix<'a>,
         traffic: Box<dyn Traffic>,
     ) -> Self {
         Self {
             carrier,
-            cores,
+            mix,
             hook: String::new(),
             findings: Vec::new(),
             error: None,

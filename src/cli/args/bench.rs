@@ -6,7 +6,7 @@ use clap::{Args, Subcommand};
 
 use hoist_benches::linerate::Size;
 
-use super::values::{EngineList, Interval, Rate, Speed};
+use super::values::{EngineList, Interval, Rate, Share, Speed};
 use crate::cli::bench::{OwnGoal, Sought};
 
 /// `hoist bench`.
@@ -49,6 +49,9 @@ pub(crate) struct Bench {
     /// Engines to measure [default: all but hw]
     #[arg(short = 'm', long = "engine", visible_alias = "mode", value_name = "LIST")]
     pub engine: Option<EngineList>,
+    /// Frames: bytes with FCS, imix, flows-N, vlan, vxlan, ipv6, burst, or a file that ends in .toml
+    #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "64")]
+    pub profile: Vec<String>,
     /// Numbers of processors that generate
     #[arg(
         long,
@@ -108,10 +111,39 @@ pub(crate) struct Bench {
 /// What `hoist bench` does besides measuring.
 #[derive(Debug, Subcommand)]
 pub(crate) enum BenchCommand {
+    /// Hold one report against another: status 1 when something became slower
+    Compare(BenchCompare),
     /// Say how many frames per second a wire carries
     Linerate(BenchLinerate),
     /// Show a report again
     Report(BenchReport),
+}
+
+/// `hoist bench compare`.
+#[derive(Debug, Args)]
+#[command(after_long_help = "\
+Cells are those of the same engine, program, profile, cores and search. A change counts when it is at
+least as large as --least-effect and larger than what the noise of both reports makes likely.
+
+Examples:
+  hoist bench --json > before.json
+  hoist bench --json > after.json
+  hoist bench compare before.json after.json
+
+Exit status: 1 when a cell became slower, or when nothing could be compared.")]
+pub(crate) struct BenchCompare {
+    /// The report before
+    #[arg(value_name = "BEFORE")]
+    pub before: PathBuf,
+    /// The report after
+    #[arg(value_name = "AFTER")]
+    pub after: PathBuf,
+    /// Least change that matters
+    #[arg(long, value_name = "SHARE", default_value = "5%")]
+    pub least_effect: Share,
+    /// Compare although machines, kernels or settings differ
+    #[arg(long)]
+    pub across: bool,
 }
 
 /// `hoist bench linerate`.

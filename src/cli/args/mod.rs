@@ -15,7 +15,7 @@ mod trace;
 mod values;
 mod verify;
 
-pub(crate) use bench::{Bench, BenchCommand, BenchLinerate, BenchReport};
+pub(crate) use bench::{Bench, BenchCommand, BenchCompare, BenchLinerate, BenchReport};
 pub(crate) use lint::Lint;
 pub(crate) use map::{MapCommand, MapCopy, MapList, MapSelector, MapWatch};
 pub(crate) use program::{Attach, Load, Plan, ProgramArgs, Run, Settings, Which};

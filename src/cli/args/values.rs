@@ -202,6 +202,21 @@ impl FromStr for Rate {
     }
 }
 
+/// A part of a whole: `5%`, `0.05`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Share(pub f64);
+
+impl FromStr for Share {
+    type Err = String;
+
+    fn from_str(s: &str) -> Result<Self, Self::Err> {
+        let (number, unit) = s.strip_suffix('%').map_or((s, 1.0), |number| (number, 100.0));
+        let share = number.trim().parse::<f64>().ok().map(|number| number / unit);
+        let share = share.filter(|share| (0.0..=1.0).contains(share));
+        share.map(Self).ok_or_else(|| format!("'{s}' is no share; write 5% or 0.05"))
+    }
+}
+
 /// A link's speed in Gbit/s: `100G`, `2.5G`, `800M`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Speed(pub f64);

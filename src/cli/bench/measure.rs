@@ -1,8 +1,10 @@
 //! Measuring itself.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+use hoist_benches::profile::Profile;
 use hoist_benches::report::Report;
 use hoist_benches::scenario::{Recipe, Scenario, Stand, Tools, Wanted, environment};
 use hoist_benches::search::{Phase, Rules};
@@ -17,6 +19,7 @@ use super::searches::{Wishes, procedures, repeats};
 use crate::cli::context::Context;
 use crate::cli::failure::{Exit, Failure};
 use crate::cli::{adjusted, args, date, program, render};
+use crate::file;
 
 /// What making namespaces, links, raw frames and programs takes.
 const NEEDED: [Capability; 4] =
@@ -40,7 +43,10 @@ pub(super) fn run(cx: &mut Context<'_>, args: &args::Bench) -> Result<(), Failur
     let scenario = Scenario {
         subjects: programs.subjects.clone(),
         carriers: carriers(cx, args),
+        profiles: profiles(args)?,
         cores: args.cores.clone(),
+        taken: args.napi_cpus.clone(),
+        stamped: false,
         procedures: procedures(&wishes(args)),
         rules: Rules {
             repeats: args.repeats.map_or_else(|| repeats(&wishes(args)), |n| n as usize),
@@ -99,6 +105,26 @@ fn tell(cx: &mut Context<'_>, report: &Report) -> Result<(), Failure> {
     cx.shell.print(text)
 }
 
+/// Which frames are sent: by name, or as a file says.
+fn profiles(args: &args::Bench) -> Result<Vec<Profile>, Failure> {
+    let profile = |name: &String| {
+        let path = Path::new(name);
+        let is_file = path.extension().is_some_and(|end| end == "toml");
+        let found = if is_file {
+            let text = file::text(path).map_err(|error| {
+                let next = "a file that ends in .toml is a profile";
+                Failure::input(format!("cannot read {name}: {}", file::words(&error)), next)
+            })?;
+            Profile::parse(&text)
+        } else {
+            Profile::named(name)
+        };
+        let next = "docs/guide/bench.md has a profile to begin with";
+        found.map_err(|error| Failure::input(error.to_string(), next))
+    };
+    args.profile.iter().map(profile).collect()
+}
+
 /// What is searched for.
 fn wishes(args: &args::Bench) -> Wishes {
     Wishes {
@@ -111,15 +137,16 @@ fn wishes(args: &args::Bench) -> Wishes {
 
 /// Shows where the scenario stands.
 fn show(bar: &ProgressBar, stand: &Stand<'_>) {
-    let Stand { group, groups, program, carrier, search } = stand;
+    let Stand { at, of, program, profile, carrier, search } = stand;
     let turn = search.repeat * search.benches + search.bench + 1;
     let turns = search.repeats * search.benches;
     let doing = match &search.phase {
         Phase::WarmUp(_) => "warming up",
         Phase::Trial(_) | Phase::Done { .. } => "measuring",
     };
-    let part =
-        if *groups > 1 { format!("part {} of {groups}, ", group + 1) } else { String::new() };
+    let part = if *of > 1 { format!("part {} of {of}, ", at + 1) } else { String::new() };
     let left = search.left.map_or_else(String::new, |left| format!(", {left:.0} s left"));
-    bar.set_message(format!("{part}turn {turn} of {turns}: {doing} {program} on {carrier}{left}"));
+    bar.set_message(format!(
+        "{part}turn {turn} of {turns}: {doing} {program} on {carrier}, {profile}{left}"
+    ));
 }

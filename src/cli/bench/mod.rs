@@ -4,6 +4,7 @@ use super::args::{Bench, BenchCommand};
 use super::context::Context;
 use super::failure::Failure;
 
+mod compare;
 mod linerate;
 mod measure;
 mod place;
@@ -20,6 +21,7 @@ pub(crate) use searches::{OwnGoal, Sought};
 pub(super) fn run(cx: &mut Context<'_>, args: &Bench) -> Result<(), Failure> {
     match &args.command {
         None => measure::run(cx, args),
+        Some(BenchCommand::Compare(args)) => compare::run(cx, args),
         Some(BenchCommand::Linerate(args)) => linerate::run(cx, args),
         Some(BenchCommand::Report(args)) => report::run(cx, args),
     }

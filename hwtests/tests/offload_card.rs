@@ -3,7 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
 
 use std::fs;
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use hoist_bpf::Insn;
@@ -171,6 +171,46 @@ fn maps_are_refused_as_the_knobs_say() {
     assert!(card.map(PERCPU_HASH, 4, 16, 10).is_err());
     assert!(wait::until(wait::PATIENCE, || card.get("maps") == "0"), "{} maps", card.get("maps"));
     assert_eq!(card.get("map_entries_left"), "99");
+}
+
+/// A real card's driver takes atomic additions to map values and no other stores.
+#[test]
+fn stores_to_map_values_are_refused_as_the_knob_says() {
+    if !require::netdevsim_card("stores_to_map_values_are_refused_as_the_knob_says") {
+        return;
+    }
+    let card = Card::new();
+    let map = card.map(ARRAY, 4, 8, 1).unwrap();
+    // r0 = lookup(map, &0); if r0: *(u64 *)r0 = 1, or an atomic addition of r6.
+    let program = |store| {
+        [
+            Insn::new(0xb7, 6, 0, 0, 1),
+            Insn::new(0x62, 10, 0, -4, 0),
+            Insn::new(0xbf, 2, 10, 0, 0),
+            Insn::new(0x07, 2, 0, 0, -4),
+            Insn::new(0x18, 1, 1, 0, map.as_raw_fd()),
+            Insn::new(0, 0, 0, 0, 0),
+            Insn::new(0x85, 0, 0, 0, 1),
+            Insn::new(0x15, 0, 0, 1, 0),
+            store,
+            Insn::new(0xb7, 0, 0, 0, 2),
+            Insn::new(0x95, 0, 0, 0, 0),
+        ]
+    };
+    let (store, atomic) = (Insn::new(0x7a, 0, 0, 0, 1), Insn::new(0xdb, 0, 6, 0, 0));
+    for (accept, insn, taken) in
+        [("Y", store, true), ("N", store, false), ("N", atomic, true), ("Y", atomic, true)]
+    {
+        card.set("map_store_accept", accept);
+        match card.load(&program(insn)) {
+            Ok(_) => assert!(taken, "{accept}: {insn:?}"),
+            Err(error) => {
+                assert_eq!((taken, error.errno), (false, NOT_SUPPORTED), "{accept}: {error}");
+                let log = error.log.unwrap_or_default();
+                assert!(log.contains("[netdevsim] map writes not supported"), "{log}");
+            }
+        }
+    }
 }
 
 /// A hash map is compared with one of the standard library's over many operations.

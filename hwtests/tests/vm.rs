@@ -77,7 +77,7 @@ fn jobs(rows: &[Row], built: &BTreeMap<String, PathBuf>) -> Vec<Job> {
 }
 
 /// Runs jobs and reports every test by name; fails with the output of those that failed.
-fn run(label: &str, lab: &Lab, jobs: &[Job]) {
+fn run(label: &str, lab: &Lab, jobs: &[Job], files: &[PathBuf]) {
     say(&format!("vm {label}: {}", lab.describe()));
     let mut failures = String::new();
     let mut count = 0;
@@ -92,7 +92,7 @@ fn run(label: &str, lab: &Lab, jobs: &[Job]) {
         count += inner.len();
         say(&format!("vm {label}: {} took {:.1} s", done.name, done.time.as_secs_f64()));
     };
-    let result = lab.run(jobs, &[], &repository(), &mut |event| {
+    let result = lab.run(jobs, files, &repository(), &mut |event| {
         if let Event::Ended(done) = event {
             ended(done);
         }
@@ -114,14 +114,14 @@ fn kernel(name: &str, series: &str) {
         KERNELS.iter().map(|r| r.target).filter(|t| !is_command(t)).collect();
     tests.push(COMMAND_TESTS);
     let built = binaries::build(&tests, &["hoist"]).unwrap_or_else(|error| panic!("{error}"));
-    run(series, &lab, &jobs(&KERNELS, &built));
+    run(series, &lab, &jobs(&KERNELS, &built), &[]);
     if std::env::var_os("HOIST_VM_ALL").is_none() {
         return;
     }
     // It redirects to a second processor, and replaces no program under traffic (decision 0053).
     let Some(lab) = require::vm(name, Machine { cpus: 2, ..Machine::new(series) }) else { return };
     let suite = Row { target: "conformance", part: &["every_case"], env: &[], limit: 1200 };
-    run(&format!("{series}, whole suite"), &lab, &jobs(&[suite], &built));
+    run(&format!("{series}, whole suite"), &lab, &jobs(&[suite], &built), &[]);
 }
 
 #[test]
@@ -137,11 +137,14 @@ fn the_newer_kernel_runs_it() {
 fn netdevsim(name: &str, which: Netdevsim) {
     let machine = Machine { netdevsim: Some(which), ..Machine::new("6.12") };
     let Some(lab) = require::vm(name, machine) else { return };
-    let built = binaries::build(&[OFFLOAD], &[]).unwrap_or_else(|error| panic!("{error}"));
+    let mut built = binaries::build(&[OFFLOAD, COMMAND_TESTS], &["hoist"])
+        .unwrap_or_else(|error| panic!("{error}"));
+    built.remove(COMMAND_TESTS);
+    let command = built.remove("hoist");
     let limit = Duration::from_secs(300);
     let jobs: Vec<Job> = built.iter().map(|(n, file)| Job::new(n, file).limit(limit)).collect();
     let label = if which == Netdevsim::Stock { "netdevsim" } else { "netdevsim+card" };
-    run(label, &lab, &jobs);
+    run(label, &lab, &jobs, command.as_slice());
 }
 
 #[test]

@@ -326,6 +326,12 @@ pub trait DryRun {
     /// # Errors
     /// The kernel's refusal.
     fn run(&self, frame: &[u8]) -> Result<Outcome, Error>;
+
+    /// The maps that a run reads and writes, where they are not those of [`Prepared::maps`]: what runs
+    /// is a twin with maps of its own.
+    fn maps(&self) -> Option<Vec<crate::attach::MapHandle>> {
+        None
+    }
 }
 
 /// What a program did to one frame.

@@ -83,6 +83,17 @@ pub fn prepared(
     parts: Parts<'_>,
 ) -> Result<Box<dyn Prepared>, Error> {
     let maps = Maps::of(kernel, &parts)?;
+    let twin = match parts.twin {
+        Some(Twin(loaded)) => {
+            let own = |id: &MapId| parts.counters != Some(*id) && !parts.internal.contains(id);
+            let maps = loaded.maps.iter().filter(|(id, _)| own(id)).map(|(&id, fd)| {
+                Ok(KernelMap::of_module(kernel, Arc::clone(fd), parts.module.map(id))?.handle())
+            });
+            let maps = maps.collect::<Result<_, Error>>()?;
+            Some((loaded, maps))
+        }
+        None => None,
+    };
     Ok(Box::new(KernelPrepared {
         kernel: Arc::clone(kernel),
         slot: parts.slot,
@@ -93,7 +104,7 @@ pub fn prepared(
         maps,
         warnings: parts.warnings,
         dry_run: parts.dry_run,
-        twin: parts.twin,
+        twin,
     }))
 }
 
@@ -150,7 +161,8 @@ struct KernelPrepared {
     maps: Maps,
     warnings: Vec<Warning>,
     dry_run: Option<FrameRunner>,
-    twin: Option<Twin>,
+    /// What runs frames in its stead, and its maps.
+    twin: Option<(Loaded, Vec<MapHandle>)>,
 }
 
 impl KernelPrepared {
@@ -241,7 +253,7 @@ impl DryRun for KernelPrepared {
     fn run(&self, frame: &[u8]) -> Result<Outcome, Error> {
         match self.dry_run {
             Some(run) => {
-                let runs = self.twin.as_ref().map_or(&self.loaded, |twin| &twin.0);
+                let runs = self.twin.as_ref().map_or(&self.loaded, |(loaded, _)| loaded);
                 run(&*self.kernel, runs.program.as_fd(), frame)
             }
             None => Err(Error::Input {
@@ -249,5 +261,9 @@ impl DryRun for KernelPrepared {
                 hint: None,
             }),
         }
+    }
+
+    fn maps(&self) -> Option<Vec<MapHandle>> {
+        self.twin.as_ref().map(|(_, maps)| maps.clone())
     }
 }

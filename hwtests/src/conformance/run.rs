@@ -6,7 +6,7 @@ use std::ops::ControlFlow;
 
 use hoist_bpf::module::Module;
 use hoist_bpf::requirements::Feature;
-use hoist_offload::engine::Outcome as Run;
+use hoist_offload::engine::{DryRun, Outcome as Run};
 use hoist_offload::plan::Choice;
 use hoist_offload::{
     AttachPolicy, Driver, Engine, EngineKind, Gap, Hook, Job, Prepared, Registry, Wanted,
@@ -219,8 +219,12 @@ impl Runner<'_> {
                 EngineKind::User => Way::all(&self.stand.place, &job)?,
                 _ => Vec::new(),
             };
+            let twin = prepared.dry_run().and_then(DryRun::maps);
+            let twin =
+                twin.map(|maps| Tables::new(&self.stand.place, &job.module, maps)).transpose()?;
+            let tables = twin.as_ref().unwrap_or(&tables);
             for shot in &shots {
-                let outcome = self.test_run(shot, wanted, &job, &*prepared, &tables, &ways);
+                let outcome = self.test_run(shot, wanted, &job, &*prepared, tables, &ways);
                 let outcome = outcome.unwrap_or_else(|error| unexplained(&error));
                 results.push(sheet(shot, Evidence::TestRun, outcome));
             }

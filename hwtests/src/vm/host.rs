@@ -129,7 +129,9 @@ pub(super) fn target() -> Option<PathBuf> {
 pub(super) fn stripped(program: &Path) -> PathBuf {
     let strip = || {
         let folder = target()?.join("vm/stripped");
-        let copy = folder.join(program.file_name()?);
+        // By its whole path: a command of the same name from another profile is another program.
+        let name = fs::canonicalize(program).ok()?.to_str()?.replace('/', "-");
+        let copy = folder.join(name.trim_start_matches('-'));
         let modified = |path: &Path| fs::metadata(path).ok()?.modified().ok();
         if modified(&copy) < modified(program) {
             fs::create_dir_all(&folder).ok()?;

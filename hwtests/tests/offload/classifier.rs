@@ -65,6 +65,35 @@ fn a_filter_in_the_nic_comes_and_goes() {
 }
 
 #[test]
+fn a_filter_in_the_nic_is_replaced_in_place() {
+    if !require::netdevsim("a_filter_in_the_nic_is_replaced_in_place") {
+        return;
+    }
+    let (nic, kernel) = (Nic::new(1), kernel());
+    offload(&nic, true);
+    let device = nic.device();
+    let (_, mut attached) = attach(&device, &job("drop"), &classifier()).unwrap();
+    let before = attached.effective().unwrap().program_id;
+    let engine: &dyn hoist_offload::Engine = &hoist_drivers::CLASSIFIER;
+    attached.replace(engine.prepare(&kernel, &device, &job("pass")).unwrap()).unwrap();
+    let after = attached.effective().unwrap().program_id;
+    assert_ne!(after, before);
+    let filters = kernel.filters(device.ifindex).unwrap();
+    assert_eq!((filters.len(), filters[0].program_id), (1, Some(after)));
+    assert_eq!(filters[0].flags & (SKIP_SW | IN_HW), SKIP_SW | IN_HW);
+    // A driver that takes no filter meanwhile does not cost the one that is there.
+    nic.set("ports/0/bpf_tc_accept", "N");
+    let next = engine.prepare(&kernel, &device, &job("drop")).unwrap();
+    let (codes, words) = refusal(attached.replace(next));
+    assert_eq!(codes, ["offload-disabled"], "{words}");
+    assert_eq!(kernel.filters(device.ifindex).unwrap()[0].program_id, Some(after));
+    nic.set("ports/0/bpf_tc_accept", "Y");
+    attached.detach().unwrap();
+    offload(&nic, false);
+    nic.empty();
+}
+
+#[test]
 fn what_a_classifier_cannot_do_is_told() {
     if !require::netdevsim("what_a_classifier_cannot_do_is_told") {
         return;

@@ -5,15 +5,12 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 use hoist_bpf::Insn;
 use hoist_bpf::kernel::fake::{Card, FakeInterface};
-use hoist_bpf::kernel::{Fake, Kernel, KernelError, MapSpec, ProgramSpec};
+use hoist_bpf::kernel::{Fake, Kernel, KernelError, MapSpec};
 use hoist_hwtests::require;
 
-use crate::support::{Nic, kernel};
+use crate::support::{Nic, PASS, SCHED_CLS, XDP, kernel, program};
 
-const XDP: u32 = 6;
-const SCHED_CLS: u32 = 3;
 const SOCKET_FILTER: u32 = 1;
-const BPF_XDP: u32 = 37;
 const BOUND_ONLY: u32 = 1 << 6;
 const FRAGS: u32 = 1 << 5;
 const STRICT_ALIGNMENT: u32 = 1;
@@ -30,22 +27,6 @@ struct Here {
     veth: u32,
     /// A driver that knows no BPF.
     loopback: u32,
-}
-
-const PASS: [Insn; 2] = [Insn::new(0xb7, 0, 0, 0, 2), Insn::new(0x95, 0, 0, 0, 0)];
-
-fn program<'a>(kind: u32, flags: u32, ifindex: u32, insns: &'a [Insn]) -> ProgramSpec<'a> {
-    ProgramSpec {
-        name: "trial".to_owned(),
-        kind,
-        expected_attach_type: if kind == XDP { BPF_XDP } else { 0 },
-        flags,
-        ifindex,
-        insns,
-        license: "GPL".to_owned(),
-        log_level: 1,
-        ..ProgramSpec::default()
-    }
 }
 
 fn map(kind: u32, ifindex: u32) -> MapSpec<'static> {

@@ -4,11 +4,16 @@
 
 mod attach;
 mod classifier;
+mod command;
 mod devices;
 mod door;
 mod faults;
+mod filters;
 mod lifecycle;
 mod maps;
+mod orphans;
 mod probe;
 mod programs;
+mod requests;
 mod support;
+mod verifier;

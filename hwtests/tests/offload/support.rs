@@ -6,8 +6,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use hoist_bpf::Insn;
 use hoist_bpf::analysis;
-use hoist_bpf::kernel::{Kernel, Linux};
+use hoist_bpf::kernel::{Kernel, Linux, ProgramSpec};
 use hoist_bpf::module::Module;
 use hoist_bpf::parse::Selector;
 use hoist_bpf::programs;
@@ -20,6 +21,14 @@ const BUS: &str = "/sys/bus/netdevsim";
 const DEBUG: &str = "/sys/kernel/debug/netdevsim";
 /// How long the kernel may take to free what nobody holds any more.
 const SETTLING: Duration = Duration::from_secs(5);
+
+/// `enum bpf_prog_type` and `enum bpf_attach_type`.
+pub(crate) const SCHED_CLS: u32 = 3;
+pub(crate) const XDP: u32 = 6;
+pub(crate) const BPF_XDP: u32 = 37;
+
+/// `r0 = 2; exit`: pass, and as a classifier drop.
+pub(crate) const PASS: [Insn; 2] = [Insn::new(0xb7, 0, 0, 0, 2), Insn::new(0x95, 0, 0, 0, 0)];
 
 /// One test at a time: they listen to one kernel's log.
 static TURN: Mutex<()> = Mutex::new(());
@@ -179,4 +188,37 @@ pub(crate) fn told(refusals: &[Refusal]) -> (Vec<String>, String) {
         gaps().map(|gap| gap.code.clone()).collect(),
         gaps().map(|gap| gap.message.clone()).collect::<Vec<_>>().join("\n"),
     )
+}
+
+/// A program as it is given to the kernel.
+pub(crate) fn program<'a>(
+    kind: u32,
+    flags: u32,
+    ifindex: u32,
+    insns: &'a [Insn],
+) -> ProgramSpec<'a> {
+    ProgramSpec {
+        name: "trial".to_owned(),
+        kind,
+        expected_attach_type: if kind == XDP { BPF_XDP } else { 0 },
+        flags,
+        ifindex,
+        insns,
+        license: "GPL".to_owned(),
+        log_level: 1,
+        ..ProgramSpec::default()
+    }
+}
+
+/// ip(8), which must do it.
+#[track_caller]
+pub(crate) fn ip(args: &str) {
+    let output = std::process::Command::new("ip").args(args.split(' ')).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "ip {args}: {said}");
+}
+
+/// The index of an interface by its name.
+pub(crate) fn index(name: &str) -> u32 {
+    LinuxHost::new(kernel()).device(name).unwrap().ifindex
 }

@@ -7,6 +7,7 @@ use hoist_hwtests::conformance::{CaseResult, Outcome};
 use hoist_offload::Capabilities;
 use hoist_offload::bpf::requirements::Need;
 use hoist_offload::capability::Answer;
+use hoist_offload::plan::Warning;
 
 use super::style::{BAD, DIM, GOOD, HEAD, Style, WARN, paint};
 use super::table::{Table, paragraph};
@@ -16,6 +17,7 @@ use crate::cli::verify::tally::{self, Sum, Word};
 /// The whole certificate.
 pub(crate) fn certificate(document: &VerifyDocument<'_>, title: &str, verbose: bool) -> String {
     let mut blocks = vec![head(document, title)];
+    blocks.extend(warnings(&document.warnings));
     if !document.capabilities.is_empty() {
         blocks.push(requirements(&document.capabilities, verbose));
     }
@@ -65,6 +67,19 @@ fn head(document: &VerifyDocument<'_>, title: &str) -> String {
     let seen: Vec<String> = seen.iter().map(Evidence::to_string).collect();
     table.row(["evidence", &if seen.is_empty() { "none".to_owned() } else { seen.join(", ") }]);
     format!("{}\n{}", paint(HEAD, title), table.render())
+}
+
+/// What must be known before the results are read.
+fn warnings(told: &[Warning]) -> Option<String> {
+    let lines = told.iter().map(|Warning { code, message, remedy }| {
+        let next = remedy.as_ref().map_or_else(String::new, |next| format!("; {next}"));
+        format!(
+            "{} {code}: {}",
+            paint(WARN, "note"),
+            paragraph(2, &format!("{message}{next}")).trim_start()
+        )
+    });
+    (!told.is_empty()).then(|| lines.collect::<Vec<_>>().join("\n"))
 }
 
 /// What each engine can do there, requirement by requirement.

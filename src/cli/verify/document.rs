@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use hoist_hwtests::conformance::report::{Evidence, Tally};
 use hoist_hwtests::conformance::{CaseResult, Outcome, Report};
+use hoist_offload::plan::Warning;
 use hoist_offload::{Capabilities, Device};
 use serde::Serialize;
 
@@ -27,6 +28,9 @@ pub(crate) struct VerifyDocument<'a> {
     pub holds: bool,
     /// Stopped by a signal before the end.
     pub stopped: bool,
+    /// What must be known before the results are read.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<Warning>,
     /// How many results are of which kind.
     pub summary: Summary,
     /// The contract row by row; only of the suite that comes with hoist.

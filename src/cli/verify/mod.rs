@@ -12,7 +12,8 @@ use hoist_hwtests::conformance::{
 };
 use hoist_hwtests::lab::{Namespace, Port};
 use hoist_offload::bpf::kernel::Capability;
-use hoist_offload::plan::{Choice, Wanted};
+use hoist_offload::bpf::requirements::Requirements;
+use hoist_offload::plan::{Choice, Wanted, Warning};
 use hoist_offload::{Capabilities, Device, Engine, EngineKind, Error, Gap, privilege};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
@@ -93,6 +94,7 @@ pub(super) fn run(cx: &mut Context<'_>, args: &args::Verify) -> Result<(), Failu
         let asked: BTreeSet<&String> = asked.collect();
         rows.retain(|row| asked.contains(&row.id));
     }
+    let capabilities = capabilities(cx, device.as_ref())?;
     let document = VerifyDocument {
         schema: "hoist.verify.v1",
         date,
@@ -103,7 +105,8 @@ pub(super) fn run(cx: &mut Context<'_>, args: &args::Verify) -> Result<(), Failu
         stopped,
         summary: Summary::of(&report),
         rows: RowResult::all(rows, &report.results),
-        capabilities: capabilities(cx, device.as_ref())?,
+        warnings: warnings(&options, &capabilities),
+        capabilities,
         results: &report.results,
     };
     if let Some(path) = &args.junit {
@@ -240,6 +243,31 @@ fn capabilities(cx: &Context<'_>, device: Option<&Device>) -> Result<Vec<Capabil
     let Some(device) = device else { return Ok(Vec::new()) };
     let engines = cx.registry.engines();
     engines.map(|e| cx.registry.capabilities(cx.host.as_ref(), device, e)).collect()
+}
+
+/// What must be known of the results before they are read: that what ran is not what the NIC has, and
+/// what the interface's driver says of the engines that were asked for.
+fn warnings(options: &Options, capabilities: &[Capabilities]) -> Vec<Warning> {
+    let asked = |kind| options.engines.iter().any(|wanted| wanted.kind == kind);
+    let mut all: Vec<Warning> = Vec::new();
+    if asked(EngineKind::Hw) && options.evidence.contains(&Evidence::TestRun) {
+        all.push(Warning {
+            code: "host-twin".to_owned(),
+            message:
+                "test runs of hw are not the NIC's: the form that the NIC was given is loaded \
+                      once more and run by the host's kernel, with maps of its own"
+                    .to_owned(),
+            remedy: Some("--peer IF2 sends frames through the NIC itself".to_owned()),
+        });
+    }
+    for engine in capabilities.iter().filter(|known| asked(known.engine)) {
+        for gap in engine.fit(&Requirements::default()).warnings {
+            if !all.iter().any(|told| told.code == gap.code && told.message == gap.message) {
+                all.push(gap.into());
+            }
+        }
+    }
+    all
 }
 
 fn title(args: &args::Verify, sources: &[Source]) -> String {

@@ -4,10 +4,42 @@
 //! ([`Expectation`]), and are held in the same two directions: a difference that is told is known, and one
 //! that is told and does not show fails.
 
-use hoist_offload::Expectation;
 use hoist_offload::expectation::Instead;
+use hoist_offload::{Expectation, Registry};
 
 use super::report::{CaseResult, Outcome, Reason};
+use super::suite;
+use super::suite::CaseError;
+
+/// Expectations of a registry's drivers that speak of no case of the suite, in words: they could never
+/// show, nor be missed.
+///
+/// # Errors
+/// A case file of the suite cannot be read.
+pub fn misnamed(registry: &Registry) -> Result<Vec<String>, CaseError> {
+    let sources = suite::builtin()?;
+    let named = |e: &Expectation| {
+        sources.iter().any(|source| {
+            source.file.cases.iter().any(|case| {
+                let name = format!("{}/{}", source.name, case.name);
+                case.rows.iter().any(|row| row == e.row)
+                    && (name.contains(e.case) || e.case.starts_with(&name))
+            })
+        })
+    };
+    let all = registry.drivers().flat_map(|driver| {
+        driver.expectations().iter().map(move |expectation| (driver.name(), expectation))
+    });
+    let lost = all.filter(|(_, expectation)| !named(expectation));
+    Ok(lost
+        .map(|(driver, e)| {
+            format!(
+                "the driver {driver} expects {}: no case of row '{}' has '{}' in its name",
+                e.code, e.row, e.case
+            )
+        })
+        .collect())
+}
 
 /// Explains a result by the first expectation that speaks of it.
 pub(super) fn explain(expectations: &[(&str, Expectation)], result: &mut CaseResult) {
@@ -51,7 +83,7 @@ pub(super) fn explain(expectations: &[(&str, Expectation)], result: &mut CaseRes
 
 #[cfg(test)]
 mod tests {
-    use hoist_offload::{EngineKind, Gap, Hook};
+    use hoist_offload::{Capabilities, Device, Driver, EngineKind, Gap, Hook};
 
     use super::*;
     use crate::conformance::report::Evidence;
@@ -101,6 +133,36 @@ mod tests {
             Outcome::Refused { .. } => "refused",
             Outcome::NotRun { .. } => "not run",
         }
+    }
+
+    /// A driver with one expectation that speaks of a case, and others that speak of none.
+    #[derive(Debug)]
+    struct Vendor;
+
+    static VENDOR: Vendor = Vendor;
+
+    impl Driver for Vendor {
+        fn name(&self) -> &'static str {
+            "acme"
+        }
+
+        fn refine(&self, _: &Device, _: &mut Capabilities) {}
+
+        fn expectations(&self) -> &'static [Expectation] {
+            const NO_ROW: Expectation = Expectation { row: "exception-race", ..SAID };
+            const NO_CASE: Expectation = Expectation { case: "abborted", ..SAID };
+            const OTHER_ROW: Expectation = Expectation { row: "taps", ..SAID };
+            &[SAID, NO_ROW, NO_CASE, OTHER_ROW]
+        }
+    }
+
+    #[test]
+    fn an_expectation_without_a_case_is_told() {
+        let wrong = misnamed(&Registry::new().driver(&VENDOR)).unwrap();
+        let [row, case, other] = wrong.as_slice() else { panic!("{wrong:?}") };
+        assert!(row.contains("'exception-race'"), "{row}");
+        assert!(case.contains("'abborted'") && other.contains("'taps'"), "{case} {other}");
+        assert_eq!(misnamed(&Registry::new()).unwrap(), [""; 0]);
     }
 
     #[test]

@@ -16,7 +16,7 @@
 //! | `fire`, `observe`, `compare`, `judge` | one shot: fired, seen, compared, explained |
 //! | `onlook` | captures, statistics, later programs, the tracepoint |
 //! | [`contract`] | refusals that hold for whole classes of programs |
-//! | `expectations` | what a vendor's drivers say of their own devices |
+//! | [`expectations`] | what a vendor's drivers say of their own devices |
 //! | `machines` | the userspace engine's machine, interpreted and compiled |
 //! | `reference` | every map as on the first engine, whatever a case names |
 //! | `normalise` | everything that is made equal before it is compared |
@@ -25,7 +25,7 @@
 pub mod case;
 mod compare;
 pub mod contract;
-mod expectations;
+pub mod expectations;
 pub mod expected;
 mod fire;
 mod judge;

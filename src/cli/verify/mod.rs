@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use hoist_hwtests::conformance::report::{Evidence, Reason};
 
 use hoist_hwtests::conformance::{
-    CaseError, Options, Outcome, Report, Source, run_for as run_cases,
+    CaseError, Options, Outcome, Report, Source, expectations, run_for as run_cases,
 };
 use hoist_hwtests::lab::{Namespace, Port};
 use hoist_offload::bpf::kernel::Capability;
@@ -61,6 +61,7 @@ pub(super) fn run(cx: &mut Context<'_>, args: &args::Verify) -> Result<(), Failu
     if args.list {
         return select::list(cx, &sources);
     }
+    expected(cx)?;
     cx.kernel("verifying")?;
     let target = target(cx, args)?;
     let (what, needed) = match target.evidence.contains(&Evidence::RealTraffic) {
@@ -123,6 +124,16 @@ pub(super) fn run(cx: &mut Context<'_>, args: &args::Verify) -> Result<(), Failu
     match document.holds && (stopped || !nothing) {
         true => Ok(()),
         false => Err(Failure::Told(Exit::Refused)),
+    }
+}
+
+/// What drivers expect must be of cases that there are.
+fn expected(cx: &Context<'_>) -> Result<(), Failure> {
+    let wrong = expectations::misnamed(&cx.registry)
+        .map_err(|error| Failure::input(error.to_string(), ""))?;
+    match wrong.into_iter().next() {
+        None => Ok(()),
+        Some(wrong) => Err(Failure::input(wrong, "'hoist verify --list' shows names and rows")),
     }
 }
 

@@ -3,10 +3,12 @@
 
 pub mod compare;
 mod found;
+pub mod html;
 #[cfg(test)]
 pub(crate) mod sample;
 #[cfg(test)]
 mod tests;
+pub mod words;
 
 pub use found::{BackToBack, Goal, GoalFound, LossStep, Search, Spread};
 

@@ -64,7 +64,7 @@ impl Searching for Run {
         let max_load = limits::max_load(self.max_load.or(max_load), turn, seconds)?;
         self.max_load = Some(max_load);
         let step = step.clamp(0.001, 1.0);
-        let (mut clean, mut best) = (0, 0.0_f64);
+        let (mut clean, mut best) = (0, None);
         for number in 0.. {
             let part = step.mul_add(-f64::from(number), 1.0);
             if part < step / 2.0 || clean == 2 {
@@ -72,9 +72,8 @@ impl Searching for Run {
             }
             let load = (max_load * part).floor().max(1.0);
             let taken = turn.trial(Order { load: Some(load), seconds })?;
-            best = best.max(taken.trial.pps());
-            if number == 0 {
-                self.basis.push(taken.index);
+            if best.is_none_or(|(rate, _)| taken.trial.pps() > rate) {
+                best = Some((taken.trial.pps(), taken.index));
             }
             clean = if taken.judged.within(0.0) { clean + 1 } else { 0 };
             let at = number as usize;
@@ -88,7 +87,10 @@ impl Searching for Run {
             let lower = (clean > 0).then_some(load);
             turn.know(vec![Bounds { goal: "no loss".to_owned(), lower, upper: None }]);
         }
-        self.rates.push(best);
+        if let Some((rate, index)) = best {
+            self.rates.push(rate);
+            self.basis.push(index);
+        }
         Ok(())
     }
 

@@ -51,7 +51,18 @@ pub fn card() -> Target {
 /// # Errors
 /// No card that takes less than the host will do.
 pub fn lowered(module: &Module, program: ProgramId) -> Result<Form, Refusal> {
-    let mut target = least();
+    lowered_for(least(), module, program)
+}
+
+/// The same, beginning with another card.
+///
+/// # Errors
+/// See [`lowered`].
+pub fn lowered_for(
+    mut target: Target,
+    module: &Module,
+    program: ProgramId,
+) -> Result<Form, Refusal> {
     loop {
         match lower(module, program, &target) {
             Ok(lowered) => {

@@ -6,6 +6,7 @@
 
 mod compiled;
 mod corpus;
+mod faults;
 mod pair;
 mod rewrites;
 mod suite;

@@ -90,11 +90,20 @@ impl Writer<'_> {
             }
             Access::Add(operand) => {
                 self.value(1, operand);
-                self.code.puts([
-                    code::load(size, 2, 3, offset),
-                    code::reg(alu::ADD, 2, 1),
-                    code::store(size, 3, offset, 2),
-                ]);
+                self.code.put(code::load(size, 2, 3, offset));
+                let (odd, end) = (self.code.label(), self.code.label());
+                if let Operand::Masked(..) = operand {
+                    // Two ways from the load to the store.
+                    self.code.jump(code::jump_imm(jmp::JSET, 1, 1), odd);
+                }
+                self.code.put(code::reg(alu::ADD, 2, 1));
+                if let Operand::Masked(..) = operand {
+                    self.code.jump(code::go(), end);
+                    self.code.place(odd);
+                    self.code.put(code::imm(alu::SUB, 2, 5));
+                    self.code.place(end);
+                }
+                self.code.put(code::store(size, 3, offset, 2));
             }
             Access::Atomic(op, operand) => {
                 self.value(1, operand);

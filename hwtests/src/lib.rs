@@ -9,6 +9,7 @@
 //! | [`socket`] | ordinary sockets inside a namespace |
 //! | [`fuzz`] | random programs on random frames, one form of them against another |
 //! | [`devices`] | rows of docs/devices.md held against live devices |
+//! | [`instructions`] | programs of a few instructions, and operands at which implementations go wrong |
 //! | [`dut`] | the device under test: hoist's own planning and running on a port |
 //! | [`programs`] | programs of the conformance suite |
 //! | [`require`] | whether a test that needs privileges can run here, said by name when not |
@@ -21,6 +22,7 @@ pub mod devices;
 pub mod dut;
 pub mod frame;
 pub mod fuzz;
+pub mod instructions;
 pub mod lab;
 pub mod programs;
 pub mod require;

@@ -4,31 +4,27 @@
 //! States are kept per basic block and joined, so the work is bounded by the size of the code and
 //! not by the number of its paths; a budget of steps and memory bounds it for hostile code.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 
 use super::branch;
 use super::flow::{Flow, Graph, flow};
+use super::follow::{self, Budget, Interpreter, Ways};
 use super::marks::{FunctionMarks, Mark};
 use super::state::State;
 use super::value::{NO_OFFSET, Rest, Value, kind};
 use crate::module::{Function, FunctionId, Inst, Module};
 use crate::opcode::{alu, class, jmp, mode};
 
+pub(super) use super::follow::Exhausted;
+
 /// Frames the kernel allows (`MAX_CALL_FRAMES`).
 pub(super) const MAX_FRAMES: usize = 8;
-/// Instructions that are followed before the analysis gives up, counting a copied slot as one.
-const STEPS: u64 = 3_000_000;
 /// Bytes of states kept at once, where not following the code costs little: claims are then weaker.
 const STATE_BYTES: usize = 8 << 20;
 /// The same where the code cannot be used unless it is followed.
 const MOST_STATE_BYTES: usize = 32 << 20;
 /// Calls whose arguments are noted, and uses of the context that are told.
 pub(super) const MOST_SITES: usize = 1 << 16;
-/// Rounds of a loop after which its state is widened.
-const ROUNDS: u8 = 3;
-/// The budget is used up: what was marked so far is not all there is.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Exhausted;
 
 /// One run over a program and the programs it tail-calls.
 pub(super) struct Interp<'m> {
@@ -44,8 +40,7 @@ pub(super) struct Interp<'m> {
     pub(super) bases: Option<HashMap<(u32, u32), Value>>,
     /// Functions whose frames are live, outermost first.
     pub(super) live: Vec<u32>,
-    steps: u64,
-    bytes: usize,
+    budget: Budget,
 }
 
 impl<'m> Interp<'m> {
@@ -58,8 +53,7 @@ impl<'m> Interp<'m> {
             sites: None,
             bases: None,
             live: Vec::new(),
-            steps: 0,
-            bytes: 0,
+            budget: Budget::default(),
         }
     }
 
@@ -99,12 +93,6 @@ impl<'m> Interp<'m> {
         Ok(())
     }
 
-    fn spend(&mut self, steps: usize) -> Result<(), Exhausted> {
-        self.steps += steps as u64;
-        let most = if self.sites.is_some() { MOST_STATE_BYTES } else { STATE_BYTES };
-        if self.steps > STEPS || self.bytes > most { Err(Exhausted) } else { Ok(()) }
-    }
-
     /// Follows a function; the state where it returns, if it does.
     pub(super) fn run(&mut self, id: FunctionId, entry: State) -> Result<Option<State>, Exhausted> {
         let module = self.module;
@@ -125,102 +113,8 @@ impl<'m> Interp<'m> {
         result
     }
 
-    fn follow(
-        &mut self,
-        id: FunctionId,
-        function: &Function,
-        graph: &Graph,
-        entry: State,
-    ) -> Result<Option<State>, Exhausted> {
-        let before = self.bytes;
-        self.spend(graph.blocks.len())?;
-        let mut at_entry: Vec<Option<Box<State>>> = vec![None; graph.blocks.len()];
-        let mut rounds = vec![0_u8; graph.blocks.len()];
-        let mut work = BTreeSet::from([0_u32]);
-        let mut exit: Option<State> = None;
-        at_entry[0] = Some(Box::new(entry));
-        // In the order of the code, so that most joins are complete when they are followed.
-        while let Some(block) = work.pop_first() {
-            let Some(mut state) = at_entry[block as usize].as_deref().cloned() else { continue };
-            let ways = self.block(id, function, graph, block, &mut state)?;
-            for (to, value) in [(ways.next, ways.fallen), (ways.jump, ways.taken)] {
-                let (Some(to), Some(compared)) = (to, value) else { continue };
-                // The register that was compared differs on the two ways; all else is shared.
-                let before = compared.map(|(register, value)| {
-                    let there = &mut state.regs[usize::from(register)];
-                    (register, std::mem::replace(there, value))
-                });
-                let slot = &mut at_entry[to as usize];
-                let changed = match slot {
-                    Some(there) => {
-                        let widen =
-                            graph.blocks[to as usize].loops && rounds[to as usize] >= ROUNDS;
-                        there.merge(&state, widen)
-                    }
-                    None => {
-                        self.bytes += state.bytes();
-                        *slot = Some(Box::new(state.clone()));
-                        true
-                    }
-                };
-                if let Some((register, value)) = before {
-                    state.regs[usize::from(register)] = value;
-                }
-                if changed {
-                    rounds[to as usize] = rounds[to as usize].saturating_add(1);
-                    work.insert(to);
-                }
-                self.spend(1)?;
-            }
-            if ways.exits {
-                match &mut exit {
-                    Some(there) => {
-                        there.merge(&state, false);
-                    }
-                    None => exit = Some(state),
-                }
-            }
-        }
-        self.bytes = before;
-        Ok(exit)
-    }
-
-    /// Follows one block; the state is that at its end afterwards.
-    fn block(
-        &mut self,
-        id: FunctionId,
-        function: &Function,
-        graph: &Graph,
-        block: u32,
-        state: &mut State,
-    ) -> Result<Ways, Exhausted> {
-        let b = graph.blocks[block as usize];
-        self.spend((b.end - b.start) as usize + state.frames.len())?;
-        for at in b.start as usize..b.end as usize {
-            let inst = &function.code[at];
-            self.note(id, at, Mark::REACHED);
-            match inst.insn.class() {
-                class::JMP if inst.insn.code & 0xf0 == jmp::CALL => {
-                    if !self.call(id, at, inst, state)? {
-                        return Ok(Ways::default());
-                    }
-                }
-                class::JMP | class::JMP32 => return Ok(self.jump(id, at, inst, b, state)),
-                _ => self.step(id, at, inst, state),
-            }
-        }
-        Ok(Ways { next: b.next, fallen: Some(None), ..Ways::default() })
-    }
-
-    fn jump(
-        &mut self,
-        id: FunctionId,
-        at: usize,
-        inst: &Inst,
-        block: super::flow::Block,
-        state: &State,
-    ) -> Ways {
-        let mut ways = Ways { next: block.next, jump: block.jump, ..Ways::default() };
+    fn jump(&mut self, id: FunctionId, at: usize, inst: &Inst, state: &State) -> Ways<Learnt> {
+        let mut ways = Ways::NONE;
         match flow(inst) {
             Flow::Exit => {
                 if self.live.len() == 1 {
@@ -228,21 +122,21 @@ impl<'m> Interp<'m> {
                 }
                 ways.exits = true;
             }
-            Flow::Jump => ways.taken = Some(None),
+            Flow::Jump => ways.jump = Some(None),
             Flow::Branch => {
                 let dst = inst.insn.dst();
                 let decided =
                     branch::decide(inst.insn, reg(state, dst), reg(state, inst.insn.src()));
                 let refined = |v: Value| (dst <= 9).then_some((dst, v));
-                ways.taken = decided.taken.map(refined);
-                ways.fallen = decided.fallen.map(refined);
+                ways.jump = decided.taken.map(refined);
+                ways.next = decided.fallen.map(refined);
             }
-            Flow::Next => ways.fallen = Some(None),
+            Flow::Next => ways.next = Some(None),
         }
-        if ways.taken.is_some() {
+        if ways.jump.is_some() {
             self.note(id, at, Mark::TAKEN);
         }
-        if ways.fallen.is_some() {
+        if ways.next.is_some() {
             self.note(id, at, Mark::FALLEN);
         }
         ways
@@ -298,14 +192,60 @@ impl<'m> Interp<'m> {
     }
 }
 
-/// Where a block goes and with what in the register that its last instruction compared.
-#[derive(Default)]
-struct Ways {
-    next: Option<u32>,
-    jump: Option<u32>,
-    fallen: Option<Option<(u8, Value)>>,
-    taken: Option<Option<(u8, Value)>>,
-    exits: bool,
+/// A register, and what it holds on one way.
+type Learnt = (u8, Value);
+
+impl Interpreter for Interp<'_> {
+    type State = State;
+
+    fn budget(&mut self) -> (&mut Budget, usize) {
+        let most = if self.sites.is_some() { MOST_STATE_BYTES } else { STATE_BYTES };
+        (&mut self.budget, most)
+    }
+
+    fn block(
+        &mut self,
+        id: FunctionId,
+        function: &Function,
+        range: std::ops::Range<u32>,
+        state: &mut State,
+    ) -> Result<Ways<Learnt>, Exhausted> {
+        self.spend(range.len() + state.frames.len())?;
+        for at in range.start as usize..range.end as usize {
+            let inst = &function.code[at];
+            self.note(id, at, Mark::REACHED);
+            match inst.insn.class() {
+                class::JMP if inst.insn.code & 0xf0 == jmp::CALL => {
+                    if !self.call(id, at, inst, state)? {
+                        return Ok(Ways::NONE);
+                    }
+                }
+                class::JMP | class::JMP32 => return Ok(self.jump(id, at, inst, state)),
+                _ => self.step(id, at, inst, state),
+            }
+        }
+        Ok(Ways::NEXT)
+    }
+}
+
+impl follow::State for State {
+    type Learnt = Learnt;
+
+    fn bytes(&self) -> usize {
+        self.bytes()
+    }
+
+    fn merge(&mut self, other: &Self, widen: bool) -> bool {
+        self.merge(other, widen)
+    }
+
+    fn learning<R>(&mut self, (register, value): Learnt, told: impl FnOnce(&Self) -> R) -> R {
+        // All but the register that was compared is shared by both ways.
+        let before = std::mem::replace(&mut self.regs[usize::from(register)], value);
+        let answer = told(self);
+        self.regs[usize::from(register)] = before;
+        answer
+    }
 }
 
 /// What a program's return value says of its verdicts.

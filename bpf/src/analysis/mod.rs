@@ -17,6 +17,7 @@ mod claims;
 mod closure;
 mod collect;
 pub(crate) mod flow;
+mod follow;
 mod interp;
 mod isa;
 mod keeps;

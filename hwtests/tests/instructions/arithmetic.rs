@@ -2,10 +2,10 @@
 
 use hoist_bpf::Insn;
 use hoist_bpf::opcode::{X, alu, class};
+use hoist_hwtests::instructions::{CONSTANTS, CORNERS, Line, OPERATIONS, module, plain, prologue};
 use hoist_hwtests::require;
 
-use crate::sides::{Both, CONSTANTS, CORNERS, Line, OPERATIONS, module, operand, pass, plain};
-use crate::sides::{prologue, result};
+use crate::sides::{Both, operand, pass, result};
 
 /// The operation in the middle of a program that gives it operands in `r7` and `r8`.
 fn around(insn: Insn) -> Vec<Line> {

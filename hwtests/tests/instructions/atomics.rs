@@ -2,9 +2,10 @@
 
 use hoist_bpf::opcode::{atomic, class, mode, size};
 use hoist_bpf::{Insn, passes::asm};
+use hoist_hwtests::instructions::{CORNERS, Line, module, plain, prologue};
 use hoist_hwtests::require;
 
-use crate::sides::{Both, CORNERS, Line, SIZES, module, operand, pass, plain, prologue, result};
+use crate::sides::{Both, SIZES, operand, pass, result};
 
 const OPERATIONS: [(&str, i32); 10] = [
     ("add", 0x00),

@@ -3,9 +3,10 @@
 use hoist_bpf::module::{FunctionId, InitialSlot, InstId, Map, MapId, Module, Target};
 use hoist_bpf::opcode::{alu, class, jmp};
 use hoist_bpf::{Insn, passes::asm};
+use hoist_hwtests::instructions::{CORNERS, Line, module, plain, prologue};
 use hoist_hwtests::require;
 
-use crate::sides::{Both, CORNERS, Line, module, operand, pass, plain, prologue, result};
+use crate::sides::{Both, operand, pass, result};
 
 fn call(function: u32) -> Line {
     (asm::call(), Target::Call(FunctionId(function)))

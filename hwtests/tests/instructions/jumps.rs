@@ -3,25 +3,10 @@
 use hoist_bpf::module::{InstId, Target};
 use hoist_bpf::opcode::{X, class, jmp};
 use hoist_bpf::{Insn, passes::asm};
+use hoist_hwtests::instructions::{CONDITIONS, CONSTANTS, CORNERS, Line, module, plain, prologue};
 use hoist_hwtests::require;
 
-use crate::sides::{
-    Both, CONSTANTS, CORNERS, Line, module, operand, pass, plain, prologue, result,
-};
-
-const CONDITIONS: [(&str, u8); 11] = [
-    ("jeq", jmp::JEQ),
-    ("jne", jmp::JNE),
-    ("jgt", jmp::JGT),
-    ("jge", jmp::JGE),
-    ("jlt", jmp::JLT),
-    ("jle", jmp::JLE),
-    ("jset", jmp::JSET),
-    ("jsgt", jmp::JSGT),
-    ("jsge", jmp::JSGE),
-    ("jslt", jmp::JSLT),
-    ("jsle", jmp::JSLE),
-];
+use crate::sides::{Both, operand, pass, result};
 
 const WIDTHS: [(&str, u8); 2] = [("64", class::JMP), ("32", class::JMP32)];
 

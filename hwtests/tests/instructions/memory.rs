@@ -2,12 +2,10 @@
 
 use hoist_bpf::opcode::{class, mode, size};
 use hoist_bpf::{Insn, passes::asm};
+use hoist_hwtests::instructions::{CONSTANTS, CORNERS, Line, RESULTS, module, plain, prologue};
 use hoist_hwtests::require;
 
-use crate::sides::{
-    Both, CONSTANTS, CORNERS, Line, RESULTS, SIZES, ldx, module, operand, pass, plain,
-};
-use crate::sides::{prologue, result, stx};
+use crate::sides::{Both, SIZES, ldx, operand, pass, result, stx};
 
 /// Copies the operands `0..8` to the stack at `r10 - 64`.
 fn onto_stack() -> Vec<Line> {

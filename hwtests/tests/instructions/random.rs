@@ -1,13 +1,15 @@
 //! Programs of random instructions, forward jumps included.
 
 use hoist_bpf::module::{InstId, Target};
-use hoist_bpf::opcode::{X, alu, atomic, class, jmp, mode, size};
+use hoist_bpf::opcode::{X, alu, atomic, class, mode, size};
 use hoist_bpf::{Insn, passes::asm};
 use hoist_hwtests::fuzz::Random;
+use hoist_hwtests::instructions::{
+    CONDITIONS, CONSTANTS, CORNERS, Line, OPERATIONS, module, plain, prologue,
+};
 use hoist_hwtests::require;
 
-use crate::sides::{Both, CONSTANTS, CORNERS, Line, OPERATIONS, SIZES, ldx, module, operand, pass};
-use crate::sides::{plain, prologue, result, stx};
+use crate::sides::{Both, SIZES, ldx, operand, pass, result, stx};
 
 /// Programs.
 const PROGRAMS: u64 = 400;
@@ -87,19 +89,7 @@ fn step(random: &mut Random) -> Insn {
 fn branch(random: &mut Random) -> Insn {
     let (dst, src) = (random.pick(&REGISTERS), random.pick(&REGISTERS));
     let class = random.pick(&[class::JMP, class::JMP32]);
-    let op = random.pick(&[
-        jmp::JEQ,
-        jmp::JNE,
-        jmp::JGT,
-        jmp::JGE,
-        jmp::JLT,
-        jmp::JLE,
-        jmp::JSET,
-        jmp::JSGT,
-        jmp::JSGE,
-        jmp::JSLT,
-        jmp::JSLE,
-    ]);
+    let (_, op) = random.pick(&CONDITIONS);
     if random.chance(50) {
         Insn::new(class | X | op, dst, src, 0, 0)
     } else {

@@ -4,80 +4,17 @@
 use std::collections::BTreeMap;
 
 use hoist_bpf::Insn;
-use hoist_bpf::module::{
-    Function, FunctionId, InstId, Linkage, Module, Program, ProgramHint, ProgramId, Target,
-};
+use hoist_bpf::module::{InstId, Module, ProgramId, Target};
 use hoist_bpf::opcode::{X, alu, atomic, class, jmp, mode, size};
 use hoist_bpf::passes::asm;
 use hoist_bpf::passes::lower::lower;
 use hoist_hwtests::fuzz::{Random, lowered};
+use hoist_hwtests::instructions::{
+    CONDITIONS, CONSTANTS, CORNERS, FRAME, Line, OPERATIONS, RESULTS, module, plain, prologue,
+};
 use hoist_hwtests::require;
 
 use crate::pair::{Pair, stay};
-
-/// Bytes of the frames: operands, then results.
-const FRAME: usize = 192;
-const RESULTS: i16 = 64;
-
-const CORNERS: [u64; 24] = [
-    0,
-    1,
-    2,
-    7,
-    31,
-    32,
-    33,
-    63,
-    64,
-    0x7f,
-    0x80,
-    0xff,
-    0x7fff,
-    0x8000,
-    0x7fff_ffff,
-    0x8000_0000,
-    0xffff_ffff,
-    0x1_0000_0000,
-    0x1234_5678_9abc_def0,
-    0x7fff_ffff_ffff_ffff,
-    0x8000_0000_0000_0000,
-    0xffff_ffff_7fff_ffff,
-    0xffff_ffff_8000_0000,
-    0xffff_ffff_ffff_ffff,
-];
-
-const CONSTANTS: [i32; 14] =
-    [0, 1, 2, 7, 16, 31, 0x7f, 0x80, 0xffff, 0x1234_5678, i32::MAX, i32::MIN, -2, -1];
-
-const OPERATIONS: [(&str, u8, i16); 13] = [
-    ("add", alu::ADD, 0),
-    ("sub", alu::SUB, 0),
-    ("mul", alu::MUL, 0),
-    ("div", alu::DIV, 0),
-    ("sdiv", alu::DIV, 1),
-    ("mod", alu::MOD, 0),
-    ("smod", alu::MOD, 1),
-    ("or", alu::OR, 0),
-    ("and", alu::AND, 0),
-    ("xor", alu::XOR, 0),
-    ("lsh", alu::LSH, 0),
-    ("rsh", alu::RSH, 0),
-    ("arsh", alu::ARSH, 0),
-];
-
-const CONDITIONS: [u8; 11] = [
-    jmp::JEQ,
-    jmp::JNE,
-    jmp::JGT,
-    jmp::JGE,
-    jmp::JLT,
-    jmp::JLE,
-    jmp::JSET,
-    jmp::JSGT,
-    jmp::JSGE,
-    jmp::JSLT,
-    jmp::JSLE,
-];
 
 /// How many registers are in use around the instruction: with all, there is none to compute in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,49 +23,10 @@ enum Pressure {
     High,
 }
 
-type Line = (Insn, Target);
-
-const fn plain(insn: Insn) -> Line {
-    (insn, Target::None)
-}
-
-fn module(code: Vec<Line>) -> Module {
-    let mut function = Function::empty("f", Linkage::Static);
-    for (insn, target) in code {
-        let inst = function.new_inst(insn, target);
-        function.append([inst]);
-    }
-    Module {
-        name: "rewrites".to_owned(),
-        license: "GPL".to_owned(),
-        programs: vec![Program {
-            name: "f".to_owned(),
-            section: "xdp".to_owned(),
-            function: FunctionId(0),
-            hint: ProgramHint::Xdp,
-            frags: false,
-        }],
-        functions: vec![function],
-        maps: Vec::new(),
-        externs: Vec::new(),
-        btf: Vec::new(),
-        core_relocations: Vec::new(),
-        lines: Vec::new(),
-    }
-}
-
 /// Instructions between operands from the frame in every register and results to it; jumps among them
 /// count from their first.
 fn around(middle: &[Line], pressure: Pressure) -> Module {
-    let mut code = vec![
-        plain(asm::load32(6, 1, 0)),
-        plain(asm::load32(3, 1, 4)),
-        plain(asm::mov(2, 6)),
-        plain(asm::add_imm(2, FRAME as i32)),
-        (Insn::new(class::JMP | X | jmp::JGE, 3, 2, 0, 0), Target::Jump(InstId(7))),
-        plain(asm::mov_imm(0, 1)),
-        plain(asm::exit()),
-    ];
+    let mut code = prologue();
     let registers: &[u8] = match pressure {
         Pressure::Low => &[7, 8],
         Pressure::High => &[7, 8, 0, 1, 2, 3, 4, 5, 9],
@@ -148,7 +46,7 @@ fn around(middle: &[Line], pressure: Pressure) -> Module {
         code.push(plain(asm::store64(6, RESULTS + 8 * number as i16, register)));
     }
     code.extend([plain(asm::mov_imm(0, 2)), plain(asm::exit())]);
-    module(code)
+    module(vec![code])
 }
 
 fn frame(operands: &[u64]) -> Vec<u8> {
@@ -272,7 +170,7 @@ fn comparisons_go_the_same_way() {
         return;
     }
     stay();
-    for op in CONDITIONS {
+    for (_, op) in CONDITIONS {
         for class in [class::JMP, class::JMP32] {
             // The other operand in a register, in the same one, or a constant.
             let mut compares =

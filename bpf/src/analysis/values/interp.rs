@@ -1,36 +1,30 @@
 //! Follows every feasible path, each call on its own with its callers' frames visible. States are
 //! kept per basic block and joined where paths meet.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 
 use super::super::flow::{Flow, Graph, flow};
+use super::super::follow::{self, Budget, Exhausted, Interpreter, Ways};
 use super::super::interp::MAX_FRAMES;
 use super::super::memory::kconfig;
 use super::state::State;
 use super::value::{Range, Span, Value};
 use super::{Entry, Given, arith, branch};
 use crate::analysis::Kinds;
+use crate::insn::Insn;
 use crate::module::{
     DataSection, ExternKind, Function, FunctionId, Inst, MapId, Module, Resolution, Target,
 };
 use crate::opcode::{X, access_bytes, alu, atomic, class, jmp, mode, pseudo};
 
-/// Instructions that are followed before the analysis gives up.
-const STEPS: u64 = 3_000_000;
 /// Bytes of states kept at once.
 const STATE_BYTES: usize = 32 << 20;
-/// Rounds of a loop after which its state is widened.
-const ROUNDS: u8 = 3;
 /// `BPF_FUNC_map_lookup_elem`, `BPF_FUNC_map_update_elem`.
 const LOOKUP: i32 = 1;
 const UPDATE: i32 = 2;
 /// Helpers that write nothing to memory that they are pointed to: map operations, output to rings,
 /// checksums, packet stores.
 const READ_ONLY: [i32; 10] = [1, 2, 3, 25, 28, 44, 51, 65, 130, 190];
-
-/// The budget is used up.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Exhausted;
 
 /// One run over a program.
 pub(super) struct Interp<'m> {
@@ -43,16 +37,7 @@ pub(super) struct Interp<'m> {
     pub(super) stack: Vec<u32>,
     /// Functions whose frames are live, outermost first.
     live: Vec<u32>,
-    steps: u64,
-    bytes: usize,
-}
-
-/// Where a block goes and what it learnt of the two sides of its last comparison.
-#[derive(Default)]
-struct Ways {
-    next: Option<Option<branch::Sides>>,
-    jump: Option<Option<branch::Sides>>,
-    exits: bool,
+    budget: Budget,
 }
 
 impl<'m> Interp<'m> {
@@ -65,18 +50,12 @@ impl<'m> Interp<'m> {
             given: vec![Vec::new(); module.functions.len()],
             stack: vec![0; module.functions.len()],
             live: Vec::new(),
-            steps: 0,
-            bytes: 0,
+            budget: Budget::default(),
         }
     }
 
     pub(super) fn program(&mut self, main: FunctionId) -> Result<(), Exhausted> {
         self.run(main, State::entry()).map(|_| ())
-    }
-
-    fn spend(&mut self, steps: usize) -> Result<(), Exhausted> {
-        self.steps += steps as u64;
-        if self.steps > STEPS || self.bytes > STATE_BYTES { Err(Exhausted) } else { Ok(()) }
     }
 
     /// Follows a function; the state where it returns, if it does.
@@ -98,106 +77,17 @@ impl<'m> Interp<'m> {
         result
     }
 
-    fn follow(
-        &mut self,
-        id: FunctionId,
-        function: &Function,
-        graph: &Graph,
-        entry: State,
-    ) -> Result<Option<State>, Exhausted> {
-        let before = self.bytes;
-        self.spend(graph.blocks.len())?;
-        let mut at_entry: Vec<Option<Box<State>>> = vec![None; graph.blocks.len()];
-        let mut rounds = vec![0_u8; graph.blocks.len()];
-        let mut work = BTreeSet::from([0_u32]);
-        let mut exit: Option<State> = None;
-        at_entry[0] = Some(Box::new(entry));
-        // In the order of the code, so that most joins are complete when they are followed.
-        while let Some(block) = work.pop_first() {
-            let Some(mut state) = at_entry[block as usize].as_deref().cloned() else { continue };
-            let b = graph.blocks[block as usize];
-            let ways = self.block(id, function, b.start..b.end, &mut state)?;
-            let last = function.code[b.end as usize - 1].insn;
-            for (to, learnt) in [(b.next, ways.next), (b.jump, ways.jump)] {
-                let (Some(to), Some(learnt)) = (to, learnt) else { continue };
-                let mut there = state.clone();
-                if let Some((dst, src)) = learnt {
-                    there.learn(last.dst(), dst);
-                    if last.code & X != 0 {
-                        there.learn(last.src(), src);
-                    }
-                }
-                let changed = match &mut at_entry[to as usize] {
-                    Some(known) => {
-                        let widen =
-                            graph.blocks[to as usize].loops && rounds[to as usize] >= ROUNDS;
-                        known.merge(&there, widen)
-                    }
-                    empty => {
-                        self.bytes += there.bytes();
-                        *empty = Some(Box::new(there));
-                        true
-                    }
-                };
-                if changed {
-                    rounds[to as usize] = rounds[to as usize].saturating_add(1);
-                    work.insert(to);
-                }
-                self.spend(1)?;
-            }
-            if ways.exits {
-                match &mut exit {
-                    Some(there) => {
-                        there.merge(&state, false);
-                    }
-                    None => exit = Some(state),
-                }
-            }
-        }
-        self.bytes = before;
-        Ok(exit)
-    }
-
-    fn block(
-        &mut self,
-        id: FunctionId,
-        function: &Function,
-        range: std::ops::Range<u32>,
-        state: &mut State,
-    ) -> Result<Ways, Exhausted> {
-        self.spend(range.len())?;
-        for at in range.start as usize..range.end as usize {
-            let inst = &function.code[at];
-            let insn = inst.insn;
-            self.note(id, at, inst, state);
-            match insn.class() {
-                class::JMP if insn.code & 0xf0 == jmp::CALL => {
-                    if !self.call(inst, state)? {
-                        return Ok(Ways::default());
-                    }
-                }
-                class::JMP | class::JMP32 => return Ok(Self::jump(inst, state)),
-                class::ALU | class::ALU64 => Self::alu(at, inst, state),
-                class::LD if insn.is_wide() => state.set(insn.dst(), self.wide(inst)),
-                class::LD => state.set(0, Value::Number(Range::WORD)),
-                class::LDX => self.load(inst, state),
-                _ if insn.code & 0xe0 == mode::ATOMIC => self.atomic(inst, state),
-                _ => self.store(inst, state),
-            }
-        }
-        Ok(Ways { next: Some(None), ..Ways::default() })
-    }
-
-    fn jump(inst: &Inst, state: &State) -> Ways {
+    fn jump(inst: &Inst, state: &State) -> Ways<Learnt> {
         match flow(inst) {
-            Flow::Exit => Ways { exits: true, ..Ways::default() },
-            Flow::Jump => Ways { jump: Some(None), ..Ways::default() },
+            Flow::Exit => Ways { exits: true, ..Ways::NONE },
+            Flow::Jump => Ways { jump: Some(None), ..Ways::NONE },
             Flow::Branch => {
                 let (dst, src) = sides(inst, state);
                 let (taken, fallen) = branch::decide(inst.insn, dst, src);
-                Ways { next: fallen.map(Some), jump: taken.map(Some), exits: false }
+                let learnt = |sides| Some((inst.insn, sides));
+                Ways { next: fallen.map(learnt), jump: taken.map(learnt), exits: false }
             }
-            Flow::Next => Ways { next: Some(None), ..Ways::default() },
+            Flow::Next => Ways::NEXT,
         }
     }
 
@@ -425,6 +315,68 @@ impl<'m> Interp<'m> {
             state.clobber(Value::Mixed(Kinds::STACK));
         }
         Ok(result)
+    }
+}
+
+/// A comparison, and what one of its ways tells of its two sides.
+type Learnt = (Insn, branch::Sides);
+
+impl Interpreter for Interp<'_> {
+    type State = State;
+
+    fn budget(&mut self) -> (&mut Budget, usize) {
+        (&mut self.budget, STATE_BYTES)
+    }
+
+    fn block(
+        &mut self,
+        id: FunctionId,
+        function: &Function,
+        range: std::ops::Range<u32>,
+        state: &mut State,
+    ) -> Result<Ways<Learnt>, Exhausted> {
+        self.spend(range.len())?;
+        for at in range.start as usize..range.end as usize {
+            let inst = &function.code[at];
+            let insn = inst.insn;
+            self.note(id, at, inst, state);
+            match insn.class() {
+                class::JMP if insn.code & 0xf0 == jmp::CALL => {
+                    if !self.call(inst, state)? {
+                        return Ok(Ways::NONE);
+                    }
+                }
+                class::JMP | class::JMP32 => return Ok(Self::jump(inst, state)),
+                class::ALU | class::ALU64 => Self::alu(at, inst, state),
+                class::LD if insn.is_wide() => state.set(insn.dst(), self.wide(inst)),
+                class::LD => state.set(0, Value::Number(Range::WORD)),
+                class::LDX => self.load(inst, state),
+                _ if insn.code & 0xe0 == mode::ATOMIC => self.atomic(inst, state),
+                _ => self.store(inst, state),
+            }
+        }
+        Ok(Ways::NEXT)
+    }
+}
+
+impl follow::State for State {
+    type Learnt = Learnt;
+
+    fn bytes(&self) -> usize {
+        self.bytes()
+    }
+
+    fn merge(&mut self, other: &Self, widen: bool) -> bool {
+        self.merge(other, widen)
+    }
+
+    fn learning<R>(&mut self, (insn, sides): Learnt, told: impl FnOnce(&Self) -> R) -> R {
+        let mut there = self.clone();
+        there.learn(insn.dst(), sides.0);
+        if insn.code & X != 0 {
+            there.learn(insn.src(), sides.1);
+        }
+        told(&there)
     }
 }
 

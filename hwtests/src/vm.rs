@@ -168,19 +168,19 @@ pub enum VmError {
         cause: String,
     },
     /// The kernel in the machine reported a fault of its own.
-    #[error("the kernel of the machine failed while {during} ran:\n{text}")]
+    #[error("the kernel of the machine failed while {during}:\n{text}")]
     Kernel {
-        /// The job that ran.
+        /// `JOB ran`, or `it booted`.
         during: String,
         /// What the kernel printed.
         text: String,
     },
     /// The machine stopped or took too long before all jobs were done.
-    #[error("the machine {how} while {during} ran; the end of its console:\n{console}")]
+    #[error("the machine {how} while {during}; the end of its console:\n{console}")]
     Ended {
         /// `ended` or `took longer than 300 s`.
         how: String,
-        /// The job that ran, or `it booted`.
+        /// `JOB ran`, or `it booted`.
         during: String,
         /// The last lines of the console.
         console: String,

@@ -1,6 +1,7 @@
 //! What takes long to make, kept between runs.
 
 use std::fs::{self, File, FileTimes};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -10,6 +11,9 @@ use super::VmError;
 
 /// Entries that nobody used for so long are removed when their kind gets a new one.
 const KEPT: Duration = Duration::from_secs(14 * 24 * 3600);
+
+/// In each entry: names and sizes of its files, but not of those in folders.
+const CONTENTS: &str = ".contents";
 
 /// A folder of finished things, each under a kind and a key: `$HOIST_VM_CACHE`, else
 /// `$XDG_CACHE_HOME/hoist/vm`, else `~/.cache/hoist/vm`.
@@ -57,9 +61,9 @@ impl Cache {
         make: impl FnOnce(&Path) -> Result<(), VmError>,
     ) -> Result<PathBuf, VmError> {
         let path = self.root.join(format!("{kind}@{key}"));
-        if !path.exists() {
+        if !whole(&path) {
             let _lock = self.lock(kind)?;
-            if !path.exists() {
+            if !whole(&path) {
                 self.make(kind, &path, make)?;
             }
         }
@@ -82,6 +86,12 @@ impl Cache {
         }
         fs::create_dir(&unfinished).map_err(|e| VmError::io("create", &unfinished, &e))?;
         make(&unfinished)?;
+        let contents = unfinished.join(CONTENTS);
+        fs::write(&contents, sizes(&unfinished).unwrap_or_default())
+            .map_err(|e| VmError::io("write", &contents, &e))?;
+        if path.exists() {
+            fs::remove_dir_all(path).map_err(|e| VmError::io("remove", path, &e))?;
+        }
         fs::rename(&unfinished, path).map_err(|e| VmError::io("rename to", path, &e))
     }
 
@@ -108,7 +118,7 @@ impl Cache {
 
     /// The entry of a kind that was used last.
     pub(super) fn latest(&self, kind: &str) -> Option<PathBuf> {
-        self.entries(kind).into_iter().next().map(|(_, path)| path)
+        self.entries(kind).into_iter().map(|(_, path)| path).find(|path| whole(path))
     }
 
     fn remove_old(&self, kind: &str) {
@@ -119,6 +129,30 @@ impl Cache {
             }
         }
     }
+}
+
+/// Whether an entry has all its files in the sizes that they had when it was made: a disk that was full
+/// and a cleaner of caches leave others.
+fn whole(entry: &Path) -> bool {
+    match fs::read_to_string(entry.join(CONTENTS)) {
+        Ok(contents) => sizes(entry).is_ok_and(|now| now == contents),
+        // Made before contents were written down, or by hand.
+        Err(_) => entry.exists(),
+    }
+}
+
+/// Names and sizes of the files in a folder.
+fn sizes(folder: &Path) -> io::Result<String> {
+    let mut lines = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        let (name, about) = (entry.file_name().to_string_lossy().into_owned(), entry.metadata()?);
+        if about.is_file() && name != CONTENTS {
+            lines.push(format!("{} {name}\n", about.len()));
+        }
+    }
+    lines.sort();
+    Ok(lines.concat())
 }
 
 #[cfg(test)]
@@ -141,6 +175,26 @@ mod tests {
         assert_eq!(fs::read(made.unwrap().join("file")).unwrap(), b"1");
         assert_eq!(cache.latest("k"), Some(again.unwrap()));
         assert_eq!(cache.latest("other"), None);
+    }
+
+    #[test]
+    fn an_entry_that_lost_something_is_made_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let cache = Cache::at(folder.path().to_owned()).unwrap();
+        let make = |dir: &Path| {
+            fs::write(dir.join("image"), "whole").map_err(|e| VmError::io("write", dir, &e))
+        };
+        let path = cache.entry("k", "1", make).unwrap();
+        let image = path.join("image");
+        type Damage = fn(&Path) -> io::Result<()>;
+        let cut: Damage = |image| fs::write(image, "who");
+        for damage in [cut, |image| fs::remove_file(image)] {
+            damage(&image).unwrap();
+            assert_eq!(cache.latest("k"), None);
+            assert_eq!(cache.entry("k", "1", make).unwrap(), path);
+            assert_eq!(fs::read(&image).unwrap(), b"whole");
+        }
+        cache.entry("k", "1", |_| panic!("nothing is missing")).unwrap();
     }
 
     #[test]

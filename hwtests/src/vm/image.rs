@@ -136,7 +136,8 @@ impl<W: io::Write> Files<W> {
     /// A program to run, as `/t/NAME` without the hash that cargo appends, and under its own path
     /// as a link: tests start programs beside themselves.
     fn program(&mut self, program: &Path) -> io::Result<()> {
-        let program = fs::canonicalize(program)?;
+        let program = fs::canonicalize(program)
+            .map_err(|e| io::Error::new(e.kind(), format!("{}: {e}", program.display())))?;
         let to = in_machine(&program);
         if !self.written.contains(&to) {
             self.with_libraries(&host::stripped(&program), &to)?;

@@ -371,7 +371,7 @@ impl Watch<'_> {
     }
 
     fn during(&self) -> String {
-        self.current.map_or("it booted".to_owned(), |n| self.jobs[n].name.clone())
+        self.current.map_or("it booted".to_owned(), |n| format!("{} ran", self.jobs[n].name))
     }
 
     fn stopped(&self, how: String) -> VmError {

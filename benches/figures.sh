@@ -23,7 +23,7 @@ fi
 
 uname -sr
 uptime
-for bench in parse plan translate; do
+for bench in parse plan translate map_copy; do
 	printf '\n== %s\n' "$bench"
 	cargo bench --locked --package hoist-benches --bench "$bench" -- --quick
 done

@@ -2,6 +2,7 @@
 //! page, comparison) is made from it.
 
 pub mod compare;
+pub mod criterion;
 mod found;
 pub mod html;
 #[cfg(test)]

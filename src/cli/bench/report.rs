@@ -2,13 +2,14 @@
 
 use std::path::Path;
 
-use hoist_benches::report::{Report, SCHEMA};
+use hoist_benches::report::{Report, SCHEMA, criterion};
+use hoist_benches::scenario::environment;
 use serde_json::Value;
 
 use crate::cli::args::BenchReport;
 use crate::cli::context::Context;
 use crate::cli::failure::Failure;
-use crate::cli::render;
+use crate::cli::{date, render};
 use crate::file;
 
 /// Shows a report again.
@@ -24,11 +25,14 @@ pub(super) fn run(cx: &mut Context<'_>, args: &BenchReport) -> Result<(), Failur
     cx.shell.print(text)
 }
 
-/// Reads what `hoist bench --json` wrote.
+/// Reads what `hoist bench --json` wrote, or the folder in which criterion keeps results.
 ///
 /// # Errors
 /// The file cannot be read or is no report.
 pub(super) fn read(path: &Path) -> Result<Report, Failure> {
+    if path.is_dir() {
+        return criterions(path);
+    }
     let name = path.display();
     let next = "'hoist bench --json > FILE' writes a report";
     let text = file::text(path).map_err(|error| {
@@ -46,4 +50,17 @@ pub(super) fn read(path: &Path) -> Result<Report, Failure> {
     }
     serde_json::from_value(document)
         .map_err(|error| Failure::input(format!("{name} is not a complete report: {error}"), next))
+}
+
+/// What criterion measured, under the circumstances of now: it keeps none.
+fn criterions(folder: &Path) -> Result<Report, Failure> {
+    let next = "'cargo bench -p hoist-benches' writes target/criterion";
+    let results =
+        criterion::read(folder).map_err(|error| Failure::input(error.to_string(), next))?;
+    if results.is_empty() {
+        let what = format!("{} holds no results of criterion", folder.display());
+        return Err(Failure::input(what, next));
+    }
+    let environment = environment::capture(date::now(), std::env::args().collect());
+    Ok(criterion::report(results, environment))
 }

@@ -107,7 +107,8 @@ fn every_page_is_in_the_summary() {
 }
 
 /// Folders in which a hyphenated word in quotes is a code: the engines and what is known of NICs.
-const ENGINES: [&str; 5] = [
+const ENGINES: [&str; 6] = [
+    "benches/src/meter/findings.rs",
     "offload/src/xdp",
     "offload/src/kernel_program",
     "offload/src/profile",
@@ -137,7 +138,7 @@ const FEATURES: [&str; 14] = [
 /// Codes of gaps, conditions and warnings that the sources can produce.
 fn codes() -> BTreeSet<String> {
     let mut codes = BTreeSet::new();
-    for folder in ["bpf/src", "offload/src", "drivers/src", "fallback/src", "src"] {
+    for folder in ["bpf/src", "offload/src", "drivers/src", "fallback/src", "benches/src/meter", "src"] {
         for file in files(folder, ".rs") {
             if file.ends_with("tests.rs") || file.components().any(|c| c.as_os_str() == "tests") {
                 continue;

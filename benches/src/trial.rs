@@ -35,6 +35,9 @@ pub struct Trial {
     /// Latency, where frames come back and carry stamps.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub latency: Option<Latency>,
+    /// Order of arrival, where frames come back and carry sequence numbers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sequence: Option<Sequence>,
     /// What the processors did meanwhile.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub cpus: Vec<Cpu>,
@@ -230,6 +233,22 @@ pub struct Percentiles {
     pub p99_99: u64,
     /// Largest.
     pub max: u64,
+}
+
+/// Loss, order and duplicates of the frames received, by their sequence numbers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sequence {
+    /// Frames with a sequence number.
+    pub received: u64,
+    /// Numbers passed over by a later one. Those that came after all are reordered; the others were
+    /// lost on the way.
+    pub skipped: u64,
+    /// Came after a frame that was sent later (RFC 4737 section 3.3).
+    pub reordered: u64,
+    /// Came twice (RFC 5560).
+    pub duplicates: u64,
+    /// A thousand frames late or more: reordered or duplicates, which nobody remembers.
+    pub stale: u64,
 }
 
 /// What one processor did during a trial (`/proc/stat`), in parts of its time, 0 to 1. Sampled by the

@@ -14,6 +14,7 @@ use hoist_offload::attach::Stats;
 
 use super::counters::Reading;
 use super::dut::Path;
+use super::receiver::Tally;
 use super::traffic::{Injection, Sent};
 use crate::trial::{Count, Entry, Fate, Ledger, Stage, Witness};
 
@@ -45,10 +46,8 @@ pub struct Terms<'a> {
 pub struct Back<'a> {
     /// The interface.
     pub reading: &'a Reading,
-    /// Frames of the trial, by the receiving program.
-    pub ours: u64,
-    /// All others.
-    pub foreign: u64,
+    /// What the program there counted.
+    pub tally: Tally,
 }
 
 /// The ledger of a trial.
@@ -78,13 +77,18 @@ fn taken(sender: &Reading) -> Option<(Count, Count)> {
     Some((took, refused))
 }
 
+/// Frames that an interface took out of its ring.
+#[must_use]
+pub fn arrivals(at: &Reading) -> Count {
+    at.queues("rx_queue_", "_xdp_packets")
+        .filter(|count| count.packets > 0)
+        .unwrap_or_else(|| at.statistic("rx_packets"))
+}
+
 /// From the generator to where frames arrive; gives the counter of arrivals.
 fn transmission(terms: &Terms<'_>, ledger: &mut Ledger) -> Count {
     let dut = terms.dut;
-    let arrived = dut
-        .queues("rx_queue_", "_xdp_packets")
-        .filter(|count| count.packets > 0)
-        .unwrap_or_else(|| dut.statistic("rx_packets"));
+    let arrived = arrivals(dut);
     let (Some((sent, injection)), Some(sender)) = (terms.sent, terms.sender) else {
         return arrived;
     };
@@ -218,8 +222,10 @@ fn forwarding(terms: &Terms<'_>, judged: &Judged, ledger: &mut Ledger) {
     let name = format!("reception by {}", at.interface());
     ledger.stages.push(stage(name, onward, [(Fate::Onward, arrived.clone())]));
     let map = |name: &str, packets| Count { packets, counter: format!("map receiver: {name}") };
-    let ways =
-        [(Fate::Received, map("ours", back.ours)), (Fate::Foreign, map("foreign", back.foreign))];
+    let ways = [
+        (Fate::Received, map("ours", back.tally.ours)),
+        (Fate::Foreign, map("foreign", back.tally.foreign)),
+    ];
     ledger.stages.push(stage(format!("receiver on {}", at.interface()), arrived, ways));
 }
 
@@ -251,6 +257,7 @@ fn redirected(terms: &Terms<'_>, redirect: Count, ledger: &mut Ledger) -> Option
 /// What others say of the same frames.
 fn witnesses(terms: &Terms<'_>, judged: &Judged, ledger: &mut Ledger) {
     let dut = terms.dut;
+    let arrived = arrivals(dut);
     let mut confirm = |expected: &Count, witness: Count| {
         ledger.witnesses.push(Witness {
             counter: witness.counter,
@@ -259,6 +266,9 @@ fn witnesses(terms: &Terms<'_>, judged: &Judged, ledger: &mut Ledger) {
             expected: expected.packets,
         });
     };
+    if arrived.counter.starts_with("ethtool") {
+        confirm(&arrived, dut.statistic("rx_packets"));
+    }
     if let Some(stats) = terms.verdicts.filter(|_| terms.path == Path::Native) {
         // The driver counts what it drops for the program, whichever of the two words it said.
         if let Some(drops) = dut.queues("rx_queue_", "_xdp_drops") {

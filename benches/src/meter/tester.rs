@@ -1,5 +1,6 @@
 //! Trials on real ports.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,14 +9,16 @@ use std::time::{Duration, Instant};
 
 use hoist_hwtests::dut::Failure;
 use hoist_hwtests::lab::Port;
-use hoist_offload::attach::Stats;
 
-use super::counters::Reading;
+use super::cpu;
 use super::dut::Dut;
-use super::ledger::{self, Terms};
+use super::findings::{self, Facts, Limits};
+use super::machine;
+use super::receiver::Receiver;
+use super::snapshot::{Account, Snapshot};
 use super::traffic::{Sent, Traffic};
 use crate::search::{Bench, Halt};
-use crate::trial::{Ledger, Order, Trial};
+use crate::trial::{Latency, Order, Trial};
 
 /// How long stragglers are waited for at most.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -29,6 +32,10 @@ pub struct Tester {
     sender: Port,
     traffic: Box<dyn Traffic>,
     dut: Dut,
+    receiver: Option<Receiver>,
+    roles: BTreeMap<u32, String>,
+    limits: Limits,
+    floor: Option<f64>,
     stop: Arc<AtomicBool>,
 }
 
@@ -37,24 +44,55 @@ impl fmt::Debug for Tester {
         f.debug_struct("Tester")
             .field("sender", &self.sender)
             .field("dut", &self.dut)
+            .field("receiver", &self.receiver)
             .finish_non_exhaustive()
     }
 }
 
-/// Every counter at one time.
-struct Snapshot {
-    sender: Reading,
-    dut: Reading,
-    egress: Option<Reading>,
-    verdicts: Option<Stats>,
-    events: std::collections::BTreeMap<&'static str, u64>,
-}
-
 impl Tester {
-    /// `traffic` leaves by `sender` for `dut`.
+    /// `traffic` leaves by `sender` for `dut`, and what the program there judged is the result.
     #[must_use]
     pub fn new(sender: &Port, traffic: Box<dyn Traffic>, dut: Dut) -> Self {
-        Self { sender: sender.clone(), traffic, dut, stop: Arc::default() }
+        Self {
+            sender: sender.clone(),
+            traffic,
+            dut,
+            receiver: None,
+            roles: BTreeMap::new(),
+            limits: Limits::default(),
+            floor: None,
+            stop: Arc::default(),
+        }
+    }
+
+    /// What the program sends on comes to this receiver, and what arrives there is the result.
+    #[must_use]
+    pub fn receiving(mut self, receiver: Receiver) -> Self {
+        self.receiver = Some(receiver);
+        self
+    }
+
+    /// Says what a processor is used for, for example `generator` or `napi/v0-0`. Where some are
+    /// said, the others do not count when it is asked whether the machine is busy.
+    #[must_use]
+    pub fn role(mut self, cpu: u32, role: &str) -> Self {
+        self.roles.insert(cpu, role.to_owned());
+        self
+    }
+
+    /// From when on it matters what else the machine does.
+    #[must_use]
+    pub const fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// Frames per second that the generator makes when nobody takes them
+    /// ([`super::floors::generator`]).
+    #[must_use]
+    pub const fn floor(mut self, pps: f64) -> Self {
+        self.floor = Some(pps);
+        self
     }
 
     /// Setting `stop` ends a trial, and no other begins.
@@ -70,7 +108,7 @@ impl Tester {
         &self.dut
     }
 
-    /// The generator and the device under test, to be used again or detached.
+    /// The generator and the device under test, to be used again or detached. A receiver goes.
     #[must_use]
     pub fn into_parts(self) -> (Box<dyn Traffic>, Dut) {
         (self.traffic, self.dut)
@@ -85,91 +123,76 @@ impl Tester {
     }
 
     fn snapshot(&self) -> Result<Snapshot, Failure> {
-        Ok(Snapshot {
-            sender: Reading::of(&self.sender)?,
-            dut: Reading::of(&self.dut.port)?,
-            egress: self.dut.egress.as_ref().map(Reading::of).transpose()?,
-            verdicts: self.dut.verdicts()?,
-            events: self.dut.events()?,
-        })
+        Snapshot::take(Some(&self.sender), &self.dut, self.receiver.as_ref())
     }
 
-    /// The ledger of what happened since `before`.
-    fn ledger(&self, before: &Snapshot, sent: &Sent) -> Result<(Ledger, u64), Failure> {
-        let now = self.snapshot()?;
-        let (sender, dut) = (now.sender.since(&before.sender), now.dut.since(&before.dut));
-        let egress = now.egress.as_ref().zip(before.egress.as_ref());
-        let egress = egress.map(|(now, then)| now.since(then));
-        let verdicts = now.verdicts.map(|stats| less(&stats, before.verdicts.as_ref()));
-        let mut events = now.events;
-        for (name, value) in &mut events {
-            *value = value.saturating_sub(before.events.get(name).copied().unwrap_or(0));
-        }
-        let terms = Terms {
-            sent: Some((sent, self.traffic.injection())),
-            sender: Some(&sender),
-            dut: &dut,
-            path: self.dut.path,
-            verdicts,
-            events: &events,
-            private: self.dut.private,
-            egress: egress.as_ref(),
-            back: None,
-        };
-        let ledger = ledger::of(&terms);
-        let received = verdicts.map_or_else(
-            || ledger.stages.last().map_or(0, |stage| stage.came.packets),
-            |stats| stats.total(),
-        );
-        Ok((ledger, received))
-    }
-
-    /// The ledger once it balances, or once nothing changes any more.
-    fn settle(&self, before: &Snapshot, sent: &Sent) -> Result<(Ledger, u64), Failure> {
+    /// The account once it balances, or once nothing changes any more.
+    fn settle(&self, before: &Snapshot, sent: &Sent) -> Result<Account, Failure> {
+        let injection = self.traffic.injection();
+        let account =
+            || Ok::<_, Failure>(self.snapshot()?.since(before, Some((sent, injection)), &self.dut));
         let start = Instant::now();
-        let mut last = self.ledger(before, sent)?;
+        let mut last = account()?;
         let mut changed = Instant::now();
-        while !last.0.balanced() && changed.elapsed() < QUIET && start.elapsed() < PATIENCE {
+        while !last.ledger.balanced() && changed.elapsed() < QUIET && start.elapsed() < PATIENCE {
             thread::sleep(NAP);
-            let now = self.ledger(before, sent)?;
-            if now != last {
+            let now = account()?;
+            if now.ledger != last.ledger {
                 (last, changed) = (now, Instant::now());
             }
         }
         Ok(last)
     }
 
+    /// The generator's own word on its lateness goes before that of the frames that came back.
+    fn latency(&self, order: Order, sent: &Sent) -> Result<Option<Latency>, Failure> {
+        let Some(receiver) = &self.receiver else { return Ok(None) };
+        let latency = receiver.latency()?;
+        Ok(latency.map(|latency| match order.load {
+            Some(_) => Latency { lateness: sent.lateness.or(latency.lateness), ..latency },
+            // Nothing was intended.
+            None => Latency { from_intended: None, lateness: None, ..latency },
+        }))
+    }
+
     fn run(&mut self, order: Order) -> Result<Trial, Failure> {
+        let marks = self.traffic.marks();
+        if let Some(receiver) = &self.receiver {
+            receiver.expect(marks)?;
+        }
         let before = self.snapshot()?;
+        let cpus = cpu::Sample::take()?;
         let Self { sender, traffic, stop, .. } = self;
         let stop = Arc::clone(stop);
         let sent = sender.namespace.run(|| traffic.send(&order, &stop))?;
-        let (ledger, received) = self.settle(&before, &sent)?;
-        Ok(Trial {
+        let cpus = cpu::Sample::take()?.since(&cpus, &self.roles);
+        let account = self.settle(&before, &sent)?;
+        let sequence = match &self.receiver {
+            Some(receiver) if marks.sequenced => Some(receiver.sequence()?),
+            _ => None,
+        };
+        let mut trial = Trial {
             order,
             seconds: sent.seconds,
             intended: sent.intended,
             generated: sent.generated.packets,
-            received,
-            ledger,
-            latency: None,
-            cpus: Vec::new(),
+            received: account.received,
+            latency: self.latency(order, &sent)?,
+            sequence,
+            cpus,
+            ledger: account.ledger,
             findings: Vec::new(),
-        })
+        };
+        let facts = Facts {
+            frame_bytes: self.traffic.frame_bytes(),
+            interfaces: &account.interfaces,
+            back: account.back,
+            floor: self.floor,
+            bpf_stats: machine::bpf_stats(),
+        };
+        trial.findings = findings::of(&trial, &facts, &self.limits);
+        Ok(trial)
     }
-}
-
-/// What was added.
-fn less(now: &Stats, then: Option<&Stats>) -> Stats {
-    let mut more = *now;
-    let Some(then) = then else { return more };
-    for (value, before) in more.packets.iter_mut().zip(then.packets) {
-        *value = value.saturating_sub(before);
-    }
-    for (value, before) in more.bytes.iter_mut().zip(then.bytes) {
-        *value = value.saturating_sub(before);
-    }
-    more
 }
 
 impl Bench for Tester {
@@ -177,6 +200,7 @@ impl Bench for Tester {
         if self.stop.load(Ordering::Relaxed) {
             return Err(Halt::Stopped);
         }
+        super::permitted().map_err(|error| Halt::Failed(error.into()))?;
         let trial = self.run(order).map_err(Halt::Failed)?;
         if self.stop.load(Ordering::Relaxed) {
             return Err(Halt::Stopped);

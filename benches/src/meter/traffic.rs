@@ -5,7 +5,9 @@ use std::time::Instant;
 
 use hoist_hwtests::dut::Failure;
 
+use super::receiver::Marks;
 use crate::generator::Generator;
+use crate::stamp::Stamp;
 use crate::trial::{Count, Order, Percentiles};
 
 /// How frames come to the sending interface, which decides who counts them.
@@ -45,15 +47,25 @@ pub trait Traffic: Send {
 
     /// Longest frame, in bytes, without FCS.
     fn frame_bytes(&self) -> usize;
+
+    /// What its frames carry at their end.
+    fn marks(&self) -> Marks;
 }
 
-/// As fast as it can, whatever the order's load, in calls of a tenth of a second or so.
+/// As fast as it can, in calls of a tenth of a second or so; for an intended load, until as many were
+/// sent as that comes to.
 impl Traffic for Generator {
     fn send(&mut self, order: &Order, stop: &AtomicBool) -> Result<Sent, Failure> {
         /// Long enough for the two RCU waits of a call not to matter.
         const FIRST: u32 = 1 << 16;
+        let intended = order.load.map(|load| (load * order.seconds) as u64);
         let (mut generated, mut call, start) = (0_u64, FIRST, Instant::now());
         while start.elapsed().as_secs_f64() < order.seconds && !stop.load(Ordering::Relaxed) {
+            let left = intended.map_or(u64::MAX, |intended| intended.saturating_sub(generated));
+            call = call.min(u32::try_from(left).unwrap_or(u32::MAX));
+            if call == 0 {
+                break;
+            }
             let began = Instant::now();
             Generator::send(self, call)?;
             generated += u64::from(call);
@@ -66,7 +78,7 @@ impl Traffic for Generator {
                 packets: generated,
                 counter: "BPF_PROG_TEST_RUN: repeat".to_owned(),
             },
-            intended: generated,
+            intended: intended.unwrap_or(generated),
             refused: None,
             seconds: start.elapsed().as_secs_f64(),
             lateness: None,
@@ -79,5 +91,11 @@ impl Traffic for Generator {
 
     fn frame_bytes(&self) -> usize {
         self.frame().len()
+    }
+
+    /// Every frame is the same, so its end tells them from others.
+    fn marks(&self) -> Marks {
+        let token = Stamp::of(self.frame()).unwrap_or_default().token;
+        Marks { token, ..Marks::default() }
     }
 }

@@ -93,6 +93,7 @@ mod tests {
             received,
             ledger: Ledger::default(),
             latency: None,
+            sequence: None,
             cpus: Vec::new(),
             findings: Vec::new(),
         }

@@ -184,6 +184,7 @@ impl Bench for Simulation {
             received,
             ledger: ledger(generated, received),
             latency: order.load.map(|_| self.latency(rate, received)),
+            sequence: None,
             cpus: Vec::new(),
             findings: findings.into_iter().collect(),
         })

@@ -6,7 +6,8 @@ use hoist_hwtests::dut::Failure;
 
 use super::{Live, Run};
 use crate::meter::histogram::Histogram;
-use crate::meter::{Injection, Sent, Traffic};
+use crate::meter::{Injection, Marks, Sent, Traffic};
+use crate::stamp::Stamp;
 use crate::trial::{Count, Order, Percentiles};
 
 impl Run {
@@ -45,5 +46,14 @@ impl Traffic for Live {
 
     fn frame_bytes(&self) -> usize {
         self.frames.longest().len()
+    }
+
+    fn marks(&self) -> Marks {
+        if self.frames.stamped() {
+            return Marks { token: self.options.token, sequenced: true, timed: true };
+        }
+        // Whatever stands at the end of every frame.
+        let token = Stamp::of(self.frames.longest()).unwrap_or_default().token;
+        Marks { token, ..Marks::default() }
     }
 }

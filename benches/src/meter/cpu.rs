@@ -1,0 +1,174 @@
+//! What the processors did during a trial, and whose work it was (`/proc/stat`, `/proc/*/stat`).
+//!
+//! The kernel samples all of this at its tick: indicative over a second, not over ten milliseconds.
+
+use std::collections::BTreeMap;
+use std::fs;
+
+use hoist_hwtests::dut::Failure;
+
+use crate::trial::Cpu;
+
+/// Times of one processor since the machine started, in ticks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Times {
+    /// User and nice.
+    user: u64,
+    /// All but idle, waiting for disks, and stolen.
+    busy: u64,
+    stolen: u64,
+    total: u64,
+}
+
+/// What a process or thread has used, in ticks, and where it ran last.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Used {
+    parent: u32,
+    user: u64,
+    all: u64,
+    cpu: u32,
+}
+
+/// Every processor and process at one time.
+#[derive(Clone, Debug, Default)]
+pub struct Sample {
+    cpus: BTreeMap<u32, Times>,
+    /// Processes other than this one, without the kernel's own threads: these do the trial's work.
+    others: BTreeMap<u32, Used>,
+    /// This process's threads.
+    ours: BTreeMap<u32, Used>,
+}
+
+impl Sample {
+    /// Takes one.
+    ///
+    /// # Errors
+    /// `/proc` is not there.
+    pub fn take() -> Result<Self, Failure> {
+        const KTHREADD: u32 = 2;
+        let me = std::process::id();
+        let mut others = processes("/proc")?;
+        others.retain(|pid, used| *pid != me && *pid != KTHREADD && used.parent != KTHREADD);
+        let cpus = times(&fs::read_to_string("/proc/stat")?);
+        Ok(Self { cpus, others, ours: processes("/proc/self/task")? })
+    }
+
+    /// What each processor did since an earlier sample. `roles` says what the trial uses some for.
+    #[must_use]
+    pub fn since(&self, earlier: &Self, roles: &BTreeMap<u32, String>) -> Vec<Cpu> {
+        let cpus = self.cpus.iter().filter_map(|(cpu, now)| {
+            let then = earlier.cpus.get(cpu).copied().unwrap_or_default();
+            let total = now.total.saturating_sub(then.total);
+            let part =
+                |now: u64, then: u64| (now.saturating_sub(then) as f64 / total as f64).min(1.0);
+            // Processes that ended meanwhile are in no list, but what they used is in the
+            // processor's own count; what they used in the kernel is nowhere.
+            let theirs = spent(&self.others, &earlier.others, *cpu, |used| used.all);
+            let mine = spent(&self.ours, &earlier.ours, *cpu, |used| used.user);
+            let strangers = now.user.saturating_sub(then.user).saturating_sub(mine);
+            (total > 0).then(|| Cpu {
+                cpu: *cpu,
+                role: roles.get(cpu).cloned().unwrap_or_default(),
+                busy: part(now.busy, then.busy),
+                steal: part(now.stolen, then.stolen),
+                foreign: part(theirs.max(strangers), 0),
+            })
+        });
+        cpus.collect()
+    }
+}
+
+/// Ticks used between two times by those that ran on this processor last.
+fn spent(
+    now: &BTreeMap<u32, Used>,
+    then: &BTreeMap<u32, Used>,
+    cpu: u32,
+    of: impl Fn(&Used) -> u64,
+) -> u64 {
+    let here = now.iter().filter(|(_, used)| used.cpu == cpu);
+    here.map(|(pid, used)| of(used).saturating_sub(then.get(pid).map_or(0, &of))).sum()
+}
+
+/// The lines of processors in `/proc/stat`: user, nice, system, idle, iowait, irq, softirq, steal.
+fn times(text: &str) -> BTreeMap<u32, Times> {
+    let line = |line: &str| {
+        let mut words = line.strip_prefix("cpu")?.split_whitespace();
+        let cpu = words.next()?.parse().ok()?;
+        let ticks: Vec<u64> = words.map_while(|word| word.parse().ok()).collect();
+        let [user, nice, system, idle, iowait, irq, softirq, stolen] = *ticks.first_chunk()?;
+        let busy = user + nice + system + irq + softirq;
+        Some((cpu, Times { user: user + nice, busy, stolen, total: busy + idle + iowait + stolen }))
+    };
+    // The first line is that of all together, and has no number.
+    text.lines().filter(|line| !line.starts_with("cpu ")).filter_map(line).collect()
+}
+
+/// Every process or thread with a directory here. Those that end meanwhile are left out.
+fn processes(directory: &str) -> Result<BTreeMap<u32, Used>, Failure> {
+    let mut found = BTreeMap::new();
+    for entry in fs::read_dir(directory)?.flatten() {
+        let Some(id) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else {
+            continue;
+        };
+        let text = fs::read_to_string(entry.path().join("stat")).unwrap_or_default();
+        found.extend(used(&text).map(|used| (id, used)));
+    }
+    Ok(found)
+}
+
+/// `/proc/PID/stat` (proc(5)): fields behind the name, which may hold anything, counted from 3.
+fn used(text: &str) -> Option<Used> {
+    let (_, fields) = text.rsplit_once(')')?;
+    let fields: Vec<&str> = fields.split_whitespace().collect();
+    let field = |number: usize| fields.get(number - 3)?.parse::<u64>().ok();
+    let (user, system) = (field(14)?, field(15)?);
+    let number = |field: Option<u64>| u32::try_from(field?).ok();
+    Some(Used { parent: number(field(4))?, user, all: user + system, cpu: number(field(39))? })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BEFORE: &str = "cpu  999 0 0 0 0 0 0 0 0 0\n\
+                          cpu0 100 10 50 800 10 0 30 0 0 0\n\
+                          cpu1 0 0 0 1000 0 0 0 0 0 0\nintr 1 2\n";
+    const AFTER: &str = "cpu  999 0 0 0 0 0 0 0 0 0\n\
+                         cpu0 130 10 90 800 10 0 50 10 0 0\n\
+                         cpu1 0 0 0 1100 0 0 0 0 0 0\n";
+
+    fn stat(user: u64, system: u64, cpu: u32) -> String {
+        let rest = "0 ".repeat(38 - 15);
+        format!("77 (a) name) S 1 0 0 0 0 0 0 0 0 0 {user} {system} {rest}{cpu} 0 0")
+    }
+
+    #[test]
+    fn parts_of_a_processors_time_are_told_apart() {
+        let used = |user, system, cpu| used(&stat(user, system, cpu)).unwrap();
+        let before = Sample {
+            cpus: times(BEFORE),
+            others: [(77, used(5, 5, 0))].into(),
+            ours: [(1, used(10, 0, 0))].into(),
+        };
+        let after = Sample {
+            cpus: times(AFTER),
+            others: [(77, used(10, 10, 0)), (78, used(3, 0, 1))].into(),
+            ours: [(1, used(25, 50, 0))].into(),
+        };
+        let roles = BTreeMap::from([(0, "generator".to_owned())]);
+        let cpus = after.since(&before, &roles);
+        // 100 ticks: 30 in user space, of which 15 ours; 40 in the kernel, 20 in softirq, 10 stolen.
+        let first = &cpus[0];
+        assert_eq!((first.busy, first.steal, first.foreign), (0.9, 0.1, 0.15));
+        assert_eq!(first.role, "generator");
+        // Process 78 is new.
+        assert_eq!((cpus[1].busy, cpus[1].foreign), (0.0, 0.03));
+    }
+
+    #[test]
+    fn this_process_is_no_stranger() {
+        let sample = Sample::take().unwrap();
+        assert!(!sample.cpus.is_empty() && !sample.ours.is_empty());
+        assert!(!sample.others.contains_key(&std::process::id()));
+    }
+}

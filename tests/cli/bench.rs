@@ -42,13 +42,8 @@ impl Cable {
     }
 }
 
-impl Ran {
-    fn report(&self) -> Value {
-        serde_json::from_str(&self.out).unwrap_or_else(|e| panic!("{e}: {self:?}"))
-    }
-}
-
-const SHORT: [&str; 5] = ["--seconds", "100ms", "--repeats", "1", "-j"];
+/// Others build here meanwhile.
+const SHORT: [&str; 7] = ["--seconds", "100ms", "--repeats", "1", "--busy", "--no-floors", "-j"];
 
 /// The residual of every stage of every trial that counts.
 fn accounted(result: &Value) -> bool {
@@ -66,7 +61,7 @@ fn without_arguments_every_engine_is_measured_and_every_packet_found() {
         return;
     }
     let ran = hoist(&[&["bench"][..], &SHORT].concat()).code(0);
-    let report = ran.report();
+    let report = ran.document();
     let mut hooks = Vec::new();
     for result in report["results"].as_array().unwrap() {
         let hook = result["hook"].as_str().unwrap();
@@ -93,7 +88,7 @@ fn named_interfaces_are_as_before_afterwards() {
     let cable = Cable::new();
     assert!(!cable.gro());
     let args = ["bench", "v0", "--peer", "v1", "-m", "generic"];
-    let report = cable.hoist(&[&args[..], &SHORT].concat()).code(0).report();
+    let report = cable.hoist(&[&args[..], &SHORT].concat()).code(0).document();
     let steps = report["recipe"].as_array().unwrap();
     assert_eq!(steps[0]["command"], "ethtool -K v0 gro on", "{steps:#?}");
     assert!(accounted(&report["results"][0]), "{report:#}");
@@ -109,14 +104,25 @@ fn a_signal_ends_it_with_what_was_measured() {
         return;
     }
     let cable = Cable::new();
-    let args = ["bench", "v0", "--peer", "v1", "-m", "native,generic", "--repeats", "1000"];
+    let args = [
+        "bench",
+        "v0",
+        "--peer",
+        "v1",
+        "-m",
+        "native,generic",
+        "--repeats",
+        "1000",
+        "--busy",
+        "--no-floors",
+    ];
     let child = cable.start(&[&args[..], &["--seconds", "100ms", "-j"]].concat());
     eventually("it never began", || cable.gro());
     std::thread::sleep(Duration::from_secs(3));
     let id = child.id().to_string();
     assert!(Command::new("kill").args(["-INT", &id]).status().unwrap().success());
     let ran = Ran::from(child.wait_with_output().unwrap()).code(0);
-    let report = ran.report();
+    let report = ran.document();
     assert_eq!(report["interrupted"], true);
     let native = &report["results"][0];
     assert!(native["pps"]["runs"].as_u64().unwrap() >= 1, "what was measured stays: {native:#}");
@@ -131,7 +137,18 @@ fn the_next_start_puts_back_what_a_killed_one_left() {
         return;
     }
     let cable = Cable::new();
-    let args = ["bench", "v0", "--peer", "v1", "-m", "native", "--repeats", "1000"];
+    let args = [
+        "bench",
+        "v0",
+        "--peer",
+        "v1",
+        "-m",
+        "native",
+        "--repeats",
+        "1000",
+        "--busy",
+        "--no-floors",
+    ];
     let mut child = cable.start(&args);
     eventually("it never began", || cable.gro());
     child.kill().unwrap();
@@ -150,7 +167,7 @@ fn a_slot_that_is_held_is_a_refusal_and_the_others_are_measured() {
     let cable = Cable::new();
     cable.hoist(&["load", "v0", &object("pass"), "-m", "native"]).code(0);
     let args = ["bench", "v0", "--peer", "v1", "-m"];
-    let report = cable.hoist(&[&args[..], &["native,tcx"], &SHORT].concat()).code(0).report();
+    let report = cable.hoist(&[&args[..], &["native,tcx"], &SHORT].concat()).code(0).document();
     let [native, tcx] = [&report["results"][0], &report["results"][1]];
     assert_eq!(native["pps"], Value::Null);
     assert_eq!(native["findings"][0]["code"], "slot-held", "{native:#}");
@@ -165,7 +182,7 @@ fn the_same_is_measured_without_hoist() {
         return;
     }
     let args = ["bench", "-m", "native,generic", "--control"];
-    let report = hoist(&[&args[..], &SHORT].concat()).code(0).report();
+    let report = hoist(&[&args[..], &SHORT].concat()).code(0).document();
     let names: Vec<&str> = report["results"]
         .as_array()
         .unwrap()
@@ -208,4 +225,108 @@ fn nothing_is_sent_where_it_should_not_be() {
     ip(&["link", "set", "dev", "v1", "down"]);
     let ran = cable.hoist(&["bench", "v0", "--peer", "v1", "--force"]).code(2);
     assert!(ran.err.contains("v1 is down"), "{}", ran.err);
+}
+
+#[test]
+fn what_is_sent_back_is_received_and_timed() {
+    if !require::veth("what_is_sent_back_is_received_and_timed") {
+        return;
+    }
+    let args = ["bench", "--program", "swap_tx", "-m", "native,tcx", "--rate", "20k"];
+    let report = hoist(&[&args[..], &SHORT].concat()).code(0).document();
+    for result in report["results"].as_array().unwrap() {
+        assert!(accounted(result), "{result:#}");
+        let latency = &result["latency"];
+        for from in ["from_intended", "from_sent"] {
+            assert!(latency[from]["p50"].as_u64().unwrap() > 0, "{result:#}");
+        }
+        let stages = result["ledger"]["stages"].as_array().unwrap();
+        let last = stages.last().unwrap()["out"][0]["packets"].as_u64().unwrap();
+        assert!(last > 1000, "{result:#}");
+    }
+}
+
+#[test]
+fn another_machine_sends() {
+    if !require::veth("another_machine_sends") {
+        return;
+    }
+    // Two namespaces stand for two machines.
+    let (here, there) = (Namespace::named("bench").unwrap(), Namespace::named("bench").unwrap());
+    let near = End::new("v0", 1).gro(true);
+    let wire = Veth::create((&here, near), (&there, End::new("v1", 2))).unwrap();
+    let at = |namespace: &Namespace, args: &[&str]| {
+        let name = namespace.name().unwrap().to_owned();
+        command(&[&["--netns", &name, "bench"], args].concat())
+    };
+    let mut receive =
+        at(&here, &["v0", "--receive-only", "--expect", "20000", "-m", "native", "-j"]);
+    let child = receive.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let slots = || here.run(|| Linux::new().unwrap().query_xdp(wire.near.ifindex).unwrap());
+    eventually("it never attached", || slots().native.is_some());
+    std::thread::sleep(Duration::from_millis(300));
+    let args = ["v1", "--send-only", "--rate", "20k", "--seconds", "1s", "-j"];
+    let sent = Ran::from(at(&there, &args).output().unwrap()).code(0).document();
+    assert_eq!(
+        (&sent["transmitted"], &sent["generated"]),
+        (&20000.into(), &20000.into()),
+        "{sent:#}"
+    );
+    let report = Ran::from(child.wait_with_output().unwrap()).code(0).document();
+    let result = &report["results"][0];
+    assert_eq!(
+        (&result["cores"], &result["loss_ratio"]),
+        (&(-1).into(), &0.0.into()),
+        "{result:#}"
+    );
+    assert!(accounted(result), "{result:#}");
+    assert_eq!(result["trials"][0]["received"], 20000);
+}
+
+#[test]
+fn a_report_is_shown_again_and_compared() {
+    if !require::veth("a_report_is_shown_again_and_compared") {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let args = ["bench", "-m", "native", "--repeats", "5", "--seconds", "50ms", "--busy"];
+    let page = path("page.html");
+    let ran = hoist(&[&args[..], &["--html", &page, "-j"]].concat()).code(0);
+    let mut report = ran.document();
+    let floors = report["floors"].as_array().unwrap().iter();
+    let floors: Vec<&str> = floors.map(|floor| floor["name"].as_str().unwrap()).collect();
+    assert!(floors.contains(&"generator alone") && floors.contains(&"bounce"), "{floors:?}");
+    assert!(std::fs::read_to_string(&page).unwrap().contains("<html"));
+    let (one, two) = (path("one.json"), path("two.json"));
+    std::fs::write(&one, &ran.out).unwrap();
+    let shown = hoist(&["bench", "report", &one]).code(0);
+    assert!(shown.out.contains("native") && shown.out.contains("floor"), "{}", shown.out);
+    assert_eq!(hoist(&["bench", "report", &one, "-j"]).code(0).document(), report);
+    hoist(&["bench", "compare", &one, &one]).code(0);
+    // The same, at half the rate.
+    let result = &mut report["results"][0];
+    for rate in result["rates"].as_array_mut().unwrap() {
+        *rate = (rate.as_f64().unwrap() / 2.0).into();
+    }
+    std::fs::write(&two, report.to_string()).unwrap();
+    let slower = hoist(&["bench", "compare", &one, &two]).code(1);
+    assert!(slower.out.contains("slower"), "{}", slower.out);
+    for (text, words) in [("{", "is not JSON"), ("{}", "names no schema")] {
+        std::fs::write(&two, text).unwrap();
+        let refused = hoist(&["bench", "report", &two]).code(2);
+        assert!(refused.err.contains(words), "{}", refused.err);
+    }
+}
+
+#[test]
+fn a_wire_carries_what_the_standard_says() {
+    let ran = hoist(&["bench", "linerate", "--speed", "10G", "--size", "64,1518"]).code(0);
+    assert!(
+        ran.out.contains("14.881 Mpps (67.20 ns)") && ran.out.contains("0.813 Mpps"),
+        "{}",
+        ran.out
+    );
+    let table = hoist(&["bench", "linerate", "-j"]).code(0).document();
+    assert_eq!(table["rows"].as_array().unwrap().len(), 8);
 }

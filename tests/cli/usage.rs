@@ -8,13 +8,27 @@ use crate::harness::{Recorded, command, hoist, object, screen};
 #[test]
 fn help_screens_are_as_recorded() {
     for name in [
-        "", "probe", "plan", "run", "trace", "load", "unload", "status", "map", "verify", "lint",
+        "",
+        "probe",
+        "plan",
+        "run",
+        "trace",
+        "load",
+        "unload",
+        "status",
+        "map",
+        "verify",
+        "lint",
         "demo",
+        "bench",
+        "bench compare",
+        "bench linerate",
+        "bench report",
     ] {
         let args: Vec<&str> = name.split_whitespace().chain(["-h"]).collect();
         let short = hoist(&args).code(0);
         let file = if name.is_empty() { "hoist" } else { name };
-        screen(&format!("help-{file}"), &short.out);
+        screen(&format!("help-{}", file.replace(' ', "-")), &short.out);
         let long: Vec<&str> = name.split_whitespace().chain(["--help"]).collect();
         let long = hoist(&long).code(0).out;
         assert!(long.contains("Example") || name == "map" || name == "demo", "{name}:\n{long}");

@@ -17,6 +17,7 @@ pub mod ledger;
 pub mod machine;
 pub mod rate;
 pub mod receiver;
+pub mod remote;
 mod snapshot;
 pub mod tester;
 pub mod traffic;
@@ -29,6 +30,7 @@ pub use dut::{Dut, Path, Program};
 pub use findings::Limits;
 pub use rate::{Length, MeterError, Trial, measure};
 pub use receiver::{Marks, Receiver};
+pub use remote::Remote;
 pub use tester::Tester;
 pub use traffic::{Injection, Sent, Traffic};
 

@@ -32,7 +32,7 @@ pub(super) fn measurement(seat: &Seat<'_>, group: &Group<'_>, outcome: Outcome) 
         program: group.subject.name.clone(),
         profile: group.profile.name.clone(),
         frame_bytes: group.profile.mean_bytes(),
-        cores: group.cores.try_into().unwrap_or(i32::MAX),
+        cores: if seat.is_remote() { -1 } else { group.cores.try_into().unwrap_or(i32::MAX) },
         measured_by: "real traffic".to_owned(),
         search: outcome.found,
         pps,

@@ -18,23 +18,30 @@ use hoist_bpf::kernel::Kernel;
 use hoist_offload::{Error, Host, Registry};
 
 use crate::profile::Profile;
-use crate::report::{Environment, Report, SCHEMA};
+use crate::report::{Environment, Floor, Report, SCHEMA};
 use crate::search::{self, Bench, Ended, Procedure, Progress, Rules};
 
 mod cell;
 mod control;
 pub mod environment;
+pub mod floors;
 mod place;
 mod recipe;
 mod seat;
+mod sender;
 mod subject;
 mod traffic;
+mod work;
 
 pub use place::Place;
 pub use recipe::{Prepared, Recipe, Wanted};
+pub use sender::{Sender, Sending};
 pub use subject::{Carrier, Mode, Subject};
 
 use seat::Seat;
+
+/// What [`crate::meter::floors::generator`] calls its floor.
+const GENERATOR: &str = "generator alone";
 
 /// What is measured, and how.
 #[derive(Clone, Debug)]
@@ -47,8 +54,12 @@ pub struct Scenario {
     pub profiles: Vec<Profile>,
     /// Numbers of processors that generate.
     pub cores: Vec<u32>,
-    /// Processors that must not generate.
+    /// Processors on which kernel threads poll the device; they do not generate.
     pub taken: Vec<u32>,
+    /// Whether trials stand although others use the machine; they are warned of either way.
+    pub shared: bool,
+    /// Frames that a remote sender says it sends in each trial.
+    pub expected: Option<u64>,
     /// Whether frames carry the times at which they were to be sent and were, so that latency can be
     /// told where they come back; which costs the generator some rate.
     pub stamped: bool,
@@ -93,7 +104,15 @@ pub struct Stand<'a> {
 struct Mix<'a> {
     profile: &'a Profile,
     cpus: &'a [u32],
+    /// Processors on which kernel threads poll the device.
+    napi_cpus: &'a [u32],
     stamped: bool,
+    /// Whether trials stand although others use the machine.
+    shared: bool,
+    /// Frames per second that the generator makes when nobody takes them.
+    floor: Option<f64>,
+    /// Frames that a remote sender says it sends.
+    expected: Option<u64>,
 }
 
 /// What is compared: one program under one kind of traffic, searched in one way.
@@ -129,13 +148,14 @@ impl Scenario {
         place: &Place,
         tools: &Tools<'_>,
         environment: Environment,
+        floors: Vec<Floor>,
         watch: &mut dyn FnMut(&Stand<'_>),
     ) -> Result<Report, Error> {
         let mut report = Report {
             schema: SCHEMA.to_owned(),
             environment,
             recipe: Vec::new(),
-            floors: Vec::new(),
+            floors: floors.clone(),
             results: Vec::new(),
             findings: Vec::new(),
             interrupted: false,
@@ -146,14 +166,22 @@ impl Scenario {
             if tools.stop.load(Ordering::Relaxed) {
                 break;
             }
-            let cpus = traffic::processors(group.cores, &self.taken)?;
-            let mix = Mix { profile: group.profile, cpus: &cpus, stamped: self.stamped };
-            let seat = |carrier: &Carrier| {
-                let traffic = traffic::of(place, tools.kernel, &mix)?;
-                Ok(Seat::new(*carrier, group.subject, place, tools, mix, traffic))
+            let cpus = match place.far {
+                Some(_) => traffic::processors(group.cores, &self.taken)?,
+                None => Vec::new(),
             };
-            let seats: Result<Vec<Seat<'_>>, Error> = self.carriers.iter().map(seat).collect();
-            let mut seats = seats?;
+            let floor = floors.iter().find(|floor| floor.name == GENERATOR);
+            let mix = Mix {
+                profile: group.profile,
+                cpus: &cpus,
+                napi_cpus: &self.taken,
+                stamped: self.stamped,
+                shared: self.shared,
+                floor: floor.map(|floor| floor.pps.median * f64::from(group.cores)),
+                expected: self.expected,
+            };
+            let seat = |carrier: &Carrier| Seat::new(*carrier, group.subject, place, tools, mix);
+            let mut seats: Vec<Seat<'_>> = self.carriers.iter().map(seat).collect();
             let mut benches: Vec<&mut dyn Bench> =
                 seats.iter_mut().map(|seat| seat as &mut dyn Bench).collect();
             let mut tell = |search: &Progress<'_>| {

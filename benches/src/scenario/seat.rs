@@ -9,8 +9,9 @@ use hoist_offload::{AttachPolicy, Error};
 
 use super::control::Control;
 use super::subject::{Carrier, Mode, Subject};
-use super::{Mix, Place, Tools};
-use crate::meter::{Dut, Path, Tester, Traffic};
+use super::work::{self, Work};
+use super::{Mix, Place, Tools, traffic};
+use crate::meter::{Dut, Path, Remote};
 use crate::search::{Bench, Halt};
 use crate::trial::{Finding, Order, Severity, Trial};
 
@@ -26,9 +27,10 @@ pub(super) struct Seat<'a> {
     place: &'a Place,
     tools: &'a Tools<'a>,
     mix: Mix<'a>,
-    at_work: Option<Tester>,
+    at_work: Option<Work>,
     control: Option<Control>,
-    traffic: Option<Box<dyn Traffic>>,
+    /// Whether the program sends frames back, once that is known.
+    returns: Option<bool>,
 }
 
 impl fmt::Debug for Seat<'_> {
@@ -44,7 +46,6 @@ impl<'a> Seat<'a> {
         place: &'a Place,
         tools: &'a Tools<'a>,
         mix: Mix<'a>,
-        traffic: Box<dyn Traffic>,
     ) -> Self {
         Self {
             carrier,
@@ -57,8 +58,13 @@ impl<'a> Seat<'a> {
             tools,
             at_work: None,
             control: None,
-            traffic: Some(traffic),
+            returns: None,
         }
+    }
+
+    /// Whether somebody else sends.
+    pub(super) const fn is_remote(&self) -> bool {
+        self.place.far.is_none()
     }
 
     /// Attaches the program.
@@ -122,11 +128,25 @@ impl<'a> Seat<'a> {
         Halt::Failed(text.into())
     }
 
+    /// Attaches the program, and makes the traffic for it.
+    fn take_place(&mut self) -> Result<Work, Error> {
+        let Some(far) = &self.place.far else {
+            let dut = self.attach()?;
+            let remote = Remote::new(dut, Arc::clone(self.tools.stop));
+            return Ok(Work::Remote(remote.expecting(self.mix.expected)));
+        };
+        let returns = self.returns == Some(true);
+        // What comes back is told from other frames, and timed, by its stamps.
+        let mix = Mix { stamped: self.mix.stamped || returns, ..self.mix };
+        let traffic = traffic::of(self.place, self.tools.kernel, &mix)?;
+        let receiver = returns.then(|| work::receiver(far)).transpose().map_err(of_library)?;
+        let dut = self.attach()?;
+        Ok(Work::local(far, traffic, dut, receiver, &mix, self.tools))
+    }
+
     fn detach(&mut self) -> Result<(), Error> {
-        if let Some(tester) = self.at_work.take() {
-            let (traffic, dut) = tester.into_parts();
-            self.traffic = Some(traffic);
-            dut.detach().map_err(of_library)?;
+        if let Some(work) = self.at_work.take() {
+            work.end().detach().map_err(of_library)?;
         }
         match self.control.take() {
             Some(control) => self.place.near.namespace.run(|| control.detach()),
@@ -137,28 +157,29 @@ impl<'a> Seat<'a> {
 
 impl Bench for Seat<'_> {
     fn begin(&mut self) -> Result<(), Halt> {
-        let far = self.place.far.as_ref();
-        let (Some(far), Some(traffic)) = (far, self.traffic.take()) else {
-            return Err(Halt::Failed("nothing sends".into()));
-        };
-        match self.attach() {
-            Ok(dut) => {
-                let tester = Tester::new(far, traffic, dut);
-                self.at_work = Some(tester.stop_on(Arc::clone(self.tools.stop)));
+        match self.take_place() {
+            Ok(work) => {
+                self.at_work = Some(work);
                 Ok(())
             }
-            Err(error) => {
-                self.traffic = Some(traffic);
-                Err(self.fail(error))
-            }
+            Err(error) => Err(self.fail(error)),
         }
     }
 
     fn trial(&mut self, order: Order) -> Result<Trial, Halt> {
-        match &mut self.at_work {
-            Some(tester) => tester.trial(order),
-            None => Err(Halt::Failed("no program is attached".into())),
+        let Some(work) = &mut self.at_work else {
+            return Err(Halt::Failed("no program is attached".into()));
+        };
+        let trial = work.trial(order)?;
+        let first = self.returns.is_none() && self.place.far.is_some();
+        let returns = *self.returns.get_or_insert_with(|| work::returns(&trial));
+        if first && returns {
+            // Only now is it known that there is something to receive.
+            self.end()?;
+            self.begin()?;
+            return self.trial(order);
         }
+        Ok(trial)
     }
 
     fn end(&mut self) -> Result<(), Halt> {

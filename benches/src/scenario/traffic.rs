@@ -13,7 +13,7 @@ use crate::meter::Traffic;
 use crate::profile::{Ends, Frames};
 
 /// Tells frames of a benchmark from all others, where they have room for it.
-const TOKEN: u16 = 0x4842;
+pub(super) const TOKEN: u16 = 0x4842;
 
 /// A generator that sends out of the far end.
 pub(super) fn of(

@@ -6,7 +6,7 @@ use clap::{Args, Subcommand};
 
 use hoist_benches::linerate::Size;
 
-use super::values::{EngineList, Interval, Rate, Share, Speed};
+use super::values::{EngineList, Interval, Mac, Rate, Share, Speed};
 use crate::cli::bench::{OwnGoal, Sought};
 
 /// `hoist bench`.
@@ -85,6 +85,38 @@ pub(crate) struct Bench {
     /// Repeats of each cell, in turns with the others [default: 5; of RFC 2544's procedures 1]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub repeats: Option<u32>,
+    /// Have frames carry the times of their sending, for latency where they come back
+    #[arg(long)]
+    pub latency: bool,
+    /// Send nothing: measure what another machine sends to IF
+    #[arg(
+        long,
+        requires = "interface",
+        conflicts_with_all = ["peer", "rate", "search", "goal", "cores", "latency"],
+        long_help = "Send nothing: measure what another machine sends to IF, by whatever means. A trial \
+                     begins with the first frame and ends half a second after the last, or after \
+                     --seconds [default: 1h]."
+    )]
+    pub receive_only: bool,
+    /// With --receive-only: frames that the other machine says it sends
+    #[arg(long, value_name = "N", requires = "receive_only")]
+    pub expect: Option<u64>,
+    /// Measure nothing: send out of IF, for --receive-only on another machine
+    #[arg(
+        long,
+        requires = "interface",
+        conflicts_with_all = ["peer", "receive_only", "search", "goal", "engine", "programs"]
+    )]
+    pub send_only: bool,
+    /// With --send-only: the hardware address that frames are sent to
+    #[arg(long, value_name = "MAC", requires = "send_only", default_value = "ff:ff:ff:ff:ff:ff")]
+    pub to_mac: Mac,
+    /// Take trials although others use the machine; the report warns of it
+    #[arg(long)]
+    pub busy: bool,
+    /// Leave out what the harness itself costs
+    #[arg(long)]
+    pub no_floors: bool,
     /// Also measure the same program attached by iproute2, without hoist
     #[arg(long)]
     pub control: bool,
@@ -97,6 +129,9 @@ pub(crate) struct Bench {
     /// Have kernel threads poll IF on these processors, away from the generator
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
     pub napi_cpus: Vec<u32>,
+    /// Also write the report as a page that needs nothing else
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
     /// Change nothing on the interfaces
     #[arg(long, conflicts_with = "napi_cpus")]
     pub no_prepare: bool,
@@ -166,8 +201,15 @@ pub(crate) struct BenchLinerate {
 
 /// `hoist bench report`.
 #[derive(Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  hoist bench report monday.json -v
+  hoist bench report monday.json --html monday.html")]
 pub(crate) struct BenchReport {
     /// What 'hoist bench --json' wrote
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
+    /// Also write it as a page that needs nothing else
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
 }

@@ -202,6 +202,21 @@ impl FromStr for Rate {
     }
 }
 
+/// A hardware address: `02:00:00:00:00:01`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Mac(pub [u8; 6]);
+
+impl FromStr for Mac {
+    type Err = String;
+
+    fn from_str(s: &str) -> Result<Self, Self::Err> {
+        let bytes: Option<Vec<u8>> =
+            s.split(':').map(|byte| u8::from_str_radix(byte, 16).ok()).collect();
+        let bytes = bytes.and_then(|bytes| <[u8; 6]>::try_from(bytes).ok());
+        bytes.map(Self).ok_or_else(|| format!("'{s}' is no hardware address"))
+    }
+}
+
 /// A part of a whole: `5%`, `0.05`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Share(pub f64);

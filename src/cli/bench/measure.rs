@@ -6,16 +6,16 @@ use std::sync::atomic::AtomicBool;
 
 use hoist_benches::profile::Profile;
 use hoist_benches::report::Report;
-use hoist_benches::scenario::{Recipe, Scenario, Stand, Tools, Wanted, environment};
+use hoist_benches::scenario::{Recipe, Scenario, Stand, Tools, Wanted, environment, floors};
 use hoist_benches::search::{Phase, Rules};
 use hoist_offload::bpf::kernel::Capability;
 use hoist_offload::privilege;
 use indicatif::ProgressBar;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
-use super::place;
 use super::programs::{Programs, carriers};
-use super::searches::{Wishes, procedures, repeats};
+use super::searches::{Sought, Wishes, procedures, repeats};
+use super::{page, place, send};
 use crate::cli::context::Context;
 use crate::cli::failure::{Exit, Failure};
 use crate::cli::{adjusted, args, date, program, render};
@@ -37,6 +37,9 @@ pub(super) fn run(cx: &mut Context<'_>, args: &args::Bench) -> Result<(), Failur
     for signal in [SIGINT, SIGTERM, SIGHUP] {
         signal_hook::flag::register(signal, stop.clone())?;
     }
+    if args.send_only {
+        return send::run(cx, args, &kernel, &stop);
+    }
     let programs = Programs::read(cx, args)?;
     adjusted::repair(cx, kernel.as_ref());
     let place = place::of(cx, args)?;
@@ -46,12 +49,18 @@ pub(super) fn run(cx: &mut Context<'_>, args: &args::Bench) -> Result<(), Failur
         profiles: profiles(args)?,
         cores: args.cores.clone(),
         taken: args.napi_cpus.clone(),
-        stamped: false,
+        stamped: args.latency || args.search.contains(&Sought::Latency),
+        shared: args.busy,
+        expected: args.expect,
         procedures: procedures(&wishes(args)),
         rules: Rules {
-            repeats: args.repeats.map_or_else(|| repeats(&wishes(args)), |n| n as usize),
+            repeats: match args.repeats {
+                Some(repeats) => repeats as usize,
+                None if args.receive_only => 1,
+                None => repeats(&wishes(args)),
+            },
             budget: args.budget.map(|time| time.0.as_secs_f64()),
-            ..Rules::default()
+            ..rules(args)
         },
     };
     let recipe = match args.no_prepare {
@@ -76,7 +85,11 @@ pub(super) fn run(cx: &mut Context<'_>, args: &args::Bench) -> Result<(), Failur
     let bar = cx.shell.busy("measuring ...".to_owned());
     let tools =
         Tools { registry: &cx.registry, host: cx.host.as_ref(), kernel: &kernel, stop: &stop };
-    let report = scenario.run(&place, &tools, environment, &mut |stand| {
+    let (floors, findings) = match scenario.profiles.first() {
+        Some(profile) if !args.no_floors => floors::measure(&place, &tools, profile, args.busy)?,
+        _ => (Vec::new(), Vec::new()),
+    };
+    let report = scenario.run(&place, &tools, environment, floors, &mut |stand| {
         if let Some(bar) = &bar {
             show(bar, stand);
         }
@@ -86,8 +99,12 @@ pub(super) fn run(cx: &mut Context<'_>, args: &args::Bench) -> Result<(), Failur
     }
     let mut report = report.map_err(|error| program::refused(cx, error))?;
     report.recipe.clone_from(&prepared.steps);
+    report.findings.extend(findings);
     if let Err(error) = prepared.restore() {
         cx.shell.warn(format_args!("not everything was put back: {error}"));
+    }
+    if let Some(html) = &args.html {
+        page::write(&report, html)?;
     }
     tell(cx, &report)?;
     if report.interrupted || report.results.iter().any(|result| result.pps.is_some()) {
@@ -106,7 +123,7 @@ fn tell(cx: &mut Context<'_>, report: &Report) -> Result<(), Failure> {
 }
 
 /// Which frames are sent: by name, or as a file says.
-fn profiles(args: &args::Bench) -> Result<Vec<Profile>, Failure> {
+pub(super) fn profiles(args: &args::Bench) -> Result<Vec<Profile>, Failure> {
     let profile = |name: &String| {
         let path = Path::new(name);
         let is_file = path.extension().is_some_and(|end| end == "toml");
@@ -125,8 +142,22 @@ fn profiles(args: &args::Bench) -> Result<Vec<Profile>, Failure> {
     args.profile.iter().map(profile).collect()
 }
 
+/// Somebody else's traffic is neither warmed up nor waited for.
+fn rules(args: &args::Bench) -> Rules {
+    match args.receive_only {
+        true => Rules { warm_up: 0.0, settle: 0.0, retries: 0, ..Rules::default() },
+        false => Rules::default(),
+    }
+}
+
 /// What is searched for.
 fn wishes(args: &args::Bench) -> Wishes {
+    if args.receive_only {
+        /// Whoever sends also ends.
+        const LONG: f64 = 3600.0;
+        let seconds = args.seconds.map_or(LONG, |time| time.0.as_secs_f64());
+        return Wishes { seconds: Some(seconds), ..Wishes::default() };
+    }
     Wishes {
         rate: args.rate.map(|rate| rate.0),
         seconds: args.seconds.map(|time| time.0.as_secs_f64()),

@@ -7,10 +7,12 @@ use super::failure::Failure;
 mod compare;
 mod linerate;
 mod measure;
+mod page;
 mod place;
 mod programs;
 mod report;
 mod searches;
+mod send;
 
 pub(crate) use searches::{OwnGoal, Sought};
 

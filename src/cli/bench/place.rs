@@ -23,6 +23,10 @@ pub(super) fn of(cx: &Context<'_>, args: &args::Bench) -> Result<Place, Failure>
         return Ok(Place::made(cores).map_err(lab_error)?);
     };
     let device = cx.device(near)?;
+    if args.receive_only {
+        harmless(&device, args.force)?;
+        return Ok(Place::given(near, None).map_err(lab_error)?);
+    }
     let Some(far) = &args.peer else { return Err(no_sender(&device)) };
     let peer = cx.device(far)?;
     if peer.ifindex == device.ifindex {
@@ -46,7 +50,8 @@ fn no_sender(device: &Device) -> Failure {
     let next = match peer {
         Some(peer) => format!("--peer {peer} sends from the other end of this pair"),
         None => format!(
-            "--peer IF2 sends out of IF2, which a cable joins to {name}; without IF, a veth pair is made"
+            "--peer IF2 sends out of IF2, which a cable joins to {name}; --receive-only measures what \
+             another machine sends; without IF, a veth pair is made"
         ),
     };
     Failure::input(
@@ -56,7 +61,7 @@ fn no_sender(device: &Device) -> Failure {
 }
 
 /// Refuses interfaces on which a flood, or a program that drops everything, cuts off whoever asks for it.
-fn harmless(device: &Device, force: bool) -> Result<(), Failure> {
+pub(super) fn harmless(device: &Device, force: bool) -> Result<(), Failure> {
     let name = &device.name;
     if device.link_type == LOOPBACK {
         return Err(Failure::input(
@@ -110,7 +115,7 @@ fn unreachable(flags: &str) -> bool {
     u32::from_str_radix(flags, 16).is_ok_and(|flags| flags & 0x200 != 0)
 }
 
-fn lab_error(error: LabError) -> Error {
+pub(super) fn lab_error(error: LabError) -> Error {
     Error::Host {
         operation: "set up",
         object: error.object.clone(),

@@ -6,6 +6,7 @@ use hoist_benches::report::{Report, SCHEMA, criterion};
 use hoist_benches::scenario::environment;
 use serde_json::Value;
 
+use super::page;
 use crate::cli::args::BenchReport;
 use crate::cli::context::Context;
 use crate::cli::failure::Failure;
@@ -18,6 +19,9 @@ use crate::file;
 /// The file cannot be read or is no report.
 pub(super) fn run(cx: &mut Context<'_>, args: &BenchReport) -> Result<(), Failure> {
     let report = read(&args.file)?;
+    if let Some(html) = &args.html {
+        page::write(&report, html)?;
+    }
     if cx.shell.json() {
         return cx.shell.document(&report);
     }

@@ -15,7 +15,7 @@ pub(crate) fn report(report: &Report, verbose: bool) -> String {
     parts.extend(words(&report.results));
     parts.extend(report.results.iter().map(found));
     parts.push(floors(&report.floors));
-    let findings = findings(report);
+    let findings = findings(report, verbose);
     if !findings.is_empty() {
         parts.push(findings);
     }
@@ -184,6 +184,10 @@ fn words(results: &[Measurement]) -> Option<String> {
         let size = rest.iter().take_while(|r| same(first, r)).count();
         let (group, after) = rest.split_at(size);
         rest = after;
+        // Where all are sent the same, the same arrives.
+        if matches!(first.search, Search::Soak { .. }) {
+            continue;
+        }
         let mut rates: Vec<(&Measurement, f64)> = group
             .iter()
             .filter_map(|r| Some((r, r.pps?.median)))
@@ -213,14 +217,15 @@ fn list(parts: &[String]) -> String {
     }
 }
 
-/// Everything that a reader must know, each once, with the cells that it concerns.
-fn findings(report: &Report) -> String {
+/// Everything that a reader must know, each once, with the cells that it concerns. Notes are named only,
+/// unless more is asked for.
+fn findings(report: &Report, verbose: bool) -> String {
     let mut all: Vec<(&Finding, Vec<String>)> = Vec::new();
     let mut add = |finding, cell: Option<String>| match all
         .iter_mut()
         .find(|(known, _): &&mut (&Finding, _)| *known == finding)
     {
-        Some((_, cells)) => cells.extend(cell),
+        Some((_, cells)) => cells.extend(cell.filter(|cell| !cells.contains(cell))),
         None => all.push((finding, cell.into_iter().collect())),
     };
     report.findings.iter().for_each(|finding| add(finding, None));
@@ -228,21 +233,32 @@ fn findings(report: &Report) -> String {
         result.findings.iter().for_each(|finding| add(finding, Some(name(result))));
     }
     all.sort_by_key(|(finding, _)| std::cmp::Reverse(finding.severity));
-    let text = |(finding, cells): &(&Finding, Vec<String>)| {
-        let (style, word) = match finding.severity {
-            Severity::Note => (DIM, "note"),
-            Severity::Warning => (WARN, "warning"),
-            Severity::Invalid => (BAD, "invalid"),
-        };
-        let mut cells = cells.clone();
-        cells.dedup();
-        let of = if cells.is_empty() { String::new() } else { format!("{}: ", cells.join(", ")) };
-        let mut lines =
-            vec![format!("{}: {of}{} [{}]", paint(style, word), finding.message, finding.code)];
-        lines.extend(finding.advice.iter().map(|advice| format!("  {advice}")));
-        lines.iter().map(|line| paragraph(0, line)).collect::<Vec<_>>().join("\n")
+    let whole = |finding: &Finding| verbose || finding.severity != Severity::Note;
+    let mut lines: Vec<String> =
+        all.iter().filter(|(f, _)| whole(f)).map(|(f, cells)| explained(f, cells)).collect();
+    let mut notes: Vec<&str> = Vec::new();
+    for (finding, _) in all.iter().filter(|(f, _)| !whole(f)) {
+        if !notes.contains(&finding.code.as_str()) {
+            notes.push(&finding.code);
+        }
+    }
+    if !notes.is_empty() {
+        lines.push(paragraph(0, &format!("notes (-v explains): {}", notes.join(", "))));
+    }
+    lines.join("\n")
+}
+
+fn explained(finding: &Finding, cells: &[String]) -> String {
+    let (style, word) = match finding.severity {
+        Severity::Note => (DIM, "note"),
+        Severity::Warning => (WARN, "warning"),
+        Severity::Invalid => (BAD, "invalid"),
     };
-    all.iter().map(text).collect::<Vec<_>>().join("\n")
+    let of = if cells.is_empty() { String::new() } else { format!("{}: ", cells.join(", ")) };
+    let line = format!("{}: {of}{} [{}]", paint(style, word), finding.message, finding.code);
+    let mut lines = vec![paragraph(0, &line)];
+    lines.extend(finding.advice.iter().map(|advice| paragraph(2, advice)));
+    lines.join("\n")
 }
 
 /// Where every packet of a cell went.

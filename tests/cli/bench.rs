@@ -8,7 +8,7 @@ use hoist_hwtests::lab::{End, Namespace, Veth};
 use hoist_hwtests::require;
 use serde_json::Value;
 
-use crate::harness::{Ran, command, hoist, object};
+use crate::harness::{Ran, command, hoist, object, screen};
 use crate::live::eventually;
 
 /// Both ends of a wire in one namespace, as two ports of one machine with a cable.
@@ -327,4 +327,43 @@ fn a_wire_carries_what_the_standard_says() {
     );
     let table = hoist(&["bench", "linerate", "-j"]).code(0).document();
     assert_eq!(table["rows"].as_array().unwrap().len(), 8);
+}
+
+/// A report of a busy machine, kept as it was.
+const RECORDED: &str = "tests/reports/bench.json";
+
+#[test]
+fn a_recorded_report_reads_as_recorded() {
+    let shown = hoist(&["bench", "report", RECORDED]).code(0);
+    screen("bench-report", &shown.out);
+    let verbose = hoist(&["bench", "report", RECORDED, "-v"]).code(0);
+    screen("bench-report-verbose", &verbose.out);
+}
+
+#[test]
+fn mistakes_are_read_aloud() {
+    let mut all = String::new();
+    for args in [
+        &["bench", "--rate", "fast"][..],
+        &["bench", "--goal", "los=1%"],
+        &["bench", "eth0", "--receive-only", "--peer", "eth1"],
+        &["bench", "--peer", "eth1"],
+        &["bench", "linerate", "--speed", "ten"],
+        &["bench", "linerate", "--size", "big"],
+        &["bench", "report", "nothing.json"],
+        &["bench", "compare", RECORDED, "Cargo.toml"],
+    ] {
+        let ran = hoist(args).code(2);
+        all += &format!("$ hoist {}\n", args.join(" "));
+        for line in ran.err.lines() {
+            // Screens have 100 columns; messages that come with the parser's own are longer.
+            let chars: Vec<char> = line.chars().collect();
+            for part in chars.chunks(100) {
+                all.extend(part);
+                all.push('\n');
+            }
+        }
+        all.push('\n');
+    }
+    screen("bench-mistakes", &all);
 }

@@ -4,10 +4,13 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
+use hoist_bpf::kernel::Kernel;
 use hoist_offload::Device;
+use hoist_offload::adjust::THREADED_NAPI;
 use hoist_offload::fact::Fact;
 use rustix::time::{ClockId, clock_getres};
 
+use crate::meter::machine::Tsc;
 use crate::report::Environment;
 
 /// Captures what does not depend on an interface. What this kernel or this machine does not say is
@@ -51,6 +54,9 @@ fn machine(root: &Path) -> BTreeMap<String, String> {
     let named = ["constant_tsc", "nonstop_tsc"];
     let tsc = named.iter().filter(|flag| flags.split(' ').any(|f| f == **flag));
     put("tsc", Some(tsc.copied().collect::<Vec<_>>().join(" ")));
+    let rate = Tsc::here();
+    put("tsc_hz", rate.as_ref().map(|tsc| format!("{:.0}", tsc.hz)));
+    put("tsc_known_by", rate.map(|tsc| tsc.known_by));
     put("hypervisor", hypervisor(root, &flags));
     put("memory", meminfo(&read("proc/meminfo").unwrap_or_default()));
     put("hugepages", read("sys/kernel/mm/transparent_hugepage/enabled").and_then(|t| chosen(&t)));
@@ -70,10 +76,14 @@ fn machine(root: &Path) -> BTreeMap<String, String> {
     facts
 }
 
-/// What is in force on an interface.
+/// What is in force on an interface of the calling thread's network namespace.
 #[must_use]
-pub fn device(device: &Device) -> BTreeMap<String, String> {
+pub fn device(device: &Device, kernel: &dyn Kernel) -> BTreeMap<String, String> {
     let mut facts = BTreeMap::new();
+    if let Ok(threaded) = kernel.threaded_napi(&device.name) {
+        let word = if threaded { "on" } else { "off" };
+        facts.insert(THREADED_NAPI.to_owned(), word.to_owned());
+    }
     let mut put = |name: &str, value: String| {
         if !value.is_empty() {
             facts.insert(name.to_owned(), value);

@@ -174,7 +174,9 @@ impl Bench for Seat<'_> {
         let first = self.returns.is_none() && self.place.far.is_some();
         let returns = *self.returns.get_or_insert_with(|| work::returns(&trial));
         if first && returns {
-            // Only now is it known that there is something to receive.
+            // Only now is it known that there is something to receive. What was said of a far end that
+            // does not poll is over.
+            self.findings.clear();
             self.end()?;
             self.begin()?;
             return self.trial(order);

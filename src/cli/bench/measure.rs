@@ -9,7 +9,7 @@ use hoist_benches::report::Report;
 use hoist_benches::scenario::{Recipe, Scenario, Stand, Tools, Wanted, environment, floors};
 use hoist_benches::search::{Phase, Rules};
 use hoist_offload::bpf::kernel::Capability;
-use hoist_offload::privilege;
+use hoist_offload::{Error, privilege};
 use indicatif::ProgressBar;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
@@ -79,8 +79,11 @@ pub(super) fn run(cx: &mut Context<'_>, args: &args::Bench) -> Result<(), Failur
     let prepared = recipe.apply(&place, cx.host.as_ref(), &kernel)?;
     let mut environment = environment::capture(date::now(), std::env::args().collect());
     for port in [Some(&place.near), place.far.as_ref()].into_iter().flatten() {
-        let device = port.namespace.run(|| cx.host.device(&port.name))?;
-        environment.devices.insert(port.name.clone(), environment::device(&device));
+        let facts = port.namespace.run(|| {
+            let device = cx.host.device(&port.name)?;
+            Ok::<_, Error>(environment::device(&device, &*kernel))
+        });
+        environment.devices.insert(port.name.clone(), facts?);
     }
     let bar = cx.shell.busy("measuring ...".to_owned());
     let tools =

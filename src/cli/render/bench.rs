@@ -1,5 +1,6 @@
 //! A benchmark's report as text.
 
+use hoist_benches::report::words::{self, carrier};
 use hoist_benches::report::{Floor, Measurement, Report, Search, Step};
 use hoist_benches::scenario::Scenario;
 use hoist_benches::search::Ended;
@@ -12,7 +13,7 @@ use super::table::{Table, paragraph};
 /// The whole report.
 pub(crate) fn report(report: &Report, verbose: bool) -> String {
     let mut parts = vec![table(&report.results)];
-    parts.extend(words(&report.results));
+    parts.extend(ratios(&report.results));
     parts.extend(report.results.iter().map(found));
     parts.push(floors(&report.floors));
     let findings = findings(report, verbose);
@@ -61,39 +62,39 @@ pub(crate) fn recipe(steps: &[Step]) -> String {
     lines.join("\n")
 }
 
-/// One line for each cell.
+/// One line for each cell. What is the same for all, and as usual, has no column.
 fn table(results: &[Measurement]) -> String {
-    let mut table = Table::new(&[
-        "engine",
-        "hook",
-        "program",
-        "frames",
-        ">cores",
-        "sought",
-        ">Mpps",
-        ">min",
-        ">max",
-        ">lost",
-        "unaccounted for",
-    ]);
+    let cores = results.iter().any(|result| result.cores != 1);
+    let search = results.iter().any(|result| result.search != Search::Maximum);
+    let columns = [
+        ("engine", true),
+        ("hook", true),
+        ("program", true),
+        ("frames", true),
+        (">cores", cores),
+        ("sought", search),
+        (">Mpps", true),
+        (">min", true),
+        (">max", true),
+        (">ns each", true),
+        (">lost", true),
+        ("unaccounted for", true),
+    ];
+    let head: Vec<&str> = columns.iter().filter(|c| c.1).map(|c| c.0).collect();
+    let mut table = Table::new(&head);
     for result in results {
-        table.row(row(result));
+        let cells = row(result).into_iter().zip(columns);
+        table.row(cells.filter(|(_, column)| column.1).map(|(cell, _)| cell));
     }
     table.render()
 }
 
-fn row(result: &Measurement) -> Vec<String> {
+fn row(result: &Measurement) -> [String; 12] {
     let mpps = |pps: f64| format!("{:.3}", pps / 1e6);
-    let [median, min, max] = match &result.pps {
-        Some(pps) => [mpps(pps.median), mpps(pps.min), mpps(pps.max)],
-        None => ["-", "-", "-"].map(str::to_owned),
-    };
-    let lost = match &result.pps {
-        Some(_) => percent(result.loss_ratio),
-        None => "-".to_owned(),
-    };
+    let or_none = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
+    let pps = result.pps.as_ref();
     let hook = if result.hook.is_empty() { "-" } else { &result.hook };
-    vec![
+    [
         result.engine.clone(),
         hook.to_owned(),
         result.program.clone(),
@@ -103,10 +104,11 @@ fn row(result: &Measurement) -> Vec<String> {
             cores => cores.to_string(),
         },
         sought(result).to_owned(),
-        median,
-        min,
-        max,
-        lost,
+        or_none(pps.map(|pps| mpps(pps.median))),
+        or_none(pps.map(|pps| mpps(pps.min))),
+        or_none(pps.map(|pps| mpps(pps.max))),
+        or_none(result.nanoseconds.map(|ns| format!("{ns:.0}"))),
+        or_none(pps.map(|_| percent(result.loss_ratio))),
         account(result),
     ]
 }
@@ -152,12 +154,10 @@ fn percent(part: f64) -> String {
     }
 }
 
-/// `native`, or `tcx` where the hook says more.
-pub(super) fn name(result: &Measurement) -> String {
-    match result.hook.as_str() {
-        "" | "xdp" => result.engine.clone(),
-        hook => hook.to_owned(),
-    }
+/// How the fastest of each group stands to the others.
+fn ratios(results: &[Measurement]) -> Option<String> {
+    let lines: Vec<String> = words::ratios(results).iter().map(|line| paragraph(0, line)).collect();
+    (!lines.is_empty()).then(|| lines.join("\n"))
 }
 
 /// What the harness itself reaches.
@@ -170,67 +170,24 @@ fn floors(floors: &[Floor]) -> String {
     if floors.is_empty() { String::new() } else { table.render() }
 }
 
-/// The fastest of each group against the others, in words.
-fn words(results: &[Measurement]) -> Option<String> {
-    let mut lines = Vec::new();
-    let same = |a: &Measurement, b: &Measurement| {
-        a.program == b.program
-            && a.profile == b.profile
-            && a.cores == b.cores
-            && sought(a) == sought(b)
-    };
-    let mut rest = results;
-    while let Some(first) = rest.first() {
-        let size = rest.iter().take_while(|r| same(first, r)).count();
-        let (group, after) = rest.split_at(size);
-        rest = after;
-        // Where all are sent the same, the same arrives.
-        if matches!(first.search, Search::Soak { .. }) {
-            continue;
-        }
-        let mut rates: Vec<(&Measurement, f64)> = group
-            .iter()
-            .filter_map(|r| Some((r, r.pps?.median)))
-            .filter(|(_, m)| *m > 0.0)
-            .collect();
-        rates.sort_by(|a, b| b.1.total_cmp(&a.1));
-        let Some(((best, top), others)) = rates.split_first() else { continue };
-        let ratios: Vec<String> = others
-            .iter()
-            .map(|(o, rate)| format!("{:.1} times that of {}", top / rate, name(o)))
-            .collect();
-        if !ratios.is_empty() {
-            lines.push(paragraph(
-                0,
-                &format!("{}: {} took {}", best.program, name(best), list(&ratios)),
-            ));
-        }
-    }
-    (!lines.is_empty()).then(|| lines.join("\n"))
-}
-
-fn list(parts: &[String]) -> String {
-    match parts {
-        [] => String::new(),
-        [one] => format!("packets at {one}"),
-        [all @ .., last] => format!("packets at {} and {last}", all.join(", ")),
-    }
-}
-
-/// Everything that a reader must know, each once, with the cells that it concerns. Notes are named only,
-/// unless more is asked for.
+/// Everything that a reader must know, each code once, with the cells that it concerns and the words of
+/// the first of them, or all where more is asked for. Notes are named only, unless more is asked for.
 fn findings(report: &Report, verbose: bool) -> String {
     let mut all: Vec<(&Finding, Vec<String>)> = Vec::new();
+    let alike = |one: &Finding, other: &Finding| match verbose {
+        true => one == other,
+        false => one.code == other.code && one.severity == other.severity,
+    };
     let mut add = |finding, cell: Option<String>| match all
         .iter_mut()
-        .find(|(known, _): &&mut (&Finding, _)| *known == finding)
+        .find(|(known, _)| alike(known, finding))
     {
         Some((_, cells)) => cells.extend(cell.filter(|cell| !cells.contains(cell))),
         None => all.push((finding, cell.into_iter().collect())),
     };
     report.findings.iter().for_each(|finding| add(finding, None));
     for result in &report.results {
-        result.findings.iter().for_each(|finding| add(finding, Some(name(result))));
+        result.findings.iter().for_each(|finding| add(finding, Some(carrier(result))));
     }
     all.sort_by_key(|(finding, _)| std::cmp::Reverse(finding.severity));
     let whole = |finding: &Finding| verbose || finding.severity != Severity::Note;
@@ -263,7 +220,7 @@ fn explained(finding: &Finding, cells: &[String]) -> String {
 
 /// Where every packet of a cell went.
 fn ledger(result: &Measurement) -> String {
-    let title = format!("{} on {}: where every packet went", result.program, name(result));
+    let title = format!("{} on {}: where every packet went", result.program, carrier(result));
     let Ledger { stages, witnesses } = &result.ledger;
     let mut table = Table::new(&["", ">packets", "counted by"]);
     for stage in stages {

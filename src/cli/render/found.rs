@@ -1,10 +1,10 @@
 //! What searches found, in words.
 
+use hoist_benches::report::words::carrier;
 use hoist_benches::report::{GoalFound, LossStep, Measurement, Search};
 use hoist_benches::stats::Summary;
 use hoist_benches::trial::{Latency, Percentiles};
 
-use super::bench::name;
 use super::style::{HEAD, paint};
 use super::table::Table;
 
@@ -50,7 +50,8 @@ pub(super) fn found(result: &Measurement) -> String {
     if parts.is_empty() {
         return String::new();
     }
-    let title = format!("{} on {}, {} byte frames", result.program, name(result), result.profile);
+    let title =
+        format!("{} on {}, {} byte frames", result.program, carrier(result), result.profile);
     format!("{}\n{}", paint(HEAD, title), parts.join("\n"))
 }
 

@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! cargo build --release --workspace
-//! target/release/hoist-compare [--hoist PATH] [--pairs N] [load|share|probe|offload|rate|hooks|counting|test-run|memory|af-xdp|replay]...
+//! target/release/hoist-compare [--hoist PATH] [--pairs N] [load|share|probe|offload|rate|hooks|counting|test-run|memory|af-xdp|replay|generator]...
 //! ```
 //!
 //! Root only. Everything happens in network namespaces made for the occasion.
@@ -12,6 +12,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 mod bare;
+mod generator;
 mod load;
 mod memory;
 mod offload;
@@ -36,7 +37,7 @@ enum Take {
     InKernel(fn() -> Outcome<()>),
 }
 
-const FIGURES: [Figure; 11] = [
+const FIGURES: [Figure; 12] = [
     ("load", InWorld(load::against_others)),
     ("share", InWorld(load::own_share)),
     ("probe", InWorld(probe::whole_host)),
@@ -48,6 +49,7 @@ const FIGURES: [Figure; 11] = [
     ("memory", InWorld(memory::of_run)),
     ("af-xdp", InKernel(ports::af_xdp)),
     ("replay", InKernel(ports::replay)),
+    ("generator", InKernel(generator::rates)),
 ];
 
 /// What the command line asks for.

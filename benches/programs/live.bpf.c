@@ -34,7 +34,6 @@ enum flags {
 
 /* What is fixed when the program is loaded, so that the verifier takes out what is not needed. */
 const volatile struct {
-	__u32 ifindex;
 	__u32 flags;
 	/* Length of the longest frame, which is the one that the kernel copies. */
 	__u32 length;
@@ -123,6 +122,14 @@ struct flow {
 struct lateness {
 	__u64 buckets[BUCKETS];
 };
+
+/* The interface. Found here it costs less than by its index. */
+struct {
+	__uint(type, BPF_MAP_TYPE_DEVMAP);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, __u32);
+} out SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -312,7 +319,7 @@ int xdp_flood(struct xdp_md *ctx)
 			return XDP_ABORTED;
 	}
 	core->generated += 1;
-	return bpf_redirect(config.ifindex, 0);
+	return bpf_redirect_map(&out, 0, 0);
 }
 
 /* The greatest power of two not above a value that is not zero, as its exponent. */
@@ -409,7 +416,7 @@ int xdp_paced(struct xdp_md *ctx)
 		core->burst = 0;
 		core->due += run->step;
 	}
-	return bpf_redirect(config.ifindex, 0);
+	return bpf_redirect_map(&out, 0, 0);
 }
 
 char _license[] SEC("license") = "Dual MIT/GPL";

@@ -66,6 +66,12 @@ impl Histogram {
         self.max = self.max.max(max);
     }
 
+    /// Adds all values of another.
+    pub fn join(&mut self, other: &Self) {
+        self.counts.iter_mut().zip(&other.counts).for_each(|(mine, theirs)| *mine += theirs);
+        self.extend_to(other.min, other.max);
+    }
+
     /// How many values are in it.
     #[must_use]
     pub fn values(&self) -> u64 {

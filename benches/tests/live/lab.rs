@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use hoist_benches::ReceiveCounter;
 use hoist_benches::generator::live::{Live, Options};
+use hoist_benches::meter::Reading;
 use hoist_benches::profile::{Ends, Frames, Profile};
 use hoist_bpf::Insn;
 use hoist_bpf::kernel::{Kernel, Linux, ProgramSpec, XdpMode};
@@ -59,6 +60,11 @@ impl Range {
     pub(crate) fn received(&self) -> u64 {
         let counter = self.lab.near().namespace.run(|| ReceiveCounter::open("v0"));
         counter.unwrap().packets().unwrap()
+    }
+
+    /// Packets for which the receiver's ring had no room: veth counts them as dropped by the sender.
+    pub(crate) fn overflowed(&self) -> u64 {
+        Reading::of(self.lab.far()).unwrap().statistic("tx_dropped").packets
     }
 }
 

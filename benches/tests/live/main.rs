@@ -1,6 +1,8 @@
-//! The generator within the kernel, on veth pairs: what it says that it sent, what others counted,
-//! and what a capture shows.
+//! Generators on veth pairs: what they say that they sent, what others counted, and what a capture
+//! shows.
 
 mod counts;
+mod foreign;
 mod frames;
 mod lab;
+mod sockets;

@@ -82,7 +82,8 @@ impl Program {
             (0_u32..).zip(values).map(|(key, value)| (key.to_ne_bytes().to_vec(), value)).collect()
         };
         let mut contents = BTreeMap::new();
-        let config = config(ifindex, frames, options);
+        let config = config(frames, options);
+        contents.insert(place("out")?, keyed(vec![ifindex.to_ne_bytes().to_vec()]));
         contents.insert(place(".rodata")?, vec![(zero(), config)]);
         contents.insert(place("shapes")?, keyed(shapes(frames)));
         let order = frames.order().iter().map(|shape| shape.to_ne_bytes().to_vec()).collect();
@@ -164,7 +165,7 @@ impl Program {
 }
 
 /// The program's `config`.
-fn config(ifindex: u32, frames: &Frames, options: &Options) -> Vec<u8> {
+fn config(frames: &Frames, options: &Options) -> Vec<u8> {
     let (profile, layout) = (frames.profile(), frames.layout());
     let (mixed, several) = (frames.shapes().len() > 1, profile.flows() > 1);
     let v6 = profile.ip == Ip::V6;
@@ -181,7 +182,6 @@ fn config(ifindex: u32, frames: &Frames, options: &Options) -> Vec<u8> {
     let set = flags.iter().filter(|(on, _)| *on).fold(0, |set, (_, flag)| set | flag);
     let short = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
     let words = [
-        ifindex,
         set,
         short(frames.longest().len()),
         short(layout.words()),

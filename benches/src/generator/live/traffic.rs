@@ -7,6 +7,7 @@ use hoist_hwtests::dut::Failure;
 use super::{Live, Run};
 use crate::meter::histogram::Histogram;
 use crate::meter::{Injection, Marks, Sent, Traffic};
+use crate::profile::Frames;
 use crate::stamp::Stamp;
 use crate::trial::{Count, Order, Percentiles};
 
@@ -22,6 +23,19 @@ impl Run {
             histogram.extend_to(core.late.0, core.late.1);
         }
         histogram.percentiles()
+    }
+}
+
+impl Marks {
+    /// Those of a generator's frames.
+    #[must_use]
+    pub fn of(frames: &Frames, token: u16) -> Self {
+        if frames.stamped() {
+            return Self { token, sequenced: true, timed: true };
+        }
+        // Whatever stands at the end of every frame.
+        let token = Stamp::of(frames.longest()).unwrap_or_default().token;
+        Self { token, ..Self::default() }
     }
 }
 
@@ -49,11 +63,6 @@ impl Traffic for Live {
     }
 
     fn marks(&self) -> Marks {
-        if self.frames.stamped() {
-            return Marks { token: self.options.token, sequenced: true, timed: true };
-        }
-        // Whatever stands at the end of every frame.
-        let token = Stamp::of(self.frames.longest()).unwrap_or_default().token;
-        Marks { token, ..Marks::default() }
+        Marks::of(&self.frames, self.options.token)
     }
 }

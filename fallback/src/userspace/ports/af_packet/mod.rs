@@ -24,6 +24,9 @@ use super::{Action, BATCH, Batch, Copied, Outcome, Outcomes, Port, Program, sys}
 use crate::userspace::vm::{Arrival, Frame};
 
 mod ring;
+mod sender;
+
+pub use sender::Sender;
 
 use ring::{Header, Ring, SLOT};
 

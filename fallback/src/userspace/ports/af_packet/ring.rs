@@ -14,6 +14,8 @@ use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
 use super::super::sys;
 use crate::userspace::vm::Frame;
 
+pub(super) mod transmit;
+
 /// Bytes of a slot: the kernel's header, headroom, and a page's frame with room behind it.
 pub(super) const SLOT: usize = 8192;
 const SLOTS: u32 = 1024;

@@ -32,6 +32,9 @@ use crate::userspace::vm::{Arrival, Frame};
 mod inject;
 mod redirect;
 mod ring;
+mod sender;
+
+pub use sender::Sender;
 
 use inject::Injector;
 use redirect::Redirect;
@@ -120,7 +123,7 @@ pub fn open(
 ) -> Result<(Attached, Vec<AfXdp>), KernelError> {
     let mut ports = Vec::new();
     for queue in 0.. {
-        match AfXdp::bind_soon(interface, ifindex, queue) {
+        match AfXdp::bind_soon(interface, ifindex, queue, Shared::new) {
             Ok(port) => ports.push(port),
             // The kernel's way of saying that there is no such queue (`xsk_reg_pool_at_qid`).
             Err(error) if error.errno == libc::EINVAL && queue > 0 => break,
@@ -136,6 +139,9 @@ pub fn open(
     }
     Ok((Attached { kernel: kernel.clone(), ifindex, mode, redirect }, ports))
 }
+
+/// How a socket's memory is used.
+type Memory = fn(BorrowedFd<'_>) -> std::io::Result<Shared>;
 
 /// One queue of an interface.
 #[derive(Debug)]
@@ -153,10 +159,15 @@ pub struct AfXdp {
 impl AfXdp {
     /// Binds, waiting a moment for a queue that was just closed: the kernel frees it from a work queue
     /// (`xp_put_pool`).
-    fn bind_soon(interface: &str, ifindex: u32, queue: u32) -> Result<Self, KernelError> {
+    fn bind_soon(
+        interface: &str,
+        ifindex: u32,
+        queue: u32,
+        memory: Memory,
+    ) -> Result<Self, KernelError> {
         let start = Instant::now();
         loop {
-            match Self::bind(interface, ifindex, queue) {
+            match Self::bind(interface, ifindex, queue, memory) {
                 Err(error) if error.errno == libc::EBUSY && start.elapsed() < FREED_WITHIN => {
                     std::thread::sleep(FREED_WITHIN / 50);
                 }
@@ -165,7 +176,12 @@ impl AfXdp {
         }
     }
 
-    fn bind(interface: &str, ifindex: u32, queue: u32) -> Result<Self, KernelError> {
+    fn bind(
+        interface: &str,
+        ifindex: u32,
+        queue: u32,
+        memory: Memory,
+    ) -> Result<Self, KernelError> {
         let name = format!("{interface} queue {queue}");
         let refused = |operation: &str, errno: i32| {
             let refused = KernelError::new(operation, format!("AF_XDP socket of {name}"), errno);
@@ -176,7 +192,7 @@ impl AfXdp {
         };
         let socket = socket_with(AddressFamily::XDP, SocketType::RAW, SocketFlags::CLOEXEC, None)
             .map_err(|errno| refused("socket", errno.raw_os_error()))?;
-        let shared = Shared::new(socket.as_fd())
+        let shared = memory(socket.as_fd())
             .map_err(|e| refused("XDP_UMEM_REG", e.raw_os_error().unwrap_or(libc::EIO)))?;
         let flags = SocketAddrXdpFlags::XDP_COPY | SocketAddrXdpFlags::XDP_USE_NEED_WAKEUP;
         bind(&socket, &SocketAddrXdp::new(flags, ifindex, queue))

@@ -213,12 +213,24 @@ pub(super) struct Shared {
     receive: Incoming<XdpDesc>,
     transmit: Outgoing<XdpDesc>,
     completion: Incoming<u64>,
+    /// Chunks that are nobody's yet.
+    spare: Vec<Chunk>,
 }
 
 impl Shared {
     /// Registers memory with a socket that is not bound yet and maps its rings; every chunk is the
     /// kernel's to fill.
     pub(super) fn new(socket: BorrowedFd<'_>) -> io::Result<Self> {
+        let mut shared = Self::for_sending(socket)?;
+        for chunk in shared.chunks_for_sending() {
+            shared.give_back(chunk);
+        }
+        shared.publish();
+        Ok(shared)
+    }
+
+    /// The same with every chunk left to be sent, and none to fill.
+    pub(super) fn for_sending(socket: BorrowedFd<'_>) -> io::Result<Self> {
         let bytes = CHUNKS as usize * CHUNK;
         let frames = Mapping::anonymous(bytes)?;
         sockopt::set_xdp_umem_reg(
@@ -237,18 +249,14 @@ impl Shared {
         sockopt::set_xdp_rx_ring_size(socket, SLOTS)?;
         sockopt::set_xdp_tx_ring_size(socket, SLOTS)?;
         let at = sockopt::xdp_mmap_offsets(socket)?;
-        let mut shared = Self {
+        Ok(Self {
             frames,
             fill: Outgoing(Ring::map(socket, CHUNKS, XDP_UMEM_PGOFF_FILL_RING, &at.fr)?),
             receive: Incoming(Ring::map(socket, SLOTS, XDP_PGOFF_RX_RING, &at.rx)?),
             transmit: Outgoing(Ring::map(socket, SLOTS, XDP_PGOFF_TX_RING, &at.tx)?),
             completion: Incoming(Ring::map(socket, SLOTS, XDP_UMEM_PGOFF_COMPLETION_RING, &at.cr)?),
-        };
-        for chunk in 0..CHUNKS {
-            shared.give_back(Chunk(chunk));
-        }
-        shared.publish();
-        Ok(shared)
+            spare: (0..CHUNKS).map(Chunk).collect(),
+        })
     }
 
     /// The next frame that the kernel received.
@@ -301,6 +309,21 @@ impl Shared {
             self.completion.release();
         }
         sent
+    }
+
+    /// The chunks that were left to be sent.
+    pub(super) fn chunks_for_sending(&mut self) -> Vec<Chunk> {
+        std::mem::take(&mut self.spare)
+    }
+
+    /// Takes the chunks that were sent, for sending again.
+    pub(super) fn completed(&mut self, mut free: impl FnMut(Chunk)) {
+        while let Some(address) = self.completion.pop() {
+            if let Some(chunk) = chunk_of(address) {
+                free(chunk);
+            }
+        }
+        self.completion.release();
     }
 
     /// Makes everything since the last time known to the kernel.

@@ -40,7 +40,7 @@ fn copy(c: &mut Criterion) {
             })
             .collect();
         kernel.map_update_entries(from.as_fd(), &entries).expect("room for all entries");
-        group.bench_function(format!("{ENTRIES} entries of a {name} map"), |b| {
+        group.bench_function(format!("{ENTRIES} entries, {name}"), |b| {
             b.iter(|| {
                 let all =
                     kernel.map_entries(from.as_fd(), key_bytes, VALUE).expect("a map to read");

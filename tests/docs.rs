@@ -138,11 +138,21 @@ const FEATURES: [&str; 14] = [
 /// Codes of gaps, conditions and warnings that the sources can produce.
 fn codes() -> BTreeSet<String> {
     let mut codes = BTreeSet::new();
-    for folder in
-        ["bpf/src", "offload/src", "drivers/src", "fallback/src", "benches/src/meter", "src"]
-    {
+    for folder in [
+        "bpf/src",
+        "offload/src",
+        "drivers/src",
+        "fallback/src",
+        "benches/src/meter",
+        "benches/src/report",
+        "benches/src/search",
+        "src",
+    ] {
         for file in files(folder, ".rs") {
-            if file.ends_with("tests.rs") || file.components().any(|c| c.as_os_str() == "tests") {
+            if file.ends_with("tests.rs")
+                || file.ends_with("sample.rs")
+                || file.components().any(|c| c.as_os_str() == "tests")
+            {
                 continue;
             }
             let source = read(&file);

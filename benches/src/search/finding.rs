@@ -12,7 +12,7 @@ pub(super) fn add(findings: &mut Vec<Finding>, finding: Finding) {
 /// The result is what the generator can do, not what the device can.
 pub(super) fn generator_limit(load: f64) -> Finding {
     Finding {
-        code: "generator-limit".to_owned(),
+        code: "generator-was-the-limit".to_owned(),
         severity: Severity::Warning,
         message: format!(
             "the generator was the limit: it offers no more than about {:.3} Mpps",
@@ -20,6 +20,23 @@ pub(super) fn generator_limit(load: f64) -> Finding {
         ),
         advice: Some(
             "the device may be able to do more: generate on more cores, or on cores of their own"
+                .to_owned(),
+        ),
+    }
+}
+
+/// A generator that can do more missed its schedule.
+pub(super) fn generator_interrupted(load: f64, full: f64) -> Finding {
+    Finding {
+        code: "generator-interrupted".to_owned(),
+        severity: Severity::Warning,
+        message: format!(
+            "the generator missed its schedule at {:.3} Mpps, although it makes {:.3} at full speed",
+            load / 1e6,
+            full / 1e6
+        ),
+        advice: Some(
+            "something else used its processor: measure on a machine that does nothing else"
                 .to_owned(),
         ),
     }

@@ -99,6 +99,9 @@ pub enum Stop {
     Gone,
 }
 
+/// The finding of a trial that somebody else disturbed.
+const DISTURBED: &str = "simulated-disturbance";
+
 /// What a trial costs beside its traffic, in seconds: starting and stopping the generator.
 const OVERHEAD: f64 = 0.03;
 
@@ -114,16 +117,17 @@ impl Simulation {
         rate * (1.0 + self.device.drift * self.random.normal()).max(0.1)
     }
 
-    /// How long each of the gaps of one trial lasts, in seconds.
-    fn gaps(&mut self, seconds: f64) -> Vec<f64> {
+    /// When each of the gaps of one trial begins, and how long it lasts, in seconds.
+    fn gaps(&mut self, seconds: f64) -> Vec<(f64, f64)> {
         let mut gaps = Vec::new();
         if self.device.gaps <= 0.0 {
             return gaps;
         }
         let mut at = self.random.exponential(1.0 / self.device.gaps);
         while at < seconds {
-            gaps.push(self.random.exponential(self.device.gap));
-            at += self.random.exponential(1.0 / self.device.gaps);
+            let gap = self.random.exponential(self.device.gap);
+            gaps.push((at, gap));
+            at += gap + self.random.exponential(1.0 / self.device.gaps);
         }
         gaps
     }
@@ -134,20 +138,23 @@ impl Simulation {
         let capacity = self.varied(self.device.capacity) * flap;
         let ceiling = self.varied(self.device.ceiling);
         let gaps = self.gaps(order.seconds);
-        let still: f64 = gaps.iter().sum::<f64>().min(order.seconds);
         if self.device.inline {
-            // What a gap delays is sent after it, as long as there is time.
-            let able = capacity.min(ceiling) * (order.seconds - still);
-            let intended = order.load.map_or(able, |load| load * order.seconds);
-            let sent = intended.min(able).round() as u64;
-            return (intended.round() as u64, sent, sent);
+            let able = capacity.min(ceiling);
+            let Some(load) = order.load else {
+                let still: f64 = gaps.iter().map(|(at, gap)| gap.min(order.seconds - at)).sum();
+                let sent = (able * (order.seconds - still)).round() as u64;
+                return (sent, sent, sent);
+            };
+            let intended = (load * order.seconds).round();
+            let sent = (intended - behind(load, able, &gaps, order.seconds)).round() as u64;
+            return (intended as u64, sent, sent);
         }
         let load = order.load.unwrap_or(ceiling);
         let intended = (load * order.seconds).round();
         let sent = (load.min(ceiling) * order.seconds).round().min(intended);
         let rate = sent / order.seconds;
         let buffer = self.device.buffer;
-        let late: f64 = gaps.iter().map(|gap| (rate * gap - buffer).max(0.0)).sum();
+        let late: f64 = gaps.iter().map(|(_, gap)| (rate * gap - buffer).max(0.0)).sum();
         let over = ((rate - capacity) * order.seconds - buffer).max(0.0);
         let received = (sent - late.max(over)).max(0.0).round();
         let intended = if order.load.is_some() { intended } else { sent };
@@ -170,7 +177,7 @@ impl Bench for Simulation {
         self.traffic += order.seconds;
         let disturbed = self.device.disturbed > self.random.unit();
         let findings = disturbed.then(|| Finding {
-            code: "simulated-disturbance".to_owned(),
+            code: DISTURBED.to_owned(),
             severity: Severity::Invalid,
             message: "somebody else used the processor".to_owned(),
             advice: None,
@@ -230,6 +237,19 @@ impl Simulation {
         };
         Latency { from_intended: Some(from_sent), from_sent, lateness: None }
     }
+}
+
+/// Frames that a schedule called for and that were not sent when the trial ended: what a gap delays is
+/// sent after it, as fast as the generator is able, as long as there is time.
+fn behind(load: f64, able: f64, gaps: &[(f64, f64)], end: f64) -> f64 {
+    let (mut behind, mut now) = (0.0_f64, 0.0);
+    for (at, gap) in gaps {
+        behind = ((load - able).mul_add(at - now, behind)).max(0.0);
+        let stop = (at + gap).min(end);
+        behind += load * (stop - at);
+        now = stop;
+    }
+    (load - able).mul_add(end - now, behind).max(0.0)
 }
 
 /// The one place that frames pass.

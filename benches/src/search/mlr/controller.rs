@@ -27,13 +27,15 @@ pub(super) struct Controller<'a> {
     hints: Vec<u64>,
     /// Whether the traffic allowed was used up.
     pub unfinished: bool,
+    /// The most that the generator offered, in frames per second.
+    pub full: f64,
 }
 
 impl<'a> Controller<'a> {
     pub(super) fn new(goals: &'a [Goal], min_load: u64, max_load: u64, limit: f64) -> Self {
         let chains = goals.iter().map(Target::chain).collect();
-        let (trials, hints) = (Trials::default(), Vec::new());
-        Self { goals, chains, min_load, max_load, limit, trials, hints, unfinished: false }
+        let (trials, hints, full) = (Trials::default(), Vec::new(), 0.0);
+        Self { goals, chains, min_load, max_load, limit, trials, hints, unfinished: false, full }
     }
 
     /// Seconds of traffic so far.
@@ -99,6 +101,7 @@ impl<'a> Controller<'a> {
         let loss_ratio = taken.judged.loss_ratio;
         let observed = Observed { seconds, loss_ratio, offered: taken.judged.offered };
         self.trials.add(load, observed, taken.index);
+        self.full = self.full.max(taken.trial.offered());
         turn.know(self.known());
         Ok((load as f64 * (1.0 - loss_ratio), observed))
     }

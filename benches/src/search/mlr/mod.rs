@@ -23,6 +23,9 @@ mod tests;
 use bounds::Relevant;
 use controller::Controller;
 
+/// A generator that misses its schedule below this part of its full speed was kept from it.
+const MISSED: f64 = 0.8;
+
 /// What is searched, and within which limits.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -105,7 +108,12 @@ impl Run {
                         (all + 1, unoffered + usize::from(!trial.offered))
                     });
                     if unoffered * 2 > all {
-                        let finding = finding::generator_limit(load as f64);
+                        let (load, full) = (load as f64, controller.full);
+                        let finding = if load < full * MISSED {
+                            finding::generator_interrupted(load, full)
+                        } else {
+                            finding::generator_limit(load)
+                        };
                         finding::add(&mut self.findings, finding);
                     }
                 }

@@ -141,14 +141,14 @@ fn limits_of_the_load_are_results_of_their_own_kind() {
     assert!(outcome.findings.iter().any(|f| f.code == "no-upper-bound"));
 
     let own = search(Device { ceiling: 1e6, ..Device::ideal(2e6) }, 1, Mlr::default());
-    assert!(own.findings.iter().any(|f| f.code == "generator-limit"), "{:?}", own.findings);
+    assert!(own.findings.iter().any(|f| f.code == "generator-was-the-limit"), "{:?}", own.findings);
 
     let beyond = Mlr { max_load: Some(3e6), ..Mlr::default() };
     let outcome = search(Device { ceiling: 1e6, ..Device::ideal(2e6) }, 1, beyond);
     let found = goal(&outcome, "PDR");
     // Half a percent may be lost, but not half a percent never be sent.
     assert!(found.upper.unwrap().max <= 1_006_500.0, "{found:?}");
-    assert!(outcome.findings.iter().any(|f| f.code == "generator-limit"));
+    assert!(outcome.findings.iter().any(|f| f.code == "generator-was-the-limit"));
 
     let bottom = Mlr { min_load: Some(3e6), max_load: Some(4e6), ..Mlr::default() };
     let outcome = search(Device::ideal(2e6), 1, bottom);
@@ -167,4 +167,17 @@ fn goals_share_their_trials() {
     let both = search(Device::split(), 3, Mlr::default()).trials.len();
     let apart = alone(Goal::ndr()) + alone(Goal::pdr());
     assert!(both < apart, "{both} trials together, {apart} apart");
+}
+
+#[test]
+fn a_generator_that_is_kept_from_its_schedule_is_not_called_slow() {
+    // Away for 25 ms, forty times a second: half of the trials end while it is.
+    let device = Device { gaps: 40.0, gap: 0.025, drift: 0.0, ..Device::inline() };
+    let outcome = search(device, 1, Mlr::default());
+    let codes: Vec<&str> = outcome.findings.iter().map(|f| f.code.as_str()).collect();
+    assert!(codes.contains(&"generator-interrupted"), "{codes:?}");
+
+    let outcome = search(Device::inline(), 1, Mlr::default());
+    let codes: Vec<&str> = outcome.findings.iter().map(|f| f.code.as_str()).collect();
+    assert!(!codes.contains(&"generator-interrupted"), "{codes:?}");
 }

@@ -367,3 +367,40 @@ fn mistakes_are_read_aloud() {
     }
     screen("bench-mistakes", &all);
 }
+
+#[test]
+fn frames_that_do_not_fit_are_named_and_give_no_number() {
+    if !require::veth("frames_that_do_not_fit_are_named_and_give_no_number") {
+        return;
+    }
+    let cable = Cable::new();
+    let ip = ["link", "set", "dev", "v0", "mtu", "600"];
+    let set = cable.namespace.output(Command::new("ip").args(ip), Duration::from_secs(5)).unwrap();
+    assert!(set.status.success());
+    let args = ["bench", "v0", "--peer", "v1", "--profile", "1518", "-m", "native"];
+    let report = cable.hoist(&[&args[..], &SHORT].concat()).code(1).document();
+    let result = &report["results"][0];
+    assert_eq!(result["pps"], Value::Null, "{result:#}");
+    let codes = result["findings"].as_array().unwrap().iter();
+    let codes: Vec<&str> = codes.map(|finding| finding["code"].as_str().unwrap()).collect();
+    assert!(codes.contains(&"frame-exceeds-mtu"), "{codes:?}");
+}
+
+#[test]
+fn kernel_threads_poll_where_they_are_told_and_are_gone_afterwards() {
+    if !require::veth("kernel_threads_poll_where_they_are_told_and_are_gone_afterwards") {
+        return;
+    }
+    let cable = Cable::new();
+    let threaded = || cable.namespace.run(|| Linux::new().unwrap().threaded_napi("v0").unwrap());
+    assert!(!threaded());
+    let args = ["bench", "v0", "--peer", "v1", "--napi-cpus", "1", "-m", "native"];
+    let report = cable.hoist(&[&args[..], &SHORT].concat()).code(0).document();
+    let v0 = &report["environment"]["devices"]["v0"];
+    assert_eq!(v0["threaded-napi"], "on", "what was in force is recorded: {v0:#}");
+    let cpus = report["results"][0]["trials"][0]["cpus"].as_array().unwrap();
+    assert_eq!((&cpus[0]["role"], &cpus[1]["role"]), (&"generator".into(), &"napi".into()));
+    assert!(!threaded() && !cable.gro(), "put back");
+    let all = cable.hoist(&["bench", "v0", "--peer", "v1", "--napi-cpus", "0-", "-m", "native"]);
+    all.code(2);
+}

@@ -20,6 +20,9 @@ const BATCH_BYTES: usize = 4 << 20;
 /// `BPF_MAP_TYPE_ARRAY`.
 const ARRAY: u32 = 2;
 
+/// How often a walk from key to key may pass over a whole map that it has read already.
+const ROUNDS: usize = 4;
+
 pub(super) fn all(table: &Table<'_>) -> Result<Entries, KernelError> {
     if table.in_nic {
         return if table.kind == ARRAY { by_index(table) } else { by_key(table) };
@@ -95,23 +98,38 @@ fn by_index(table: &Table<'_>) -> Result<Entries, KernelError> {
 }
 
 fn by_key(table: &Table<'_>) -> Result<Entries, KernelError> {
+    walk(table.max_entries, |key| table.next_key(key), |key| table.lookup(key, table.value_len))
+}
+
+/// Goes from key to key. A key that is deleted while it is current sends the walk back to the start:
+/// what was read is passed over then, and the rest still read.
+fn walk<E>(
+    max_entries: usize,
+    mut next_key: impl FnMut(Option<&[u8]>) -> Result<Option<Vec<u8>>, E>,
+    mut lookup: impl FnMut(&[u8]) -> Result<Option<Vec<u8>>, E>,
+) -> Result<Entries, E> {
     let mut entries = Entries::new();
-    // A key that is deleted while it is current sends the walk back to the start. As long as nothing
-    // tells of that, there is nothing to remember.
+    // As long as nothing tells of a new start, there is nothing to remember.
     let mut seen: Option<HashSet<Vec<u8>>> = None;
-    let mut key = table.next_key(None)?;
+    // A program that deletes all the time sends it back all the time.
+    let mut patience = max_entries.saturating_mul(ROUNDS);
+    let mut key = next_key(None)?;
     while let Some(current) = key {
+        key = next_key(Some(&current))?;
         if seen.as_mut().is_some_and(|seen| !seen.insert(current.clone())) {
-            break;
+            if patience == 0 {
+                break;
+            }
+            patience -= 1;
+            continue;
         }
-        key = table.next_key(Some(&current))?;
-        match table.lookup(&current, table.value_len)? {
+        match lookup(&current)? {
             Some(value) => entries.push((current, value)),
             None => seen = seen.or_else(|| Some(keys(&entries))),
         }
         let first = entries.first().map(|(first, _)| first);
         if seen.is_none()
-            && ((first.is_some() && key.as_ref() == first) || entries.len() > table.max_entries)
+            && ((first.is_some() && key.as_ref() == first) || entries.len() > max_entries)
         {
             seen = Some(keys(&entries));
         }
@@ -156,4 +174,45 @@ fn update_batch(table: &Table<'_>, batch: &[(Vec<u8>, Vec<u8>)]) -> Result<(), i
             ptr::null(),
         )
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    const KEYS: u8 = 10;
+
+    /// A hash of [`KEYS`] keys, of which one is gone when the walk goes on from it.
+    fn walked(vanishes: impl Fn(u8) -> bool) -> Vec<u8> {
+        let gone = Cell::new(0_u16);
+        let is_gone = |key: u8| gone.get() & 1 << key != 0;
+        let next = |key: Option<&[u8]>| -> Result<_, ()> {
+            if let Some(&[key]) = key.filter(|key| vanishes(key[0])) {
+                gone.set(gone.get() | 1 << key);
+            }
+            // Of a key that is not there, the kernel knows no next one and begins anew.
+            let from = key.map_or(0, |key| if is_gone(key[0]) { 0 } else { key[0] + 1 });
+            Ok((from..KEYS).find(|key| !is_gone(*key)).map(|key| vec![key]))
+        };
+        let lookup = |key: &[u8]| Ok((!is_gone(key[0])).then(|| key.to_vec()));
+        let entries = walk(KEYS.into(), next, lookup).unwrap();
+        entries.into_iter().map(|(key, _)| key[0]).collect()
+    }
+
+    #[test]
+    fn keys_that_vanish_under_a_walk_hide_no_others() {
+        assert_eq!(walked(|_| false), [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
+        assert_eq!(walked(|key| key == 5), [0, 1, 2, 3, 4, 6, 7, 8, 9]);
+        assert_eq!(walked(|key| key == 0), [1, 2, 3, 4, 5, 6, 7, 8, 9]);
+        assert_eq!(walked(|key| key % 3 == 2), [0, 1, 3, 4, 6, 7, 9]);
+    }
+
+    #[test]
+    fn a_walk_that_is_always_sent_back_ends() {
+        let next = |_: Option<&[u8]>| -> Result<_, ()> { Ok(Some(vec![1])) };
+        let entries = walk(4, next, |key| Ok(Some(key.to_vec()))).unwrap();
+        assert_eq!(entries.len(), 1);
+    }
 }

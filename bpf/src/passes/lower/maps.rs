@@ -32,7 +32,7 @@ const MMAPABLE: u32 = 1 << 10;
 pub(super) const MEANINGLESS: u32 = NO_PREALLOC | NUMA_NODE | ZERO_SEED | PROG_ACCESS | MMAPABLE;
 
 /// Code of the difference between an LRU hash and a hash.
-const LRU_BOUND: &str = "lru-bound";
+pub(super) const LRU_BOUND: &str = "lru-bound";
 
 pub(super) fn run(module: &mut Module, scope: &Scope, target: &Target, report: &mut Report) {
     for (name, &entries) in &target.max_entries {

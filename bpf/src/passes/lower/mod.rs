@@ -37,6 +37,9 @@ use crate::analysis::{self, STACK_LIMIT, Trace};
 use crate::image::{Image, ImageError};
 use crate::module::{Module, ProgramId};
 
+/// Codes of differences that the user can accept.
+pub const ACCEPTABLE: [&str; 2] = [maps::LRU_BOUND, stores::RACE];
+
 /// A program that fits a card, as far as rewriting can make it.
 #[derive(Clone, Debug)]
 pub struct Lowered {

@@ -314,11 +314,13 @@ fn stores_become_updates_where_that_means_the_same() {
     let part = [number, plain(asm::store64(3, 0, 4))];
     let whole = [part.as_slice(), &[plain(asm::store64(3, 8, 4))]].concat();
     let load = plain(asm::load64(5, 3, 0));
-    let later =
-        [whole.as_slice(), &[(asm::jump_imm(crate::opcode::jmp::JEQ, 7, 0), 1), load]].concat();
+    let branch = (asm::jump_imm(crate::opcode::jmp::JEQ, 7, 0), 1);
+    let later = [whole.as_slice(), &[branch, load]].concat();
+    let two = [part.as_slice(), &[branch, plain(asm::store64(3, 8, 4))]].concat();
     let unaligned = [number, plain(asm::store64(3, 4, 4))];
     let anywhere = [number, plain(asm::add(3, 7)), plain(asm::store32(3, 0, 4))];
     let (yes, no): (&[Rewrite], &[Rewrite]) = (&[Rewrite::MapUpdate], &[]);
+    let both: &[Rewrite] = &[Rewrite::MapUpdate, Rewrite::MapUpdate];
     for (name, kind, accept, code, made, problem) in [
         ("part of an array", maps::ARRAY, true, part.to_vec(), yes, None),
         ("part, not accepted", maps::ARRAY, false, part.to_vec(), no, Some("map-store-race")),
@@ -327,6 +329,9 @@ fn stores_become_updates_where_that_means_the_same() {
         ("whole of a hash", maps::HASH, false, whole, yes, None),
         ("read later", maps::ARRAY, true, later.clone(), yes, None),
         ("read later from a hash", maps::HASH, true, later, no, Some("map-store")),
+        ("parts in turn", maps::ARRAY, true, two.clone(), both, None),
+        // The second part's copy would be of the entry that the first update replaced.
+        ("parts of a hash in turn", maps::HASH, true, two, no, Some("map-store")),
         ("unaligned", maps::ARRAY, true, unaligned.to_vec(), no, Some("map-store")),
         ("somewhere", maps::ARRAY, true, anywhere.to_vec(), no, Some("map-store")),
         ("an LRU hash", maps::LRU_HASH, true, part.to_vec(), no, Some("map-store")),

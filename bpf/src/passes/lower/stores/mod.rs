@@ -72,6 +72,11 @@ impl Group {
     fn last(&self) -> usize {
         self.stores[self.stores.len() - 1].at
     }
+
+    /// Whether the copy begins with what the value is.
+    fn reads(&self) -> bool {
+        !self.whole || !self.loads.is_empty()
+    }
 }
 
 /// What can be done about a function's stores.
@@ -312,6 +317,13 @@ impl Finder<'_> {
             // One of several maps' values: it may be this one's.
             if elsewhere(Some(map)) || users.contains_key(&None) {
                 stale.insert(map);
+            }
+        }
+        // A copy is read through the pointer of the group's first store.
+        for group in stores.groups.iter().filter(|group| group.reads()) {
+            let register = self.module.function(self.id).code[group.first()].insn.dst();
+            if origins.before(group.first(), register).is_none() {
+                stale.insert(group.map);
             }
         }
         let within: BTreeSet<usize> = stores

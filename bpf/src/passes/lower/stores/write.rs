@@ -139,7 +139,7 @@ impl Writer<'_> {
         for &Access { at, offset } in &group.stores {
             let inst = self.inst(at);
             let mut code = Code::new(next_id, *inst);
-            if at == group.first() && (!group.whole || !group.loads.is_empty()) {
+            if at == group.first() && group.reads() {
                 self.read(group, inst, copy, &mut code);
             }
             let insn = inst.insn;

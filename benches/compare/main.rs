@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! cargo build --release --workspace
-//! target/release/hoist-compare [--hoist PATH] [--pairs N] [load|share|probe|offload|rate|hooks|counting|test-run|memory|af-xdp|replay|generator]...
+//! target/release/hoist-compare [--hoist PATH] [--pairs N] [load|share|probe|offload|rate|hooks|counting|test-run|memory|meter|af-xdp|replay|generator]...
 //! ```
 //!
 //! Root only. Everything happens in network namespaces made for the occasion.
@@ -15,6 +15,7 @@ mod bare;
 mod generator;
 mod load;
 mod memory;
+mod meter;
 mod offload;
 mod ports;
 mod probe;
@@ -37,7 +38,7 @@ enum Take {
     InKernel(fn() -> Outcome<()>),
 }
 
-const FIGURES: [Figure; 12] = [
+const FIGURES: [Figure; 13] = [
     ("load", InWorld(load::against_others)),
     ("share", InWorld(load::own_share)),
     ("probe", InWorld(probe::whole_host)),
@@ -47,6 +48,7 @@ const FIGURES: [Figure; 12] = [
     ("counting", InWorld(rate::counting_pass)),
     ("test-run", InKernel(test_run::corpus)),
     ("memory", InWorld(memory::of_run)),
+    ("meter", InKernel(meter::own_cost)),
     ("af-xdp", InKernel(ports::af_xdp)),
     ("replay", InKernel(ports::replay)),
     ("generator", InKernel(generator::rates)),

@@ -19,9 +19,11 @@ fn committed_objects_are_fresh() {
         println!("not run: committed_objects_are_fresh: needs clang-14 and llvm-strip-14");
         return;
     }
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tc/build.sh");
-    let output = Command::new(script).arg("--check").output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    for script in ["tc/build.sh", "programs/build.sh"] {
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join(script);
+        let output = Command::new(script).arg("--check").output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
 }
 
 /// Test runs do not show a tag that is in the buffer's description, where TC has it, so the tag in

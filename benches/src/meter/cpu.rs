@@ -7,7 +7,35 @@ use std::fs;
 
 use hoist_hwtests::dut::Failure;
 
-use crate::trial::Cpu;
+use super::machine::Tsc;
+use crate::trial::{Cpu, Trial};
+
+/// From which part of its time on a processor is saturated. Ticks are too coarse for all of it.
+const SATURATED: f64 = 0.95;
+
+/// What one packet costs.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Cost {
+    /// Nanoseconds of a processor.
+    pub nanoseconds: f64,
+    /// Ticks of the TSC, where its rate is known.
+    pub cycles: Option<f64>,
+}
+
+/// What one packet cost in a trial at full speed: the time of the processors that had no more to
+/// give, over the packets. Those that waited for the others are not in it. `None` where the load was
+/// intended, or no processor was saturated.
+#[must_use]
+pub fn cost(trial: &Trial, tsc: Option<&Tsc>) -> Option<Cost> {
+    let any_role = trial.cpus.iter().any(|cpu| !cpu.role.is_empty());
+    let ours = trial.cpus.iter().filter(|cpu| !any_role || !cpu.role.is_empty());
+    let saturated = ours.filter(|cpu| cpu.busy >= SATURATED).count();
+    if trial.order.load.is_some() || saturated == 0 || trial.pps() <= 0.0 {
+        return None;
+    }
+    let nanoseconds = saturated as f64 * 1e9 / trial.pps();
+    Some(Cost { nanoseconds, cycles: tsc.map(|tsc| nanoseconds * tsc.hz / 1e9) })
+}
 
 /// Times of one processor since the machine started, in ticks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -163,6 +191,41 @@ mod tests {
         assert_eq!(first.role, "generator");
         // Process 78 is new.
         assert_eq!((cpus[1].busy, cpus[1].foreign), (0.0, 0.03));
+    }
+
+    #[test]
+    fn a_packet_costs_the_time_of_the_processors_that_were_saturated() {
+        let cpu = |cpu, role: &str, busy| Cpu {
+            cpu,
+            role: role.to_owned(),
+            busy,
+            steal: 0.0,
+            foreign: 0.0,
+        };
+        let tsc = Tsc { hz: 2e9, known_by: String::new() };
+        for (load, cpus, expected) in [
+            (None, vec![cpu(0, "", 1.0), cpu(1, "", 0.3)], Some(100.0)),
+            (None, vec![cpu(0, "generator", 0.97), cpu(1, "", 1.0)], Some(100.0)),
+            (None, vec![cpu(0, "", 1.0), cpu(1, "", 1.0)], Some(200.0)),
+            (None, vec![cpu(0, "", 0.9)], None),
+            (Some(1e7), vec![cpu(0, "", 1.0)], None),
+        ] {
+            let trial = Trial {
+                order: crate::trial::Order { load, seconds: 1.0 },
+                seconds: 1.0,
+                intended: 10_000_000,
+                generated: 10_000_000,
+                received: 10_000_000,
+                ledger: crate::trial::Ledger::default(),
+                latency: None,
+                sequence: None,
+                cpus,
+                findings: Vec::new(),
+            };
+            let cost = cost(&trial, Some(&tsc));
+            assert_eq!(cost.map(|cost| cost.nanoseconds), expected, "{trial:?}");
+            assert_eq!(cost.and_then(|cost| cost.cycles), expected.map(|ns| ns * 2.0));
+        }
     }
 
     #[test]

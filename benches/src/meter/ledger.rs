@@ -277,6 +277,11 @@ fn witnesses(terms: &Terms<'_>, judged: &Judged, ledger: &mut Ledger) {
             confirm(&Count { packets, counter }, drops);
         }
     }
+    if terms.path == Path::AfXdp
+        && let Some(lost) = dut.queues("rx_queue_", "_drops").filter(|lost| lost.packets > 0)
+    {
+        confirm(&lost, event(terms, "overrun"));
+    }
     if let (true, Some(pass)) = (terms.private, judged.pass.as_ref().filter(|n| n.packets > 0)) {
         let stack = ["snmp: Ip InReceives", "snmp6: Ip6InReceives"].map(|name| dut.protocol(name));
         if let Some(count) = stack.into_iter().find(|count| count.packets > 0) {

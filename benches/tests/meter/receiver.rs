@@ -1,15 +1,19 @@
 //! The receiving program: whose frames, in which order, and how late.
 
-use hoist_benches::meter::{Marks, Receiver};
+use hoist_benches::generator::{Live, Options};
+use hoist_benches::meter::{Marks, Receiver, Tester};
+use hoist_benches::profile::{Ends, Frames, Profile};
+use hoist_benches::search::Bench as _;
 use hoist_benches::stamp::Stamp;
-use hoist_benches::trial::Sequence;
+use hoist_benches::trial::{Order, Sequence};
 use hoist_hwtests::capture::Sender;
 use hoist_hwtests::lab::Lab;
 use hoist_hwtests::require;
 use hoist_hwtests::wait;
+use hoist_offload::EngineKind;
 use rustix::time::{ClockId, clock_gettime};
 
-use crate::world::{TOKEN, frame, lab};
+use crate::world::{TOKEN, frame, kernel, lab, under_test};
 
 const ALL: Marks = Marks { token: TOKEN, sequenced: true, timed: true };
 
@@ -143,4 +147,33 @@ fn latency_counts_from_what_was_intended_and_from_what_was_sent() {
     // The difference of two stamps is exact.
     let lateness = latency.lateness.unwrap();
     assert_eq!((lateness.min, lateness.max, lateness.p50), (late, late, late));
+}
+
+/// The generator's stamps, through a program that sends back, to the receiver.
+#[test]
+fn a_paced_stream_comes_back_in_order_and_with_its_latency() {
+    if !require::veth("a_paced_stream_comes_back_in_order_and_with_its_latency") {
+        return;
+    }
+    let lab = lab();
+    let ends = Ends::between(lab.far().mac, lab.near().mac);
+    let frames = Frames::of(&Profile::of_size(64), ends, true).unwrap();
+    let options = Options { token: TOKEN, ..Options::on(&[0]) };
+    let live = Live::new(kernel(), lab.far().ifindex, frames, options).unwrap();
+    let dut = under_test(&lab, "swap_tx", EngineKind::Native).unwrap();
+    let receiver = Receiver::attach(lab.far()).unwrap();
+    let mut tester = Tester::new(lab.far(), Box::new(live), dut).receiving(receiver);
+    for load in [Some(100_000.0), None] {
+        let trial = tester.trial(Order { load, seconds: 0.1 }).unwrap();
+        assert!(trial.ledger.balanced() && trial.received > 0, "{trial:#?}");
+        let (sequence, latency) = (trial.sequence.unwrap(), trial.latency.clone().unwrap());
+        assert_eq!(sequence.received, trial.received, "{trial:#?}");
+        assert_eq!((sequence.reordered, sequence.duplicates, sequence.stale), (0, 0, 0));
+        assert!(sequence.skipped + trial.received <= trial.generated);
+        assert_eq!(latency.from_sent.frames, trial.received);
+        assert_eq!(latency.from_intended.is_some(), load.is_some());
+        assert_eq!(latency.lateness.map(|late| late.frames), load.map(|_| trial.generated));
+        let sent = latency.from_sent;
+        assert!(sent.min > 0 && sent.min <= sent.p50 && sent.p99_99 <= sent.max, "{sent:?}");
+    }
 }

@@ -1,7 +1,7 @@
 //! A benchmark's report as text.
 
 use hoist_benches::report::words::{self, carrier};
-use hoist_benches::report::{Floor, Measurement, Report, Search, Step};
+use hoist_benches::report::{Floor, Measurement, Report, Search, Step, criterion};
 use hoist_benches::scenario::Scenario;
 use hoist_benches::search::Ended;
 use hoist_benches::trial::{Finding, Ledger, Severity};
@@ -12,7 +12,13 @@ use super::table::{Table, paragraph};
 
 /// The whole report.
 pub(crate) fn report(report: &Report, verbose: bool) -> String {
-    let mut parts = vec![table(&report.results)];
+    let measured = |result: &&Measurement| result.measured_by != criterion::MEASURED_BY;
+    let (cells, timed): (Vec<&Measurement>, Vec<&Measurement>) =
+        report.results.iter().partition(measured);
+    let mut parts = vec![paths(&timed)];
+    if !cells.is_empty() {
+        parts.push(table(&cells));
+    }
     parts.extend(ratios(&report.results));
     parts.extend(report.results.iter().map(found));
     parts.push(floors(&report.floors));
@@ -28,6 +34,20 @@ pub(crate) fn report(report: &Report, verbose: bool) -> String {
     }
     parts.retain(|part| !part.is_empty());
     parts.join("\n\n")
+}
+
+/// Hot paths of the library, as criterion timed them.
+fn paths(timed: &[&Measurement]) -> String {
+    if timed.is_empty() {
+        return String::new();
+    }
+    let mut table = Table::new(&["bench", "of", ">microseconds", ">runs per second"]);
+    for one in timed {
+        let time = one.nanoseconds.map_or_else(String::new, |each| format!("{:.3}", each / 1e3));
+        let rate = one.pps.map_or_else(String::new, |rate| format!("{:.0}", rate.median));
+        table.row([one.program.clone(), one.profile.clone(), time, rate]);
+    }
+    table.render()
 }
 
 /// What would be done.
@@ -63,7 +83,7 @@ pub(crate) fn recipe(steps: &[Step]) -> String {
 }
 
 /// One line for each cell. What is the same for all, and as usual, has no column.
-fn table(results: &[Measurement]) -> String {
+fn table(results: &[&Measurement]) -> String {
     let cores = results.iter().any(|result| result.cores != 1);
     let search = results.iter().any(|result| result.search != Search::Maximum);
     let columns = [

@@ -38,7 +38,7 @@ pub enum Kind {
 /// A socket that sends.
 #[derive(Debug)]
 pub(super) enum Socket {
-    AfXdp(af_xdp::Sender),
+    AfXdp(Box<af_xdp::Sender>),
     AfPacket(af_packet::Sender),
 }
 
@@ -50,7 +50,7 @@ impl Socket {
         queue: u32,
     ) -> Result<Self, KernelError> {
         Ok(match kind {
-            Kind::AfXdp => Self::AfXdp(af_xdp::Sender::open(interface, ifindex, queue)?),
+            Kind::AfXdp => Self::AfXdp(Box::new(af_xdp::Sender::open(interface, ifindex, queue)?)),
             Kind::AfPacket => Self::AfPacket(af_packet::Sender::open(interface, ifindex)?),
         })
     }
@@ -173,6 +173,8 @@ impl Sockets {
                 }
                 share.generated += 1;
                 waiting += 1;
+            } else {
+                waiting = BATCH;
             }
             if waiting >= BATCH {
                 socket.flush()?;

@@ -55,6 +55,23 @@ fn sockets_send_what_they_say() {
     }
 }
 
+/// More than rings and memory hold, so that all of it is used again and again.
+#[test]
+fn sockets_keep_a_limit_to_the_frame() {
+    if !require::veth("sockets_keep_a_limit_to_the_frame") {
+        return;
+    }
+    let range = Range::new(DROP);
+    for kind in [Kind::AfXdp, Kind::AfPacket] {
+        let frames = range.frames(&Profile::of_size(64), false);
+        let options = Options { limit: Some(20_000), ..Options::on(&[0]) };
+        let mut sockets = Sockets::new(kind, "v1", range.lab.far().ifindex, frames, options);
+        let order = Order { load: None, seconds: 10.0 };
+        let sent = range.lab.far().namespace.run(|| sockets.send(&order, &NEVER)).unwrap();
+        assert_eq!(sent.generated.packets, 20_000, "{kind:?}");
+    }
+}
+
 #[test]
 fn sockets_send_the_frames_of_the_profile() {
     if !require::veth("sockets_send_the_frames_of_the_profile") {

@@ -34,10 +34,6 @@ impl Sender {
     /// Has a frame written where the kernel will take it from; `write` says how long it is. `false`
     /// when there is no room: [`Sender::flush`] makes some.
     pub fn put(&mut self, write: impl FnOnce(&mut [u8]) -> usize) -> bool {
-        if self.free.is_empty() {
-            let free = &mut self.free;
-            self.port.shared.completed(|chunk| free.push(chunk));
-        }
         let Some(chunk) = self.free.pop() else { return false };
         let length = write(self.port.shared.bytes(&chunk)).min(CHUNK);
         match self.port.shared.send(chunk, 0, length as u32) {
@@ -56,6 +52,9 @@ impl Sender {
     pub fn flush(&mut self) -> Result<(), Errno> {
         self.port.shared.publish();
         for _ in 0..KICKS {
+            // The kernel sends nothing that it has no room to say so of.
+            let free = &mut self.free;
+            self.port.shared.completed(|chunk| free.push(chunk));
             if !self.port.shared.wants_kick() {
                 break;
             }

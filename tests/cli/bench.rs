@@ -247,6 +247,22 @@ fn what_is_sent_back_is_received_and_timed() {
 }
 
 #[test]
+fn sockets_generate_too() {
+    if !require::veth("sockets_generate_too") {
+        return;
+    }
+    for maker in ["af_xdp", "af_packet"] {
+        let args = ["bench", "--generator", maker, "-m", "native,generic"];
+        let report = hoist(&[&args[..], &SHORT].concat()).code(0).document();
+        let results = report["results"].as_array().unwrap();
+        assert!(
+            results.iter().all(|r| r["pps"]["median"].is_number() && accounted(r)),
+            "{report:#}"
+        );
+    }
+}
+
+#[test]
 fn another_machine_sends() {
     if !require::veth("another_machine_sends") {
         return;

@@ -54,6 +54,8 @@ pub struct Scenario {
     pub profiles: Vec<Profile>,
     /// Numbers of processors that generate.
     pub cores: Vec<u32>,
+    /// What makes them.
+    pub maker: Maker,
     /// Processors on which kernel threads poll the device; they do not generate.
     pub taken: Vec<u32>,
     /// Whether trials stand although others use the machine; they are warned of either way.
@@ -99,11 +101,24 @@ pub struct Stand<'a> {
     pub search: &'a Progress<'a>,
 }
 
+/// What makes frames.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Maker {
+    /// A program within the kernel.
+    #[default]
+    Live,
+    /// AF_XDP sockets.
+    AfXdp,
+    /// Packet sockets.
+    AfPacket,
+}
+
 /// Frames, and who makes them.
 #[derive(Clone, Copy, Debug)]
 struct Mix<'a> {
     profile: &'a Profile,
     cpus: &'a [u32],
+    maker: Maker,
     /// Processors on which kernel threads poll the device.
     napi_cpus: &'a [u32],
     stamped: bool,
@@ -174,6 +189,7 @@ impl Scenario {
             let mix = Mix {
                 profile: group.profile,
                 cpus: &cpus,
+                maker: self.maker,
                 napi_cpus: &self.taken,
                 stamped: self.stamped,
                 shared: self.shared,

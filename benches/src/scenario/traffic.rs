@@ -7,8 +7,9 @@ use hoist_bpf::kernel::Kernel;
 use hoist_hwtests::lab::Lab;
 use hoist_offload::Error;
 
-use super::{Mix, Place};
-use crate::generator::{Live, Options};
+use super::{Maker, Mix, Place};
+use crate::generator::sockets::Kind;
+use crate::generator::{Live, Options, Sockets};
 use crate::meter::Traffic;
 use crate::profile::{Ends, Frames};
 
@@ -28,6 +29,14 @@ pub(super) fn of(
     let frames = Frames::of(mix.profile, ends, mix.stamped);
     let frames = frames.map_err(|error| input(error.to_string()))?;
     let options = Options { token: TOKEN, ..Options::on(mix.cpus) };
+    let kind = match mix.maker {
+        Maker::Live => None,
+        Maker::AfXdp => Some(Kind::AfXdp),
+        Maker::AfPacket => Some(Kind::AfPacket),
+    };
+    if let Some(kind) = kind {
+        return Ok(Box::new(Sockets::new(kind, &far.name, far.ifindex, frames, options)));
+    }
     let live = Live::new(Arc::clone(kernel), far.ifindex, frames, options);
     Ok(Box::new(live.map_err(|error| input(error.to_string()))?))
 }

@@ -2,9 +2,10 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 
 use hoist_benches::linerate::Size;
+use hoist_benches::scenario::Maker;
 
 use super::values::{EngineList, Interval, Mac, Rate, Share, Speed};
 use crate::cli::bench::{OwnGoal, Sought};
@@ -52,6 +53,9 @@ pub(crate) struct Bench {
     /// Frames: bytes with FCS, imix, flows-N, vlan, vxlan, ipv6, burst, or a file that ends in .toml
     #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "64")]
     pub profile: Vec<String>,
+    /// What makes the frames
+    #[arg(long, value_name = "KIND", default_value = "live")]
+    pub generator: Made,
     /// Numbers of processors that generate
     #[arg(
         long,
@@ -141,6 +145,29 @@ pub(crate) struct Bench {
     /// Measure on an interface that carries the default route
     #[arg(long)]
     pub force: bool,
+}
+
+/// What makes frames.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Made {
+    /// A program within the kernel: the fastest
+    Live,
+    /// AF_XDP sockets
+    #[value(name = "af_xdp")]
+    AfXdp,
+    /// Packet sockets
+    #[value(name = "af_packet")]
+    AfPacket,
+}
+
+impl From<Made> for Maker {
+    fn from(made: Made) -> Self {
+        match made {
+            Made::Live => Self::Live,
+            Made::AfXdp => Self::AfXdp,
+            Made::AfPacket => Self::AfPacket,
+        }
+    }
 }
 
 /// What `hoist bench` does besides measuring.

@@ -48,6 +48,7 @@ pub(super) fn run(cx: &mut Context<'_>, args: &args::Bench) -> Result<(), Failur
         carriers: carriers(cx, args),
         profiles: profiles(args)?,
         cores: args.cores.clone(),
+        maker: args.generator.into(),
         taken: args.napi_cpus.clone(),
         stamped: args.latency || args.search.contains(&Sought::Latency),
         shared: args.busy,

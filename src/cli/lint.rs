@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use hoist_offload::bpf::module::{Module, Program, ProgramHint, ProgramId};
-use hoist_offload::bpf::passes::lower::Change;
-use hoist_offload::profile::{Demand, Parameters, Profile, Verdict, Wishes};
+use hoist_offload::bpf::passes::lower::{ACCEPTABLE, Change};
+use hoist_offload::profile::{Demand, Parameters, Profile, Unit, Verdict, Wishes};
 use hoist_offload::{Error, Gap, Registry};
 use serde::Serialize;
 
@@ -176,6 +176,20 @@ fn wishes(profile: &Profile, args: &args::Lint) -> Result<Wishes, Failure> {
         };
         return Err(Failure::input(format!("{} has no parameter '{name}'", profile.name), next));
     }
+    for (name, value) in &parameters.values {
+        if profile.parameters[name].unit == Unit::Bool && *value > 1 {
+            return Err(Failure::input(
+                format!("--parameter {name}={value}: a card has it or has it not"),
+                format!("--parameter {name}=yes or --parameter {name}=no"),
+            ));
+        }
+    }
+    if let Some(code) = args.accept.iter().find(|code| !ACCEPTABLE.contains(&code.as_str())) {
+        return Err(Failure::input(
+            format!("--accept {code}: this is no difference that lowering makes"),
+            suggest::instead(code, "code", &ACCEPTABLE),
+        ));
+    }
     let sizes = args.max_entries.iter().map(|size| (size.map.clone(), size.entries));
     Ok(Wishes {
         parameters,
@@ -233,7 +247,9 @@ fn object(
     let set: Vec<(String, String)> =
         args.set.iter().map(|a| (a.name.clone(), a.value.clone())).collect();
     variables::set(&mut module, &set)?;
-    maps.extend(module.maps.iter().map(|map| map.name.clone()));
+    // Variables give the maps that hold them their sizes.
+    let sized = module.maps.iter().filter(|map| map.section.is_none());
+    maps.extend(sized.map(|map| map.name.clone()));
     let wanted = |program: &Program| match &args.program {
         Some(name) => program.name == *name,
         None => for_a_card(program),

@@ -209,7 +209,7 @@ pub fn room(
         let last = entries.iter().map(|(key, _)| index(key)).max();
         return match last.filter(|last| *last as usize >= most) {
             Some(last) => Err(refused(
-                format!("map '{}' has {most} entries, and {last} is to be written", to.name),
+                format!("map '{}' has {most} entries, and entry {last} is to be written", to.name),
                 "give it more when its program is loaded: --max-entries MAP=N",
             )),
             None => Ok(()),

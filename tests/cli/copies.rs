@@ -134,7 +134,7 @@ fn maps_that_do_not_match_are_refused_before_anything_is_written() {
         (maps.sized("trie", 11, 5, 8, 4, 1), "only the one has prefixes as keys"),
         (maps.sized("tails", 3, 4, 4, 4, 0), "entries of a prog_array cannot be copied"),
         (maps.map("small", 1, 3), "has room for 3 entries: 0 are there and 4 new ones"),
-        (maps.map("short", 2, 3), "has 3 entries, and 3 is to be written"),
+        (maps.map("short", 2, 3), "has 3 entries, and entry 3 is to be written"),
         (hash.clone(), "cannot be copied to itself"),
     ];
     for (to, words) in cases {
@@ -144,13 +144,16 @@ fn maps_that_do_not_match_are_refused_before_anything_is_written() {
         assert_eq!(entries_or_none(&to), before, "{to}");
     }
     // A map that cannot be written is named.
-    let frozen = maps.map("frozen", 1, 4);
+    let frozen = maps.map("frozen", 1, 8);
+    set(&frozen, 9, 7);
     let kernel = hoist::offload::bpf::kernel::Linux::new().unwrap();
     let door: &dyn hoist::offload::bpf::kernel::Kernel = &kernel;
     let map = door.get_pinned(std::path::Path::new(&frozen)).unwrap().unwrap();
     door.map_freeze(std::os::fd::AsFd::as_fd(&map)).unwrap();
-    let ran = hoist(&["map", "copy", &hash, &frozen]).code(2);
-    assert!(ran.err.contains("read-only"), "{}", ran.err);
+    for exact in [&[][..], &["--exact"]] {
+        let ran = hoist(&[&["map", "copy", &hash, &frozen], exact].concat()).code(2);
+        assert!(ran.err.contains("'frozen': it is read-only"), "{}", ran.err);
+    }
     for (args, words) in [
         (&["map", "copy", &hash][..], "2 values required"),
         (&["map", "copy", "id", "1"], "the map to copy to is missing"),

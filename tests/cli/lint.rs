@@ -89,7 +89,7 @@ fn profiles_are_files() {
 fn mistakes_say_what_to_do() {
     let drop = object("drop");
     let acl = object("acl");
-    let cases: [(&[&str], &[&str]); 9] = [
+    let cases: [(&[&str], &[&str]); 12] = [
         (&["lint"], &["<OBJ>"]),
         (&["lint", "nonesuch.o"], &["cannot read nonesuch.o", "next:"]),
         (&["lint", "Cargo.toml"], &["Cargo.toml: not an ELF object"]),
@@ -98,6 +98,12 @@ fn mistakes_say_what_to_do() {
         (&["lint", &drop, "--profile", "Cargo.toml"], &["Cargo.toml: ", "--print-profile"]),
         (&["lint", &drop, "--parameter", "stack_byte=1"], &["did you mean stack_bytes?"]),
         (&["lint", &drop, "-n", "xdp_dorp"], &["there is no program 'xdp_dorp'"]),
+        (&["lint", &drop, "--parameter", "adjust_tail=5"], &["--parameter adjust_tail=yes"]),
+        (&["lint", &drop, "--accept", "lru-bund"], &["did you mean 'lru-bound'?"]),
+        (
+            &["lint", &object("globals"), "--max-entries", ".bss=2"],
+            &[".bss=2: there is no such map"],
+        ),
         (&["lint", &acl, "--max-entries", "rulez=1"], &["no such map", "did you mean 'rules'?"]),
     ];
     for (args, words) in cases {

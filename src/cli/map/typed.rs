@@ -282,11 +282,15 @@ impl TypedMap {
             Cells::Kernel { kernel, fd } => (kernel, fd),
             Cells::Process(map) => return map.delete(key),
         };
-        kernel.map_delete(fd.as_fd(), key).map_err(|error| Error::Kernel {
-            hint: (error.errno == 22).then(|| {
-                format!("entries of type {} cannot be deleted; set them to 0", self.kind_name())
-            }),
-            error,
+        kernel.map_delete(fd.as_fd(), key).map_err(|error| match error.errno {
+            22 => {
+                let hint = format!(
+                    "entries of type {} cannot be deleted; set them to 0",
+                    self.kind_name()
+                );
+                Error::Kernel { error, hint: Some(hint) }
+            }
+            _ => self.explain(error),
         })
     }
 

@@ -91,7 +91,9 @@ fn head(report: &Report) -> String {
     let mut facts = vec![format!("Linux {}", environment.kernel)];
     facts.extend(fact("cpu").cloned());
     facts.extend(fact("cpus").map(|cpus| format!("processors {cpus}")));
-    facts.extend(fact("hypervisor").filter(|name| *name != "none").cloned());
+    facts.extend(
+        fact("hypervisor").filter(|name| !["none", "unknown"].contains(&name.as_str())).cloned(),
+    );
     facts.push(environment.started.clone());
     let facts: Vec<String> = facts.iter().map(|fact| text(fact)).collect();
     let mut out = format!(

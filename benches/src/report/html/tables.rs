@@ -138,7 +138,7 @@ fn account(cell: &Measurement) -> String {
         residual => format!("<span class=\"bad\">{residual}</span>"),
     };
     if cell.rejected > 0 {
-        let _ = write!(words, " <span class=\"dim\">({} trials rejected)</span>", cell.rejected);
+        let _ = write!(words, " <span class=\"dim\">({} rejected)</span>", cell.rejected);
     }
     match &cell.ended {
         Ended::Complete => {}

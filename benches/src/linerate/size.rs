@@ -5,6 +5,9 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+/// Shortest frame, in bytes with FCS (`minFrameSize` of IEEE 802.3 section 4.4.2).
+const SHORTEST: u32 = 64;
+
 /// The mix that CSIT calls `IMIX_v4_1`: bytes with FCS, and parts.
 const IMIX: [(u32, u32); 3] = [(64, 28), (570, 16), (1518, 4)];
 
@@ -19,7 +22,7 @@ pub struct Size {
 /// What is not a size.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "`{0}` is not a size of frames: write 64, imix, or a mix as 64x28+570x16+1518x4 (bytes with FCS)"
+    "`{0}` is not a size of frames: write 64, imix, or a mix as 64x28+570x16+1518x4 (bytes with FCS, no fewer than 64)"
 )]
 pub struct BadSize(String);
 
@@ -64,7 +67,7 @@ impl FromStr for Size {
         let part = |part: &str| -> Option<(u32, u32)> {
             let (bytes, count) = part.split_once('x').unwrap_or((part, "1"));
             let (bytes, count) = (bytes.trim().parse().ok()?, count.trim().parse().ok()?);
-            (bytes > 0 && count > 0).then_some((bytes, count))
+            (bytes >= SHORTEST && count > 0).then_some((bytes, count))
         };
         let parts: Option<Vec<_>> = text.split('+').map(part).collect();
         parts.map(|parts| Self { parts }).ok_or_else(bad)

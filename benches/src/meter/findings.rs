@@ -98,7 +98,11 @@ fn link(facts: &Facts<'_>, found: &mut Vec<Finding>) {
 fn balance(trial: &Trial, facts: &Facts<'_>, found: &mut Vec<Finding>) {
     for (at, stage) in trial.ledger.stages.iter().enumerate() {
         let residual = stage.residual();
-        if residual > 0 && at == 0 && trial.generated > 0 && nothing_left(stage) {
+        // What a link that is down or a short MTU explains needs no other explanation.
+        let explained =
+            found.iter().any(|f| ["frame-exceeds-mtu", "link-changed"].contains(&&*f.code));
+        let refused = at == 0 && trial.generated > 0 && nothing_left(stage);
+        if residual > 0 && refused && !explained {
             let message = format!(
                 "{}: the driver took none of {} frames and counts none as refused, as a veth does \
                  whose other end has no NAPI",

@@ -47,7 +47,7 @@ pub(super) fn run(cx: &mut Context<'_>, args: &args::Bench) -> Result<(), Failur
         subjects: programs.subjects.clone(),
         carriers: carriers(cx, args),
         profiles: profiles(args)?,
-        cores: args.cores.clone(),
+        cores: once(&args.cores),
         maker: args.generator.into(),
         taken: args.napi_cpus.clone(),
         stamped: args.latency || args.search.contains(&Sought::Latency),
@@ -76,6 +76,9 @@ pub(super) fn run(cx: &mut Context<'_>, args: &args::Bench) -> Result<(), Failur
     }
     if cx.shell.verbose() && !recipe.steps.is_empty() {
         cx.shell.say(render::bench::recipe(&recipe.steps));
+    }
+    if let Some(html) = &args.html {
+        page::writable(html)?;
     }
     let prepared = recipe.apply(&place, cx.host.as_ref(), &kernel)?;
     let mut environment = environment::capture(date::now(), std::env::args().collect());
@@ -107,10 +110,10 @@ pub(super) fn run(cx: &mut Context<'_>, args: &args::Bench) -> Result<(), Failur
     if let Err(error) = prepared.restore() {
         cx.shell.warn(format_args!("not everything was put back: {error}"));
     }
-    if let Some(html) = &args.html {
-        page::write(&report, html)?;
-    }
+    let page = args.html.as_ref().map(|html| page::write(&report, html));
+    // What was measured is told even where it cannot be written.
     tell(cx, &report)?;
+    page.transpose()?;
     if report.interrupted || report.results.iter().any(|result| result.pps.is_some()) {
         return Ok(());
     }
@@ -124,6 +127,17 @@ fn tell(cx: &mut Context<'_>, report: &Report) -> Result<(), Failure> {
     }
     let text = render::bench::report(report, cx.shell.verbose());
     cx.shell.print(text)
+}
+
+/// A list without what it says twice, which would be held against itself.
+pub(super) fn once<T: Clone + PartialEq>(list: &[T]) -> Vec<T> {
+    let mut all: Vec<T> = Vec::new();
+    for one in list {
+        if !all.contains(one) {
+            all.push(one.clone());
+        }
+    }
+    all
 }
 
 /// Which frames are sent: by name, or as a file says.
@@ -143,7 +157,7 @@ pub(super) fn profiles(args: &args::Bench) -> Result<Vec<Profile>, Failure> {
         let next = "docs/guide/bench.md has a profile to begin with";
         found.map_err(|error| Failure::input(error.to_string(), next))
     };
-    args.profile.iter().map(profile).collect()
+    once(&args.profile).iter().map(profile).collect()
 }
 
 /// Somebody else's traffic is neither warmed up nor waited for.

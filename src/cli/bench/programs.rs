@@ -10,6 +10,7 @@ use hoist_offload::bpf::programs;
 use hoist_offload::plan::{Choice, Wanted};
 use hoist_offload::{EngineKind, Error};
 
+use super::measure::once;
 use crate::cli::args;
 use crate::cli::context::Context;
 use crate::cli::failure::Failure;
@@ -29,10 +30,17 @@ impl Programs {
         let mut files = Vec::new();
         let names = match args.programs.as_slice() {
             [] => vec!["drop".to_owned()],
-            some => some.to_vec(),
+            some => once(some),
         };
         let subjects = names.iter().map(|name| subject(cx, args, name, &mut files));
-        let subjects = subjects.collect::<Result<Vec<_>, Failure>>()?;
+        let mut subjects = subjects.collect::<Result<Vec<_>, Failure>>()?;
+        let short: Vec<String> = subjects.iter().map(|subject| subject.name.clone()).collect();
+        for (subject, whole) in subjects.iter_mut().zip(names) {
+            if short.iter().filter(|name| **name == subject.name).count() > 1 {
+                // Files of one name in two folders.
+                subject.name = whole;
+            }
+        }
         Ok(Self { subjects, _files: files })
     }
 }

@@ -3,8 +3,9 @@
 use super::Group;
 use super::seat::Seat;
 use super::subject::Carrier;
+use crate::meter::cpu;
 use crate::meter::machine::Tsc;
-use crate::report::{Measurement, Search};
+use crate::report::Measurement;
 use crate::search::{Ended, Outcome};
 use crate::stats::Summary;
 use crate::trial::{Entry, Finding, Ledger, Severity, Trial, Witness};
@@ -24,14 +25,7 @@ pub(super) fn measurement(seat: &Seat<'_>, group: &Group<'_>, outcome: Outcome) 
         let distance = |trial: &Trial| (trial.pps() - pps.median).abs();
         basis.iter().copied().min_by(|a, b| distance(a).total_cmp(&distance(b)))
     });
-    // At full speed the cores that generate are saturated, and do everything else as well unless the
-    // device has its own.
-    let full = outcome.found == Search::Maximum && !seat.is_remote();
-    let nanoseconds = pps.filter(|pps| full && pps.median > 0.0).map(|pps| {
-        // Where packets are lost, it is the engine's core that is saturated.
-        let cores = if loss_ratio > 0.0 { 1.0 } else { f64::from(group.cores) };
-        1e9 * cores / pps.median
-    });
+    let cost = median.and_then(|trial| cpu::cost(trial, Tsc::here().as_ref()));
     Measurement {
         engine: match seat.carrier {
             Carrier::Engine(wanted) => wanted.kind.to_string(),
@@ -55,8 +49,8 @@ pub(super) fn measurement(seat: &Seat<'_>, group: &Group<'_>, outcome: Outcome) 
         ended: outcome.ended,
         latency: median.and_then(|trial| trial.latency.clone()),
         ledger: sum_of(outcome.trials.iter().filter(|t| t.valid()).map(|t| &t.ledger)),
-        nanoseconds,
-        cycles: nanoseconds.zip(Tsc::here()).map(|(ns, tsc)| ns * tsc.hz / 1e9),
+        nanoseconds: cost.map(|cost| cost.nanoseconds),
+        cycles: cost.and_then(|cost| cost.cycles),
         trials: outcome.trials,
         rejected: outcome.rejected,
     }

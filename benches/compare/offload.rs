@@ -16,7 +16,7 @@ use crate::world::{Failure, Outcome, World, milliseconds};
 const BUS: &str = "/sys/bus/netdevsim";
 const NUMBER: u32 = 4711;
 
-/// `hoist probe` of a netdevsim device against `bpftool feature probe dev`, whole commands; and the
+/// `hoist probe --offload` of a netdevsim device against `bpftool feature probe dev`, whole commands; and the
 /// questions about offload alone, without a process around them.
 pub(crate) fn against_bpftool(world: &World) -> Outcome<()> {
     if !Path::new(BUS).exists() {
@@ -27,7 +27,7 @@ pub(crate) fn against_bpftool(world: &World) -> Outcome<()> {
     }
     let device = Simulated::new(world)?;
     let name = device.device.name.as_str();
-    let hoist = || world.hoist(&["probe", "--no-cache", "--json", name]);
+    let hoist = || world.hoist(&["probe", "--offload", "--no-cache", "--json", name]);
     let bpftool = || world.tool("bpftool", &["feature", "probe", "dev", name]);
     let rounds = in_turn::<Failure>(
         world.pairs.div_ceil(4),
@@ -39,8 +39,8 @@ pub(crate) fn against_bpftool(world: &World) -> Outcome<()> {
             &mut || Ok(milliseconds(device.asked(world)?.0)),
         ],
     )?;
-    show("wall, ms, hoist probe against bpftool feature probe dev", &rounds, 0, 1);
-    show("CPU, ms, hoist probe against bpftool feature probe dev", &rounds, 2, 3);
+    show("wall, ms, hoist probe --offload against bpftool feature probe dev", &rounds, 0, 1);
+    show("CPU, ms, hoist probe --offload against bpftool feature probe dev", &rounds, 2, 3);
     show("wall, ms, the questions alone against bpftool feature probe dev", &rounds, 4, 1);
     println!("offload, facts: {} against {}", device.asked(world)?.1, lines(world, name)?);
     Ok(())

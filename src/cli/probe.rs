@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::sync::Arc;
 
 use hoist_offload::host::Recording;
-use hoist_offload::{Capabilities, Device, Error};
+use hoist_offload::{Capabilities, Device, EngineKind, Error};
 
 use super::args;
 use super::context::Context;
@@ -32,11 +32,13 @@ pub(super) fn run(cx: &mut Context<'_>, args: &args::Probe) -> Result<(), Failur
     let source = Arc::clone(&cx.host);
     let asked = whole || file.is_some();
     // Fixed before trials add to it, so that no race decides what engines see.
-    source.known()?;
+    if !args.offload || asked {
+        source.known()?;
+    }
     // Trials keep two threads busy for most of the time; interfaces are looked at meanwhile.
     let (found, report) = std::thread::scope(|scope| {
         let report = asked.then(|| scope.spawn(|| source.report()));
-        let found = look(cx, &args.interfaces);
+        let found = look(cx, args);
         let report = report
             .map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
         (found, report)
@@ -76,21 +78,27 @@ pub(super) fn run(cx: &mut Context<'_>, args: &args::Probe) -> Result<(), Failur
 /// The interfaces, and what each engine can do on each.
 fn look(
     cx: &Context<'_>,
-    names: &[String],
+    args: &args::Probe,
 ) -> Result<(Vec<Device>, Vec<Vec<Capabilities>>), Error> {
-    let mut devices = cx.devices(names)?;
+    let mut devices = cx.devices(&args.interfaces)?;
     for device in &mut devices {
         device.offload = cx.host.offload(device)?;
         device.offload_report = cx.host.offload_report(device)?;
         cx.registry.refine_offload(device);
     }
-    let engines = devices.iter().map(|d| engines(cx, d)).collect::<Result<Vec<_>, _>>()?;
+    let wanted = |kind| !args.offload || kind == EngineKind::Hw;
+    let engines = devices.iter().map(|d| engines(cx, d, wanted)).collect::<Result<Vec<_>, _>>()?;
     Ok((devices, engines))
 }
 
-fn engines(cx: &Context<'_>, device: &Device) -> Result<Vec<Capabilities>, Error> {
+fn engines(
+    cx: &Context<'_>,
+    device: &Device,
+    wanted: impl Fn(EngineKind) -> bool,
+) -> Result<Vec<Capabilities>, Error> {
     cx.registry
         .engines()
+        .filter(|engine| wanted(engine.kind()))
         .map(|engine| cx.registry.capabilities(cx.host.as_ref(), device, engine))
         .collect()
 }

@@ -33,11 +33,16 @@ fn a_probe_of_an_offload_device_is_as_recorded() {
     screen("probe-nsim0", &probe(&[]).out);
     screen("probe-nsim0-refused", &probe(&["-v"]).out);
     screen("probe-nsim0-full", &probe(&["--full"]).out);
+    screen("probe-nsim0-offload", &probe(&["--offload"]).out);
     let document = probe(&["-j"]).document();
     let recorded = std::fs::read_to_string(crate::harness::root().join(path)).unwrap();
     let recorded: serde_json::Value = serde_json::from_str(&recorded).unwrap();
     let report = &document["devices"][0]["device"]["offload_report"];
     assert_eq!(*report, recorded["devices"][0]["offload_report"]);
+    let alone = probe(&["--offload", "-j"]).document();
+    assert_eq!(alone["devices"][0]["device"]["offload_report"], *report);
+    let engines = alone["devices"][0]["engines"].as_array().unwrap();
+    assert!(!engines.is_empty() && engines.iter().all(|e| e["engine"] == "hw"), "{engines:?}");
     for (pointer, expected) in [
         ("/programs/xdp/helpers/bpf_csum_diff/answer", "no"),
         ("/programs/sched_cls/instructions/mod64-imm/answer", "no"),

@@ -187,6 +187,7 @@ cannot be known is shown as unknown, with what would tell.
 Examples:
   hoist probe                     the host and every interface
   hoist probe eth0 -j             one interface, for programs
+  sudo hoist probe eth0 --offload what the NIC takes for itself, and nothing else
   hoist probe --record box.json   keep it; then anywhere: hoist plan --host box.json eth0 filter.o")]
 pub(crate) struct Probe {
     /// Interfaces; without any: the host and every interface
@@ -209,6 +210,9 @@ pub(crate) struct Probe {
     /// List every helper, map type, kfunc and offload fact by name
     #[arg(long)]
     pub full: bool,
+    /// Only what the NIC takes for itself, without the engines of the host
+    #[arg(long, requires = "interfaces")]
+    pub offload: bool,
 }
 
 /// `hoist unload`.

@@ -192,7 +192,7 @@ Examples:
   hoist bench --json > after.json
   hoist bench compare before.json after.json
 
-Exit status: 1 when a cell became slower, or when nothing could be compared.")]
+Exit status: 1 when a cell became slower or is measured no more, or when nothing could be compared.")]
 pub(crate) struct BenchCompare {
     /// The report before
     #[arg(value_name = "BEFORE")]

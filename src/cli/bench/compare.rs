@@ -12,7 +12,7 @@ use crate::cli::render::table::paragraph;
 /// Compares, and fails where something became slower.
 ///
 /// # Errors
-/// A file cannot be read or is no report; [`Failure::Told`] for a regression.
+/// A file cannot be read or is no report; [`Failure::Told`] for a regression, and for a cell that is measured no more.
 pub(super) fn run(cx: &mut Context<'_>, args: &BenchCompare) -> Result<(), Failure> {
     let (before, after) = (report::read(&args.before)?, report::read(&args.after)?);
     let options =
@@ -22,6 +22,10 @@ pub(super) fn run(cx: &mut Context<'_>, args: &BenchCompare) -> Result<(), Failu
         cx.shell.document(&comparison)?;
     } else {
         cx.shell.print(text(&comparison))?;
+    }
+    // What ran before and does not run now is no better than what became slower.
+    if comparison.cells.iter().any(|cell| cell.before.is_some() && cell.after.is_none()) {
+        return Err(Failure::Told(Exit::Refused));
     }
     match comparison.verdict {
         Verdict::Slower => Err(Failure::Told(Exit::Refused)),

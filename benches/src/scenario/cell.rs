@@ -182,10 +182,13 @@ mod tests {
         }
     }
 
+    /// Code and severity of each finding of one trial.
+    type Findings<'a> = &'a [(&'a str, Severity)];
+
     #[test]
     fn a_finding_weighs_what_it_weighs_in_the_trials_that_count() {
         use Severity::{Invalid, Note, Warning};
-        let cases: [(&[&[(&str, Severity)]], Severity, &str); 6] = [
+        let cases: [(&[Findings<'_>], Severity, &str); 6] = [
             (&[&[("busy", Invalid)], &[("busy", Warning)]], Warning, "Warning (2 of 2 trials)"),
             (&[&[("busy", Invalid)], &[]], Note, "Invalid (1 of 2 trials)"),
             (&[&[("busy", Warning)], &[("busy", Invalid)]], Warning, "Warning (2 of 2 trials)"),

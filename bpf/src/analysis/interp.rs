@@ -13,7 +13,7 @@ use super::marks::{FunctionMarks, Mark};
 use super::state::State;
 use super::value::{NO_OFFSET, Rest, Value, kind};
 use crate::module::{Function, FunctionId, Inst, Module};
-use crate::opcode::{alu, class, jmp, mode};
+use crate::opcode::{X, alu, class, jmp, mode};
 
 pub(super) use super::follow::Exhausted;
 
@@ -169,6 +169,13 @@ impl<'m> Interp<'m> {
     fn step(&mut self, id: FunctionId, at: usize, inst: &Inst, state: &mut State) {
         match inst.insn.class() {
             class::ALU | class::ALU64 => {
+                let sums = matches!(inst.insn.code & 0xf0, alu::ADD | alu::SUB);
+                if sums
+                    && inst.insn.code & X != 0
+                    && reg(state, inst.insn.src()).kinds() & kind::MAP_VALUE != 0
+                {
+                    self.note(id, at, Mark::ADDS_MAP_VALUE);
+                }
                 super::arith::apply(inst.insn, state);
                 // What is accessed from here on at offsets that are not known is the stack's too.
                 if self.bases.is_some()

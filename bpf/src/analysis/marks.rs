@@ -38,6 +38,8 @@ bitflags! {
         const FALLEN = 1 << 19;
         /// It moves a pointer to the context.
         const CONTEXT_MOVED = 1 << 13;
+        /// It adds or takes away a register that may point into a map's value.
+        const ADDS_MAP_VALUE = 1 << 20;
         /// A pointer into the packet is held in r6, r7, r8, r9 across this call: four bits in this
         /// order.
         const R6_HOLDS_PACKET = 1 << 14;

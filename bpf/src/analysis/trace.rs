@@ -55,6 +55,11 @@ impl Trace {
         self.mark(function, at).contains(Mark::FALLEN)
     }
 
+    /// Whether what an addition or subtraction adds or takes away may point into a map's value.
+    pub(crate) fn adds_map_value(&self, function: FunctionId, at: usize) -> bool {
+        self.mark(function, at).contains(Mark::ADDS_MAP_VALUE)
+    }
+
     /// Bytes of stack that a function uses itself.
     pub(crate) fn stack(&self, function: FunctionId) -> u32 {
         self.stack.get(function.0 as usize).copied().unwrap_or(0)

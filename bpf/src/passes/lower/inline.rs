@@ -220,6 +220,16 @@ impl Inliner<'_> {
                 "it makes a tail call, which ends the function and not the program".to_owned(),
             );
         }
+        // Where the frame is too short they return 0 from the function (`bpf_gen_ld_abs`,
+        // net/core/filter.c).
+        let legacy = |inst: &Inst| inst.insn.class() == class::LD && !inst.insn.is_wide();
+        if body.iter().any(legacy) {
+            return Some(
+                "it loads with LD_ABS or LD_IND, which end the function and not the program where \
+                 the packet is too short"
+                    .to_owned(),
+            );
+        }
         (slots > self.target.most_slots).then(|| {
             format!("the program would be longer than {} instructions", self.target.most_slots)
         })

@@ -226,6 +226,7 @@ fn calls_that_must_stay_are_told_with_the_reason() {
     for (why, first) in [
         ("tail call", Some(plain(asm::helper(12)))),
         ("calls itself", Some(call(1))),
+        ("LD_ABS", Some(plain(crate::insn::Insn::new(0x30, 0, 0, 0, 64)))),
         ("stores the address", Some(address)),
         ("compares the address", Some(compares)),
         ("longer than", None),

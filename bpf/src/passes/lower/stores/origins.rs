@@ -111,7 +111,12 @@ impl Follower<'_> {
                 class::ALU64 if insn.code & (0xf0 | X) == alu::MOV | X && insn.off == 0 => {
                     now.registers.get(usize::from(insn.src())).copied().flatten()
                 }
-                class::ALU64 if matches!(insn.code & 0xf0, alu::ADD | alu::SUB) => {
+                // `A - B + C` points to what C does: of pointers nothing is known that is added or taken
+                // away.
+                class::ALU64
+                    if matches!(insn.code & 0xf0, alu::ADD | alu::SUB)
+                        && !self.trace.adds_map_value(self.id, at) =>
+                {
                     now.registers.get(usize::from(insn.dst())).copied().flatten()
                 }
                 class::LDX if insn.src() == 10 && access_bytes(insn.code) == 8 => {
@@ -181,4 +186,66 @@ impl Follower<'_> {
 /// Whether an update writes to the entry that is there, so that pointers to it go on to be good.
 pub(super) fn overwrites(module: &Module, map: MapId) -> bool {
     module.map(map).kind == maps::ARRAY
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::analysis;
+    use crate::module::{Function, Linkage, Map, ProgramId};
+    use crate::passes::asm;
+
+    /// Where the pointer in `r6` comes from after these instructions: pointers to values of one map
+    /// are in `r6`, `r7` and `r0`, from three lookups, and a number in `r8`.
+    fn origin(code: &[Insn]) -> (Option<usize>, [usize; 3]) {
+        let mut f = Function::empty("f", Linkage::Global);
+        let end = f.new_inst(asm::mov_imm(0, 2), Target::None);
+        let mut emit = |insn, target| {
+            let inst = f.new_inst(insn, target);
+            f.append([inst]);
+            f.code.len() - 1
+        };
+        emit(asm::load32(8, 1, 16), Target::None);
+        let lookups = [6, 7, 0].map(|register| {
+            for insn in [asm::mov(2, 10), asm::add_imm(2, -4)] {
+                emit(insn, Target::None);
+            }
+            emit(asm::store32(10, -4, 8), Target::None);
+            emit(asm::load_map(1), Target::Map(MapId(0)));
+            let lookup = emit(asm::helper(LOOKUP), Target::None);
+            emit(asm::jump_imm(crate::opcode::jmp::JEQ, 0, 0), Target::Jump(end.id));
+            emit(asm::mov(register, 0), Target::None);
+            lookup
+        });
+        for insn in code {
+            emit(*insn, Target::None);
+        }
+        let at = emit(asm::load64(0, 6, 0), Target::None);
+        f.append([end]);
+        let exit = f.new_inst(asm::exit(), Target::None);
+        f.append([exit]);
+        let mut module = crate::passes::tests::module(vec![f]);
+        let map = Map { kind: maps::HASH, key_size: 4, value_size: 16, ..Map::default() };
+        module.maps = vec![Map { max_entries: 4, ..map }];
+        let trace = analysis::trace(&module, ProgramId(0)).unwrap();
+        let origins = Origins::of(&module, FunctionId(0), &trace, &BTreeMap::new());
+        (origins.before(at, 6), lookups)
+    }
+
+    #[test]
+    fn a_sum_with_another_pointer_comes_from_no_lookup_that_is_known() {
+        let add = asm::add;
+        for (name, code, first) in [
+            ("as it is", vec![], true),
+            ("with a constant", vec![asm::add_imm(6, 8)], true),
+            ("with a number", vec![add(6, 8)], true),
+            ("without a number", vec![asm::sub(6, 8)], true),
+            ("A - B + C", vec![asm::sub(6, 7), add(6, 0)], false),
+            ("A + (C - B)", vec![asm::sub(0, 7), add(6, 0)], true),
+            ("number + C", vec![asm::mov(6, 8), add(6, 0)], false),
+        ] {
+            let (is, lookups) = origin(&code);
+            assert_eq!(is, first.then_some(lookups[0]), "{name}");
+        }
+    }
 }

@@ -14,7 +14,10 @@
 #define BUCKETS 592
 /* Turns between two looks at the clock of a generator without a schedule. */
 #define STRIDE 1024
-/* How long after the end of the schedule frames that are late may still be sent. */
+/*
+ * How long after the end of the schedule frames that are late may still be sent by a core that was
+ * behind for long: one that is too slow does not become fast enough by being given more time.
+ */
 #define GRACE 100000
 
 enum flags {
@@ -64,6 +67,9 @@ struct run {
 	__u64 limit;
 	__u32 cores;
 	__u32 ready;
+	/* How long after the end a core may still send that kept up at `recent` or later. */
+	__u64 grace;
+	__u64 recent;
 };
 
 enum ended {
@@ -91,7 +97,9 @@ struct core {
 	__u32 begun;
 	__u32 ended;
 	__u32 number;
-	__u32 unused[8];
+	/* When it last had nothing to do, since the start: until then it kept up. */
+	__u64 kept_up;
+	__u32 unused[6];
 } __attribute__((aligned(128)));
 
 struct {
@@ -382,7 +390,7 @@ int xdp_paced(struct xdp_md *ctx)
 {
 	struct core *core = &state.cores[bpf_get_smp_processor_id() & (CORES - 1)];
 	struct run *run = &state.run;
-	__u64 now, due, since;
+	__u64 now, due, since, grace;
 
 	if (core->ended)
 		return XDP_DROP;
@@ -395,14 +403,17 @@ int xdp_paced(struct xdp_md *ctx)
 	/* The clocks of two cores may differ by what it takes to say so. */
 	since = now > core->first ? now - core->first : 0;
 	due = core->due >> 16;
+	grace = core->kept_up >= run->recent ? run->grace : GRACE;
 	if (stop)
 		core->ended = STOPPED;
 	else if (due >= run->duration || core->generated == run->limit)
 		core->ended = COMPLETE;
-	else if (since > run->duration + GRACE)
+	else if (since > run->duration + grace)
 		core->ended = LATE;
-	else if (since < due)
+	else if (since < due) {
+		core->kept_up = since;
 		return XDP_DROP;
+	}
 	if (core->ended) {
 		core->last = now;
 		return XDP_DROP;

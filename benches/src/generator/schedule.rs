@@ -2,7 +2,8 @@
 //!
 //! A schedule does not wait for anybody (open loop): the frame of number `n` is due at
 //! `start + n * interval`, however late the one before it was, and what is not sent by the end was
-//! intended all the same. Bursts are due at once, at the time of their first frame.
+//! intended all the same; the end is put off a little for whoever kept up until then ([`Grace`]).
+//! Bursts are due at once, at the time of their first frame.
 //!
 //! Times are counted in 2^-16 ns, so that the interval of any rate is within 0.001 % even at the
 //! frames of a 400 Gbit/s wire. `benches/programs/live.bpf.c` adds up the same steps.
@@ -78,6 +79,28 @@ impl Schedule {
     }
 }
 
+/// How long after the end of a schedule frames that are overdue are still sent, in nanoseconds.
+///
+/// A processor that is lost for milliseconds in mid-trial catches up afterwards; at the end it could
+/// not, and a trial would be lost for what happens to every machine. A generator that is too slow
+/// is another matter: it is behind from the start, and gets no more time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Grace {
+    /// After the end.
+    pub nanoseconds: u64,
+    /// After the start: whoever had nothing overdue at this time or later may use it.
+    pub kept_up: u64,
+}
+
+impl Grace {
+    /// A twentieth of a schedule that lasts this long, at most 50 ms.
+    #[must_use]
+    pub fn of(duration: u64) -> Self {
+        const MOST: u64 = 50_000_000;
+        Self { nanoseconds: (duration / 20).min(MOST), kept_up: duration - duration / 4 }
+    }
+}
+
 /// Seconds in nanoseconds.
 ///
 /// # Errors
@@ -143,6 +166,12 @@ mod tests {
             |burst, stream, frame| Schedule::new(1e6, 1.0, burst, (stream, 2)).unwrap().due(frame);
         assert_eq!([due(1, 0, 0), due(1, 1, 0), due(1, 0, 1), due(1, 1, 1)], [0, 1000, 2000, 3000]);
         assert_eq!([due(4, 0, 3), due(4, 1, 0), due(4, 0, 4)], [0, 4000, 8000]);
+    }
+
+    #[test]
+    fn the_end_is_put_off_by_a_twentieth_and_at_most_50_ms() {
+        let grace = |ms: u64| Grace::of(ms * 1_000_000).nanoseconds / 1000;
+        assert_eq!([grace(20), grace(500), grace(60_000)], [1000, 25_000, 50_000]);
     }
 
     #[test]

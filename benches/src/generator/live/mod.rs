@@ -21,6 +21,8 @@ use crate::profile::Frames;
 
 mod program;
 mod state;
+#[cfg(test)]
+mod tests;
 mod traffic;
 
 use program::{Kind, Program};

@@ -1,6 +1,6 @@
 //! The memory that the program in `benches/programs/live.bpf.c` counts in.
 
-use crate::generator::schedule::Schedule;
+use crate::generator::schedule::{Grace, Schedule};
 
 /// Processors that there is room for.
 pub(super) const CORES: usize = 64;
@@ -14,10 +14,14 @@ pub(super) const BYTES: usize = RUN + CORES * CORE;
 
 /// Offsets within `struct run`.
 mod run {
+    #[cfg(test)]
+    pub(super) const START: usize = 0;
     pub(super) const STEP: usize = 8;
     pub(super) const DURATION: usize = 16;
     pub(super) const LIMIT: usize = 24;
     pub(super) const CORES: usize = 32;
+    pub(super) const GRACE: usize = 40;
+    pub(super) const RECENT: usize = 48;
 }
 
 /// Offsets within `struct core`.
@@ -31,6 +35,8 @@ mod core {
     pub(super) const MOST_LATE: usize = 56;
     pub(super) const ENDED: usize = 80;
     pub(super) const NUMBER: usize = 84;
+    #[cfg(test)]
+    pub(super) const KEPT_UP: usize = 88;
 }
 
 /// `enum ended`.
@@ -90,6 +96,9 @@ impl State {
         state.put64(run::DURATION, duration);
         state.put64(run::LIMIT, limit);
         state.put32(run::CORES, u32::try_from(cpus.len()).unwrap_or(0));
+        let grace = Grace::of(duration);
+        state.put64(run::GRACE, grace.nanoseconds);
+        state.put64(run::RECENT, grace.kept_up);
         if let Some(first) = schedules.and_then(<[_]>::first) {
             state.put64(run::STEP, first.step);
         }
@@ -101,6 +110,14 @@ impl State {
             }
         }
         state
+    }
+
+    /// As if a processor were in the middle of it.
+    #[cfg(test)]
+    pub(super) fn begun(&mut self, cpu: u32, start: u64, kept_up: u64) {
+        self.put64(run::START, start);
+        self.put64(core_at(cpu) + core::FIRST, start);
+        self.put64(core_at(cpu) + core::KEPT_UP, kept_up);
     }
 
     /// What the kernel holds; `None` when it is not as long as it must be.

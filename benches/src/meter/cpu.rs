@@ -65,6 +65,8 @@ pub struct Sample {
     others: BTreeMap<u32, Used>,
     /// This process's threads.
     ours: BTreeMap<u32, Used>,
+    /// This process with all of its threads, those that ended included.
+    whole: Used,
 }
 
 impl Sample {
@@ -78,22 +80,38 @@ impl Sample {
         let mut others = processes("/proc")?;
         others.retain(|pid, used| *pid != me && *pid != KTHREADD && used.parent != KTHREADD);
         let cpus = times(&fs::read_to_string("/proc/stat")?);
-        Ok(Self { cpus, others, ours: processes("/proc/self/task")? })
+        let ours = processes("/proc/self/task")?;
+        let whole = used(&fs::read_to_string("/proc/self/stat")?).unwrap_or_default();
+        Ok(Self { cpus, others, ours, whole })
+    }
+
+    /// Ticks in user space of threads of ours that are no more.
+    fn ended_since(&self, earlier: &Self) -> u64 {
+        let then = |id: &u32| earlier.ours.get(id).map_or(0, |used| used.user);
+        let here = self.ours.iter().map(|(id, used)| used.user.saturating_sub(then(id)));
+        self.whole.user.saturating_sub(earlier.whole.user).saturating_sub(here.sum())
     }
 
     /// What each processor did since an earlier sample. `roles` says what the trial uses some for.
     #[must_use]
     pub fn since(&self, earlier: &Self, roles: &BTreeMap<u32, String>) -> Vec<Cpu> {
+        let ended = self.ended_since(earlier);
         let cpus = self.cpus.iter().filter_map(|(cpu, now)| {
             let then = earlier.cpus.get(cpu).copied().unwrap_or_default();
             let total = now.total.saturating_sub(then.total);
             let part =
                 |now: u64, then: u64| (now.saturating_sub(then) as f64 / total as f64).min(1.0);
+            // All that a process used is told of the processor it ran on last, so that it cannot be
+            // more than this one had left beside our own work.
+            let busy = now.busy.saturating_sub(then.busy);
+            let theirs = spent(&self.others, &earlier.others, *cpu, |used| used.all)
+                .min(busy.saturating_sub(spent(&self.ours, &earlier.ours, *cpu, |used| used.all)));
             // Processes that ended meanwhile are in no list, but what they used is in the
-            // processor's own count; what they used in the kernel is nowhere.
-            let theirs = spent(&self.others, &earlier.others, *cpu, |used| used.all);
+            // processor's own count; what they used in the kernel is nowhere. Threads of ours that
+            // ended are in the count of the whole process, though not by processor.
             let mine = spent(&self.ours, &earlier.ours, *cpu, |used| used.user);
-            let strangers = now.user.saturating_sub(then.user).saturating_sub(mine);
+            let strangers =
+                now.user.saturating_sub(then.user).saturating_sub(mine).saturating_sub(ended);
             (total > 0).then(|| Cpu {
                 cpu: *cpu,
                 role: roles.get(cpu).cloned().unwrap_or_default(),
@@ -177,11 +195,13 @@ mod tests {
             cpus: times(BEFORE),
             others: [(77, used(5, 5, 0))].into(),
             ours: [(1, used(10, 0, 0))].into(),
+            whole: used(10, 0, 0),
         };
         let after = Sample {
             cpus: times(AFTER),
             others: [(77, used(10, 10, 0)), (78, used(3, 0, 1))].into(),
             ours: [(1, used(25, 50, 0))].into(),
+            whole: used(25, 50, 0),
         };
         let roles = BTreeMap::from([(0, "generator".to_owned())]);
         let cpus = after.since(&before, &roles);
@@ -189,8 +209,34 @@ mod tests {
         let first = &cpus[0];
         assert_eq!((first.busy, first.steal, first.foreign), (0.9, 0.1, 0.15));
         assert_eq!(first.role, "generator");
-        // Process 78 is new.
-        assert_eq!((cpus[1].busy, cpus[1].foreign), (0.0, 0.03));
+        // Process 78 is new, and ran elsewhere before: this processor was idle.
+        assert_eq!((cpus[1].busy, cpus[1].foreign), (0.0, 0.0));
+    }
+
+    #[test]
+    fn foreign_is_only_what_neither_we_did_nor_nobody_could() {
+        let used = |user, system, cpu| used(&stat(user, system, cpu)).unwrap();
+        let sample = |stat: &str, others: Used, ours: Used, whole: Used| Sample {
+            cpus: times(stat),
+            others: [(77, others)].into(),
+            ours: [(1, ours)].into(),
+            whole,
+        };
+        // The processor was busy for 90 of 100 ticks, 30 of them in user space.
+        for (others, ours, whole, foreign) in [
+            // Another process used 80 ticks, on another processor mostly: 90 - 75 are left for it here.
+            (used(0, 80, 0), used(25, 50, 0), used(25, 50, 0), 0.15),
+            // Nothing that anybody knows of.
+            (used(0, 0, 1), used(0, 0, 0), used(0, 0, 0), 0.3),
+            // A thread of ours that ended.
+            (used(0, 0, 1), used(0, 0, 0), used(30, 40, 0), 0.0),
+            (used(0, 0, 1), used(10, 0, 0), used(15, 0, 0), 0.15),
+        ] {
+            let none = used(0, 0, 0);
+            let before = sample(BEFORE, none, none, none);
+            let cpus = sample(AFTER, others, ours, whole).since(&before, &BTreeMap::new());
+            assert_eq!(cpus[0].foreign, foreign, "{others:?} {ours:?} {whole:?}");
+        }
     }
 
     #[test]

@@ -75,7 +75,7 @@ impl Engine for HardwareEngine {
         let log = refusal::DriverLog::open(&**kernel);
         let (form, loaded) = load::load(&**kernel, self.hook, device, job, forms)
             .map_err(|error| refusal::of(&**kernel, &refuser, (device, job.card), error, log))?;
-        let twin = dry_run::twin(&**kernel, &form, job);
+        let twin = dry_run::twin(&**kernel, &form);
         let parts = Parts {
             slot: self.slot(),
             loaded,

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use hoist_offload::Error;
-use hoist_offload::bpf::btf::{Btf, Kind};
+use hoist_offload::bpf::btf::{self, Btf};
 use hoist_offload::bpf::kernel::{Entries, MapInfo};
 use hoist_offload::bpf::names::{is_per_cpu, map_type};
 
@@ -58,33 +58,9 @@ impl Values {
                 all.resize(padded * cpus, 0);
                 all
             }
-            Self::Summed(integers) => {
-                let mut sum = vec![0; one];
-                for of_cpu in value.chunks(padded) {
-                    for &(at, size) in integers {
-                        add(&mut sum[at..at + size], &of_cpu[at..at + size]);
-                    }
-                }
-                sum
-            }
+            Self::Summed(integers) => btf::summed(&value, one, integers),
         }
     }
-}
-
-/// Adds integers of the host's byte order; what does not fit is lost, as it is in a program.
-fn add(to: &mut [u8], from: &[u8]) {
-    let number = |bytes: &[u8]| {
-        let mut all = [0; 8];
-        if cfg!(target_endian = "big") {
-            all[8 - bytes.len()..].copy_from_slice(bytes);
-        } else {
-            all[..bytes.len()].copy_from_slice(bytes);
-        }
-        u64::from_ne_bytes(all)
-    };
-    let sum = number(to).wrapping_add(number(from)).to_ne_bytes();
-    let size = to.len();
-    to.copy_from_slice(if cfg!(target_endian = "big") { &sum[8 - size..] } else { &sum[..size] });
 }
 
 /// A map as far as copying is concerned.
@@ -156,42 +132,10 @@ pub fn values(from: Side<'_>, to: Side<'_>, counters: bool) -> Result<Values, Er
     Ok(Values::FirstCpu)
 }
 
-/// Offsets and sizes of the integers that a map's values consist of: by its types, else 8 bytes each.
+/// Offsets and sizes of the integers that a map's values consist of.
 fn integers(map: Side<'_>) -> Option<Vec<(usize, usize)>> {
-    let size = map.info.value_size as usize;
-    let mut all = Vec::new();
-    match map.btf.filter(|_| map.info.btf_value_type_id != 0) {
-        Some(btf) => collect(btf, map.info.btf_value_type_id, 0, &mut all)?,
-        None if size.is_multiple_of(8) => all.extend((0..size).step_by(8).map(|at| (at, 8))),
-        None => return None,
-    }
-    all.iter().all(|(at, bytes)| at + bytes <= size).then_some(all)
-}
-
-fn collect(btf: &Btf, type_id: u32, at: usize, all: &mut Vec<(usize, usize)>) -> Option<()> {
-    /// As deep and as many as no map's value is.
-    const MOST: usize = 4096;
-    let found = btf.strip(type_id)?;
-    match found.kind() {
-        Kind::Int => {
-            let int = found.int()?;
-            let counts = !int.bool && !int.char && int.bit_offset == 0 && int.size <= 8;
-            (counts && u32::from(int.bits) == 8 * int.size && all.len() < MOST)
-                .then(|| all.push((at, int.size as usize)))
-        }
-        Kind::Array => {
-            let array = found.array()?;
-            let size = btf.size_of(array.element)? as usize;
-            (0..array.count as usize)
-                .try_for_each(|i| collect(btf, array.element, at + i * size, all))
-        }
-        Kind::Struct => found.members().try_for_each(|member| {
-            let whole = member.bits == 0 && member.bit_offset.is_multiple_of(8);
-            whole.then_some(())?;
-            collect(btf, member.type_id, at + member.bit_offset as usize / 8, all)
-        }),
-        _ => None,
-    }
+    let id = map.info.btf_value_type_id;
+    btf::integers(map.btf.filter(|_| id != 0).map(|btf| (btf, id)), map.info.value_size as usize)
 }
 
 /// Whether all entries find room. `there` are those that the map holds and keeps.

@@ -8,6 +8,7 @@
 mod edit;
 mod error;
 pub mod ext;
+mod integers;
 mod layout;
 mod loadable;
 mod raw;
@@ -16,6 +17,7 @@ pub mod value;
 
 pub use edit::Imported;
 pub use error::BtfError;
+pub use integers::{integers, summed};
 pub(crate) use loadable::loadable;
 pub use types::{Array, Enumerator, Int, Kind, Member, Param, Type, Variable};
 

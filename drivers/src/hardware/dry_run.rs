@@ -7,12 +7,12 @@ use hoist_bpf::kernel::loader::{self, ATTACH_TYPE_XDP, LoadSpec, PROG_TYPE_XDP};
 use hoist_bpf::kernel::{Kernel, TestRunSpec};
 use hoist_offload::engine::Outcome;
 use hoist_offload::kernel_program::Twin;
-use hoist_offload::{Error, Job, Verdict};
+use hoist_offload::{Error, Verdict};
 
 use super::form::Form;
 
 /// The twin; `None` where the host cannot run what the NIC can, such as a choice of the receive queue.
-pub(super) fn twin(kernel: &dyn Kernel, form: &Form, job: &Job) -> Option<Twin> {
+pub(super) fn twin(kernel: &dyn Kernel, form: &Form) -> Option<Twin> {
     let (module, program) =
         form.for_host.as_ref().map_or((&form.module, form.program), |xdp| (&xdp.0, xdp.1));
     let spec = LoadSpec {
@@ -22,7 +22,7 @@ pub(super) fn twin(kernel: &dyn Kernel, form: &Form, job: &Job) -> Option<Twin> 
         attach_type: ATTACH_TYPE_XDP,
         binding: None,
         pin_root: None,
-        contents: &form.contents(job),
+        contents: &form.contents,
     };
     loader::load(kernel, &spec).ok().map(Twin)
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use hoist_bpf::btf::{self, Btf};
 use hoist_bpf::kernel::Entries;
 use hoist_bpf::module::{MapId, Module, ProgramId};
 use hoist_bpf::names::is_per_cpu;
@@ -23,25 +24,43 @@ pub(super) struct Form {
     pub(super) for_host: Option<(Module, ProgramId)>,
     /// Where verdicts are counted, if they are.
     pub(super) counters: Option<MapId>,
+    /// What its maps start with.
+    pub(super) contents: BTreeMap<MapId, Entries>,
     /// What the user should know of it.
     pub(super) warnings: Vec<Warning>,
 }
 
-impl Form {
-    /// The user's map contents. A map that had a value for each CPU and has one now starts with the
-    /// first CPU's.
-    pub(super) fn contents(&self, job: &Job) -> BTreeMap<MapId, Entries> {
-        let mut contents = job.contents.clone();
-        for (&id, entries) in &mut contents {
-            let (before, now) = (job.module.map(id), self.module.map(id));
-            if is_per_cpu(before.kind) && !is_per_cpu(now.kind) {
+/// The user's map contents. A map that had a value for each CPU and has one now gets their sum.
+fn contents(job: &Job, lowered: &Module) -> Result<BTreeMap<MapId, Entries>, Vec<Gap>> {
+    let types = Btf::parse(&job.module.btf).ok();
+    let mut contents = job.contents.clone();
+    let mut gaps = Vec::new();
+    for (&id, entries) in &mut contents {
+        let map = job.module.map(id);
+        if !is_per_cpu(map.kind) || is_per_cpu(lowered.map(id).kind) {
+            continue;
+        }
+        let size = map.value_size as usize;
+        match btf::integers(types.as_ref().zip(map.value_type_id), size) {
+            Some(integers) => {
                 for (_, value) in entries {
-                    value.truncate(now.value_size as usize);
+                    *value = btf::summed(value, size, &integers);
                 }
             }
+            None => gaps.push(no_sum(&map.name)),
         }
-        contents
     }
+    if gaps.is_empty() { Ok(contents) } else { Err(gaps) }
+}
+
+/// Values that are given for each CPU and cannot become one.
+fn no_sum(map: &str) -> Gap {
+    let what = format!(
+        "map {map} has one value for all CPUs on the NIC, and the values that it is to start with \
+         have no sum: they are not made of integers alone"
+    );
+    let gap = Gap::new("per-cpu-value", what).remedy("let it start without entries");
+    Gap { map: Some(map.to_owned()), ..gap }
 }
 
 /// Every form, or every reason why there is none.
@@ -96,11 +115,19 @@ fn at(
     module: Module,
     program: ProgramId,
 ) -> Result<Form, Vec<Gap>> {
-    let form = Form { module, program, for_host: None, counters: None, warnings: Vec::new() };
+    let form = Form {
+        module,
+        program,
+        for_host: None,
+        counters: None,
+        contents: BTreeMap::new(),
+        warnings: Vec::new(),
+    };
     let form = match profile {
         Some(profile) => rewritten(profile, job, form)?,
         None => form,
     };
+    let form = Form { contents: contents(job, &form.module)?, ..form };
     if hook != Hook::Clsact {
         return Ok(form);
     }

@@ -55,7 +55,7 @@ fn load_one(
         attach_type,
         binding: Some(Binding::Offload(device.ifindex)),
         pin_root: job.pin_root.as_deref(),
-        contents: &form.contents(job),
+        contents: &form.contents,
     };
     loader::load(kernel, &spec)
 }

@@ -220,3 +220,37 @@ fn a_program_is_judged_by_the_profile_of_the_registered_driver() {
     let gap = &plan.refusals[0].gaps[0];
     assert_eq!(gap.code, "card-helper", "{gap:?}");
 }
+
+/// What `count_proto` starts with on an Agilio, from two CPUs' values of 12 and 30 packets; where
+/// neither types nor size say what the integers are, there is no sum.
+#[test]
+fn values_for_each_cpu_become_their_sum() {
+    let words = |words: &[u64]| words.iter().flat_map(|w| w.to_ne_bytes()).collect::<Vec<_>>();
+    let value = words(&[12, 1200, 30, 1 << 40]);
+    for (typed, size, expected) in [
+        (true, 16, Ok(words(&[42, 1200 + (1 << 40)]))),
+        (false, 16, Ok(words(&[42, 1200 + (1 << 40)]))),
+        (false, 20, Err("per-cpu-value")),
+    ] {
+        let mut job = job("count_proto");
+        let mut module = (*job.module).clone();
+        let at = module.maps.iter().position(|map| map.name == "protocols").unwrap();
+        let map = &mut module.maps[at];
+        map.value_size = size;
+        map.value_type_id = map.value_type_id.filter(|_| typed);
+        let key = (17_u32.to_ne_bytes().to_vec(), value.clone());
+        job.contents = [(hoist_bpf::module::MapId(at as u32), vec![key])].into();
+        job.module = Arc::new(module);
+        job.card = crate::nic::nfp::DRIVER.profile();
+        let forms = super::form::of(hoist_offload::Hook::Xdp, &job);
+        let is = forms.map(|forms| forms.iter().map(|f| f.contents.clone()).collect::<Vec<_>>());
+        match (is, expected) {
+            (Ok(forms), Ok(expected)) => {
+                let values = forms.iter().flat_map(|f| f.values().flatten().map(|e| &e.1));
+                assert_eq!(values.collect::<Vec<_>>(), [&expected, &expected], "{typed}");
+            }
+            (Err(gaps), Err(code)) => assert_eq!(gaps[0].code, code, "{gaps:?}"),
+            (is, expected) => panic!("{typed} {size}: {is:?}, not {expected:?}"),
+        }
+    }
+}

@@ -4,16 +4,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use hoist_offload::bpf::module::{Module, Program, ProgramHint, ProgramId};
-use hoist_offload::bpf::passes::lower::{ACCEPTABLE, Change};
+use hoist_offload::bpf::passes::lower::Change;
 use hoist_offload::profile::{Demand, Parameters, Profile, Unit, Verdict, Wishes};
 use hoist_offload::{Error, Gap, Registry};
 use serde::Serialize;
 
-use super::args;
 use super::failure::{Exit, Failure};
 use super::render;
 use super::shell::Shell;
-use crate::session::variables;
+use super::{accept, args};
+use crate::session::{sizes, variables};
 use crate::{file, suggest};
 
 /// `hoist.lint.v1`.
@@ -184,12 +184,7 @@ fn wishes(profile: &Profile, args: &args::Lint) -> Result<Wishes, Failure> {
             ));
         }
     }
-    if let Some(code) = args.accept.iter().find(|code| !ACCEPTABLE.contains(&code.as_str())) {
-        return Err(Failure::input(
-            format!("--accept {code}: this is no difference that lowering makes"),
-            suggest::instead(code, "code", &ACCEPTABLE),
-        ));
-    }
+    accept::check(&args.accept, accept::Of::Lowering)?;
     let sizes = args.max_entries.iter().map(|size| (size.map.clone(), size.entries));
     Ok(Wishes {
         parameters,
@@ -247,9 +242,12 @@ fn object(
     let set: Vec<(String, String)> =
         args.set.iter().map(|a| (a.name.clone(), a.value.clone())).collect();
     variables::set(&mut module, &set)?;
-    // Variables give the maps that hold them their sizes.
-    let sized = module.maps.iter().filter(|map| map.section.is_none());
-    maps.extend(sized.map(|map| map.name.clone()));
+    for size in &args.max_entries {
+        if let Some(map) = module.maps.iter().find(|map| map.name == size.map) {
+            sizes::check(map, size.entries)?;
+        }
+    }
+    maps.extend(module.maps.iter().map(|map| map.name.clone()));
     let wanted = |program: &Program| match &args.program {
         Some(name) => program.name == *name,
         None => for_a_card(program),

@@ -17,6 +17,7 @@ mod kept;
 pub(crate) mod render;
 mod shell;
 
+mod accept;
 mod bench;
 mod context;
 mod date;

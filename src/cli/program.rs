@@ -8,12 +8,12 @@ use hoist_offload::engine::Job;
 use hoist_offload::plan::{Choice, Plan, Wanted, Wishes};
 use hoist_offload::{EngineKind, Error, Registry, pins, privilege};
 
-use super::adjusted;
 use super::args::{Attach, ProgramArgs, Settings, Which};
 use super::context::{Context, FRAMES, LOAD};
 use super::failure::{Exit, Failure, Words};
 use super::render;
 use super::schema::{Attached, ErrorDocument};
+use super::{accept, adjusted};
 use crate::session::contents::Contents;
 use crate::session::{Counting, Order, Running};
 
@@ -23,13 +23,14 @@ const EROFS: i32 = 30;
 /// The order that the arguments describe.
 ///
 /// # Errors
-/// The map file cannot be read.
+/// The map file cannot be read, or a code is none that can be accepted.
 pub(super) fn order(args: &ProgramArgs, object: &Path, count: Counting) -> Result<Order, Error> {
     let count = match (args.count, args.no_count) {
         (true, _) => Counting::Always,
         (_, true) => Counting::Never,
         _ => count,
     };
+    accept::check(&args.accept, accept::Of::Any)?;
     Ok(Order {
         object: object.to_owned(),
         count,

@@ -28,7 +28,7 @@ pub mod control;
 mod fit;
 pub mod inventory;
 pub mod routes;
-mod sizes;
+pub(crate) mod sizes;
 pub mod transfer;
 pub mod userspace;
 pub mod variables;

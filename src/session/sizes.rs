@@ -1,7 +1,7 @@
 //! Giving maps another size before a program is loaded.
 
 use hoist_offload::Error;
-use hoist_offload::bpf::module::Module;
+use hoist_offload::bpf::module::{Map, Module};
 
 use crate::suggest;
 
@@ -22,22 +22,31 @@ pub(super) fn set(module: &mut Module, sizes: &[(String, u32)]) -> Result<(), Er
                 hint: Some(suggest::instead(name, "map", &names)),
             });
         };
-        let refused = |why: String, hint: &str| Error::Input {
-            what: format!("--max-entries {name}={entries}: {why}"),
-            hint: Some(hint.to_owned()),
-        };
-        if map.section.is_some() {
-            let why = "it holds the object's variables, which give it its size".to_owned();
-            return Err(refused(why, "--set VAR=VALUE sets variables"));
-        }
-        // Slots that the object fills itself, such as the programs of a table of tail calls.
-        if let Some(last) = map.initial.iter().map(|slot| slot.slot).max()
-            && last >= *entries
-        {
-            let why = format!("the object fills its slot {last}");
-            return Err(refused(why, &format!("give it {} entries or more", last + 1)));
-        }
+        check(map, *entries)?;
         map.max_entries = *entries;
+    }
+    Ok(())
+}
+
+/// Whether a map may get this size.
+///
+/// # Errors
+/// [`Error::Input`] when the map's size is not the user's to choose, or too small.
+pub(crate) fn check(map: &Map, entries: u32) -> Result<(), Error> {
+    let refused = |why: String, hint: &str| Error::Input {
+        what: format!("--max-entries {}={entries}: {why}", map.name),
+        hint: Some(hint.to_owned()),
+    };
+    if map.section.is_some() {
+        let why = "it holds the object's variables, which give it its size".to_owned();
+        return Err(refused(why, "--set VAR=VALUE sets variables"));
+    }
+    // Slots that the object fills itself, such as the programs of a table of tail calls.
+    if let Some(last) = map.initial.iter().map(|slot| slot.slot).max()
+        && last >= entries
+    {
+        let why = format!("the object fills its slot {last}");
+        return Err(refused(why, &format!("give it {} entries or more", last + 1)));
     }
     Ok(())
 }

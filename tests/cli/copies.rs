@@ -158,6 +158,7 @@ fn maps_that_do_not_match_are_refused_before_anything_is_written() {
         (&["map", "copy", &hash][..], "2 values required"),
         (&["map", "copy", "id", "1"], "the map to copy to is missing"),
         (&["map", "copy", &hash, &hash, "more"], "one word too many"),
+        (&["map", "copy", "/etc/passwd", &hash], "/etc/passwd is no pinned map"),
     ] {
         let ran = hoist(args).code(2);
         assert!(ran.err.contains(words), "{args:?}: {}", ran.err);

@@ -89,7 +89,8 @@ fn profiles_are_files() {
 fn mistakes_say_what_to_do() {
     let drop = object("drop");
     let acl = object("acl");
-    let cases: [(&[&str], &[&str]); 12] = [
+    let calls = object("tail_call");
+    let cases: [(&[&str], &[&str]); 13] = [
         (&["lint"], &["<OBJ>"]),
         (&["lint", "nonesuch.o"], &["cannot read nonesuch.o", "next:"]),
         (&["lint", "Cargo.toml"], &["Cargo.toml: not an ELF object"]),
@@ -102,8 +103,9 @@ fn mistakes_say_what_to_do() {
         (&["lint", &drop, "--accept", "lru-bund"], &["did you mean 'lru-bound'?"]),
         (
             &["lint", &object("globals"), "--max-entries", ".bss=2"],
-            &[".bss=2: there is no such map"],
+            &[".bss=2: it holds the object's variables"],
         ),
+        (&["lint", &calls, "--max-entries", "next=1"], &["next=1: the object fills its slot"]),
         (&["lint", &acl, "--max-entries", "rulez=1"], &["no such map", "did you mean 'rules'?"]),
     ];
     for (args, words) in cases {

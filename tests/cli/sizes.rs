@@ -1,4 +1,4 @@
-//! `--max-entries`: maps of another size, whatever runs the program.
+//! `--max-entries`: maps of another size, whatever runs the program; and codes of `--accept`.
 
 use hoist_hwtests::require;
 
@@ -21,6 +21,21 @@ fn every_engine_makes_maps_of_the_size_that_was_asked_for() {
             let rules = maps.iter().find(|map| map["name"] == "rules").unwrap();
             assert_eq!(rules["max_entries"], entries, "{engine}: {list:#}");
             bench.hoist(&["unload", "v0"]).code(0);
+        }
+    }
+}
+
+#[test]
+fn codes_that_nothing_has_are_not_accepted() {
+    let acl = object("acl");
+    for command in ["plan", "load", "run"] {
+        for (code, words) in [
+            ("merged-packet", "did you mean 'merged-packets'?"),
+            ("lru-bund", "did you mean 'lru-bound'?"),
+            ("zzz", "this is no difference that can be accepted"),
+        ] {
+            let ran = hoist(&[command, "lo", &acl, "--accept", code]).code(2);
+            assert!(ran.err.contains(words), "{command} {code}: {}", ran.err);
         }
     }
 }
@@ -56,7 +71,9 @@ fn sizes_that_cannot_be_are_mistakes() {
     for command in ["plan", "load", "run"] {
         for (size, words) in [
             ("ruels=7", "did you mean 'rules'?"),
-            ("rules=0", "expected MAP=N"),
+            ("rules=0", "1 to 4294967295"),
+            ("rules=4294967296", "1 to 4294967295"),
+            ("rules=many", "expected MAP=N"),
             ("rules", "expected MAP=N"),
         ] {
             let ran = hoist(&[command, "lo", &acl, "--max-entries", size]).code(2);

@@ -43,7 +43,10 @@ impl FromStr for Entries {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let wrong = || "expected MAP=N, for example flows=4096".to_owned();
         let (map, entries) = text.split_once('=').ok_or_else(wrong)?;
-        let entries = entries.parse().ok().filter(|entries| *entries > 0).ok_or_else(wrong)?;
+        let number: u128 = entries.parse().map_err(|_| wrong())?;
+        let most = u32::MAX;
+        let entries = u32::try_from(number).ok().filter(|entries| *entries > 0);
+        let entries = entries.ok_or_else(|| format!("a map has 1 to {most} entries"))?;
         Ok(Self { map: map.to_owned(), entries })
     }
 }

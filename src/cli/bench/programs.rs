@@ -11,9 +11,9 @@ use hoist_offload::plan::{Choice, Wanted};
 use hoist_offload::{EngineKind, Error};
 
 use super::measure::once;
-use crate::cli::args;
 use crate::cli::context::Context;
 use crate::cli::failure::Failure;
+use crate::cli::{accept, args};
 use crate::session::{Counting, Order};
 
 /// Programs under test, and the files of those that come with hoist, for as long as iproute2 may want to
@@ -53,6 +53,7 @@ fn subject(
 ) -> Result<Subject, Failure> {
     let path = PathBuf::from(name);
     let count = if args.no_count { Counting::Never } else { Counting::IfPossible };
+    accept::check(&args.accept, accept::Of::Any)?;
     let accept = args.accept.iter().cloned().collect();
     let order = Order { object: path.clone(), count, accept, ..Order::default() };
     let (draft, name, object) = match programs::get(name).filter(|_| !path.exists()) {

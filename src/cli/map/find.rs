@@ -15,6 +15,8 @@ use crate::cli::failure::Failure;
 use crate::session::control;
 use crate::suggest;
 
+const EACCES: i32 = 13;
+
 /// Bytes of a name that the kernel keeps.
 const NAME: usize = 15;
 
@@ -87,8 +89,20 @@ fn by_id(kernel: &dyn Kernel, id: u32) -> Result<Option<Found>, Error> {
     Ok(Some((fd, info)))
 }
 
+/// `bpf_inode_type` (kernel/bpf/inode.c) says EACCES for what lies on another file system.
 fn pinned(kernel: &dyn Kernel, path: &Path) -> Result<Found, Error> {
-    let fd = kernel.get_pinned(path)?.ok_or_else(|| Error::Input {
+    let got = kernel.get_pinned(path).map_err(|error| match error.errno {
+        EACCES => Error::Input {
+            what: format!("{} is no pinned map that this user may open: {error}", path.display()),
+            hint: Some(
+                "pins lie on a bpffs: `findmnt -t bpf` lists those there are; another user's need \
+                 root"
+                    .to_owned(),
+            ),
+        },
+        _ => error.into(),
+    })?;
+    let fd = got.ok_or_else(|| Error::Input {
         what: format!("nothing is pinned at {}", path.display()),
         hint: Some(format!("ls {}", path.parent().unwrap_or(path).display())),
     })?;

@@ -37,6 +37,7 @@ pub use place::Place;
 pub use recipe::{Prepared, Recipe, Wanted};
 pub use sender::{Sender, Sending};
 pub use subject::{Carrier, Mode, Subject};
+pub use traffic::{apart, processors, queues_for};
 
 use seat::Seat;
 

@@ -1,5 +1,6 @@
 //! Traffic for a place: which frames, made by which processors.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::sync::Arc;
 
@@ -45,10 +46,17 @@ pub(super) fn of(
 /// else was given.
 ///
 /// # Errors
-/// There are not that many.
-pub(super) fn processors(cores: u32, taken: &[u32]) -> Result<Vec<u32>, Error> {
+/// There are not that many, or those that somebody else was given are not online.
+pub fn processors(cores: u32, taken: &[u32]) -> Result<Vec<u32>, Error> {
     let online = fs::read_to_string("/sys/devices/system/cpu/online").unwrap_or_default();
-    let free: Vec<u32> = list(&online).into_iter().filter(|cpu| !taken.contains(cpu)).collect();
+    let all = list(&online);
+    if let Some(absent) = taken.iter().find(|cpu| !all.contains(cpu)) {
+        return Err(Error::Input {
+            what: format!("there is no processor {absent} (online: {})", online.trim()),
+            hint: Some("give --napi-cpus processors that are online".to_owned()),
+        });
+    }
+    let free: Vec<u32> = all.into_iter().filter(|cpu| !taken.contains(cpu)).collect();
     if free.len() < cores as usize {
         return Err(Error::Input {
             what: format!(
@@ -60,6 +68,21 @@ pub(super) fn processors(cores: u32, taken: &[u32]) -> Result<Vec<u32>, Error> {
         });
     }
     Ok(free.into_iter().take(cores as usize).collect())
+}
+
+/// The least number of receive queues with which each of these processors has one of its own: `veth`
+/// puts a frame that is redirected to it into queue `processor % queues` (`veth_select_rxq`).
+#[must_use]
+pub fn queues_for(cpus: &[u32]) -> u32 {
+    let most = cpus.iter().max().map_or(1, |cpu| cpu + 1);
+    (1..most).find(|queues| apart(cpus, *queues)).unwrap_or(most)
+}
+
+/// Whether with so many queues no two of these processors put frames into the same.
+#[must_use]
+pub fn apart(cpus: &[u32], queues: u32) -> bool {
+    let used: BTreeSet<u32> = cpus.iter().map(|cpu| cpu % queues.max(1)).collect();
+    used.len() == cpus.len()
 }
 
 /// The numbers of a list as the kernel writes it: `0-3,8`.
@@ -74,6 +97,28 @@ fn list(text: &str) -> Vec<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_processor_has_a_queue_of_its_own() {
+        for (cpus, queues) in [
+            (&[0][..], 1),
+            (&[5], 1),
+            (&[0, 1], 2),
+            (&[1, 3], 3),
+            (&[0, 2, 4], 3),
+            (&[0, 4, 8], 3),
+            (&[], 1),
+        ] {
+            assert_eq!(queues_for(cpus), queues, "{cpus:?}");
+            assert!(apart(cpus, queues) && (queues == 1 || !apart(cpus, queues - 1)), "{cpus:?}");
+        }
+    }
+
+    #[test]
+    fn processors_that_are_not_online_are_named() {
+        let error = processors(1, &[4095]).unwrap_err().to_string();
+        assert!(error.contains("no processor 4095 (online: 0"), "{error}");
+    }
 
     #[test]
     fn lists_of_processors_are_read() {

@@ -2,13 +2,14 @@
 
 use std::fs;
 
-use hoist_benches::scenario::Place;
+use hoist_benches::scenario::{Place, apart, processors, queues_for};
+use hoist_benches::trial::Severity;
 use hoist_hwtests::lab::LabError;
 use hoist_offload::{Device, Error};
 
 use crate::cli::args;
 use crate::cli::context::Context;
-use crate::cli::failure::Failure;
+use crate::cli::failure::{Exit, Failure, Words};
 
 /// `ARPHRD_LOOPBACK` of `linux/if_arp.h`.
 const LOOPBACK: u16 = 772;
@@ -17,10 +18,11 @@ const LOOPBACK: u16 = 772;
 ///
 /// # Errors
 /// An interface that is not there, that nobody should use for this, or that lacks its other end.
-pub(super) fn of(cx: &Context<'_>, args: &args::Bench) -> Result<Place, Failure> {
+pub(super) fn of(cx: &mut Context<'_>, args: &args::Bench) -> Result<Place, Failure> {
+    let cores = args.cores.iter().copied().max().unwrap_or(1);
+    let cpus = processors(if args.receive_only { 0 } else { cores }, &args.napi_cpus)?;
     let Some(near) = &args.interface else {
-        let cores = args.cores.iter().copied().max().unwrap_or(1);
-        return Ok(Place::made(cores).map_err(lab_error)?);
+        return Ok(Place::made(queues_for(&cpus)).map_err(lab_error)?);
     };
     let device = cx.device(near)?;
     if args.receive_only {
@@ -38,7 +40,56 @@ pub(super) fn of(cx: &Context<'_>, args: &args::Bench) -> Result<Place, Failure>
     for device in [&device, &peer] {
         harmless(device, args.force)?;
     }
+    match crowded([&device, &peer], &cpus) {
+        Some((words, Severity::Invalid)) => return Err(Failure::Words(words, Exit::Usage)),
+        Some((words, _)) => {
+            cx.shell.warn(format_args!("{} [{CROWDED}]", words.error));
+            cx.shell.say(format_args!("  {}", words.next.unwrap_or_default()));
+        }
+        None => {}
+    }
     Ok(Place::given(near, Some(far)).map_err(lab_error)?)
+}
+
+/// The code of what [`crowded`] says.
+const CROWDED: &str = "cores-share-queues";
+
+/// What speaks against generating with these processors from the second device into the first: a veth
+/// counts frames wrongly when two processors share a queue of it, a NIC may take none from a
+/// processor that has no transmit queue.
+fn crowded([near, far]: [&Device; 2], cpus: &[u32]) -> Option<(Words, Severity)> {
+    let veth = near.driver.value().is_some_and(|driver| driver == "veth");
+    let words = |error: String, next: String| Words {
+        code: Some(CROWDED.to_owned()),
+        error,
+        next: Some(next),
+        log: None,
+    };
+    let many = cpus.len();
+    if veth && !apart(cpus, near.rx_queues) {
+        let needed = queues_for(cpus);
+        let error = format!(
+            "{many} processors would generate into the {} receive queues of {}, and veth loses count \
+             where two share one",
+            near.rx_queues, near.name
+        );
+        let next = format!(
+            "ethtool -L {} rx {needed}, on a pair that was made with as many (ip link add ... \
+             numrxqueues {needed}), or lower --cores",
+            near.name
+        );
+        return Some((words(error, next), Severity::Invalid));
+    }
+    if !veth && cpus.len() > far.tx_queues as usize {
+        let error = format!(
+            "{many} processors would generate out of the {} transmit queues of {}: they share queues, \
+             or the driver takes nothing from some",
+            far.tx_queues, far.name
+        );
+        let next = format!("ethtool -L {} combined {many}, or lower --cores", far.name);
+        return Some((words(error, next), Severity::Warning));
+    }
+    None
 }
 
 /// Nothing is sent out of an interface that nobody named.
@@ -125,7 +176,33 @@ pub(super) fn lab_error(error: LabError) -> Error {
 
 #[cfg(test)]
 mod tests {
+    use hoist_offload::Fact;
+    use hoist_offload::host::sample;
+
     use super::*;
+
+    #[test]
+    fn processors_that_share_a_queue_are_told_before_anything_is_sent() {
+        let device = |driver: &str, queues| Device {
+            driver: Fact::kernel(driver.to_owned(), "test"),
+            rx_queues: queues,
+            tx_queues: queues,
+            ..sample::device("v0", 1)
+        };
+        use Severity::{Invalid, Warning};
+        for (driver, queues, cpus, severity) in [
+            ("veth", 1, &[0][..], None),
+            ("veth", 1, &[0, 1], Some(Invalid)),
+            ("veth", 2, &[0, 1], None),
+            ("veth", 2, &[1, 3], Some(Invalid)),
+            ("ice", 2, &[0, 1], None),
+            ("ice", 1, &[0, 1], Some(Warning)),
+        ] {
+            let device = device(driver, queues);
+            let found = crowded([&device, &device], cpus).map(|(_, severity)| severity);
+            assert_eq!(found, severity, "{driver} {queues} {cpus:?}");
+        }
+    }
 
     #[test]
     fn default_routes_are_found_in_both_tables() {

@@ -168,3 +168,22 @@ const fn is_one(value: &u32) -> bool {
 fn is_default(ip: &Ip) -> bool {
     *ip == Ip::default()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_profile_of_the_guide_is_one() {
+        let guide = include_str!("../../docs/guide/bench.md");
+        let profiles: Vec<&str> = guide
+            .split("```toml\n")
+            .skip(1)
+            .map(|rest| rest.split("```").next().unwrap_or_default())
+            .collect();
+        assert!(!profiles.is_empty());
+        for text in profiles {
+            Profile::parse(text).unwrap_or_else(|error| panic!("{text}: {error}"));
+        }
+    }
+}

@@ -272,7 +272,8 @@ fn machine(trial: &Trial, facts: &Facts<'_>, limits: &Limits, found: &mut Vec<Fi
             cpu.cpu,
             in_role(cpu)
         );
-        let advice = "end or move what else runs here, then repeat";
+        let advice = "end or move what else runs here, then repeat; on a machine that is never idle, \
+                      --busy takes such trials with a warning";
         found.push(finding("busy-machine", severity, message, advice));
     }
     if let Some(cpu) = most(|cpu| cpu.steal)

@@ -1,7 +1,7 @@
 //! A report in sentences, for a terminal and for the page.
 
 use super::{Measurement, Report, Search};
-use crate::trial::Finding;
+use crate::trial::{Fate, Finding};
 
 /// What a cell runs on: the engine, and the hook where there are several.
 #[must_use]
@@ -10,6 +10,27 @@ pub fn carrier(cell: &Measurement) -> String {
         "" | "xdp" => cell.engine.clone(),
         hook if cell.engine == "tc" => hook.to_owned(),
         hook => format!("{} ({hook})", cell.engine),
+    }
+}
+
+/// What became of packets, in words: `not forwarded`.
+#[must_use]
+pub fn fate(fate: Fate) -> String {
+    let name = serde_json::to_value(fate).unwrap_or_default();
+    name.as_str().unwrap_or_default().replace('-', " ")
+}
+
+/// How many of the packets that a program took it could not send on: the rate of a cell is of what the
+/// program took, and such packets are not lost on the way there. `None` where all were sent on.
+#[must_use]
+pub fn not_forwarded(cell: &Measurement) -> Option<String> {
+    let failed = cell.ledger.of(Fate::NotForwarded);
+    let first = cell.ledger.stages.first().map_or(0, |stage| stage.came.packets);
+    let part = failed as f64 / first.max(1) as f64 * 100.0;
+    match part {
+        _ if failed == 0 => None,
+        part if part < 0.1 => Some("< 0.1 % not forwarded".to_owned()),
+        part => Some(format!("{part:.1} % not forwarded")),
     }
 }
 

@@ -159,7 +159,10 @@ pub(super) fn few_repeats(repeats: usize) -> Finding {
     Finding {
         code: "few-repeats".to_owned(),
         severity: Severity::Note,
-        message: format!("{repeats} repeats: too few to tell a change from noise; five are"),
+        message: match repeats {
+            1 => "one repeat: too few to tell a change from noise; five are enough".to_owned(),
+            _ => format!("{repeats} repeats: too few to tell a change from noise; five are enough"),
+        },
         advice: None,
     }
 }

@@ -1,5 +1,7 @@
 //! A benchmark's report as text.
 
+use std::fmt::Write as _;
+
 use hoist_benches::report::words::{self, carrier};
 use hoist_benches::report::{Floor, Measurement, Report, Search, Step, criterion};
 use hoist_benches::scenario::Scenario;
@@ -30,7 +32,11 @@ pub(crate) fn report(report: &Report, verbose: bool) -> String {
         parts.extend(report.results.iter().map(ledger));
     }
     if report.interrupted {
-        parts.push(paint(WARN, "interrupted: this is what was measured until then"));
+        let words = match report.results.iter().any(|result| result.pps.is_some()) {
+            true => "interrupted: this is what was measured until then",
+            false => "interrupted before anything was measured",
+        };
+        parts.push(paint(WARN, words));
     }
     parts.retain(|part| !part.is_empty());
     parts.join("\n\n")
@@ -159,11 +165,15 @@ fn account(result: &Measurement) -> String {
         };
     }
     let residual: i128 = result.ledger.stages.iter().map(|s| s.residual().abs()).sum();
-    match (residual, result.rejected) {
+    let mut words = match (residual, result.rejected) {
         (0, 0) => paint(GOOD, "0"),
         (0, n) => format!("{} ({n} rejected)", paint(GOOD, "0")),
         (residual, _) => paint(BAD, residual),
+    };
+    if let Some(part) = words::not_forwarded(result) {
+        let _ = write!(words, ", {}", paint(WARN, part));
     }
+    words
 }
 
 fn percent(part: f64) -> String {
@@ -247,12 +257,12 @@ fn ledger(result: &Measurement) -> String {
         let came = format!("{}:", stage.name);
         table.row([came, stage.came.packets.to_string(), stage.came.counter.clone()]);
         for entry in &stage.out {
-            let fate = format!("  {:?}", entry.fate).to_lowercase();
+            let fate = format!("  {}", words::fate(entry.fate));
             table.row([fate, entry.packets.to_string(), entry.counter.clone()]);
         }
     }
     for witness in witnesses {
-        let word = if witness.packets == witness.expected { "confirmed" } else { "CONTRADICTED" };
+        let word = if witness.packets == witness.expected { "confirms" } else { "CONTRADICTS" };
         let counter = format!("{} ({word} {})", witness.counter, witness.confirms);
         table.row(["  witness".to_owned(), witness.packets.to_string(), counter]);
     }

@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use super::super::words::rate_of;
+use super::super::words::{fate, not_forwarded, rate_of};
 use super::super::{Environment, Floor, Measurement, Search, Step};
 use super::charts::duration;
 use super::{exact, mpps, name, percent, text};
 use crate::linerate;
 use crate::search::Ended;
 use crate::stats::Summary;
-use crate::trial::Ledger;
+use crate::trial::{Ledger, Trial};
 
 /// A table in the making. Heads that begin with `>` are of columns of numbers, with `~` of long text.
 struct Table {
@@ -133,18 +133,26 @@ pub(super) fn line_rates(sizes: &[(String, f64, f64)]) -> String {
 /// What the ledger leaves over, and how trials and search went.
 fn account(cell: &Measurement) -> String {
     let residual: i128 = cell.ledger.stages.iter().map(|stage| stage.residual().abs()).sum();
+    let none = cell.pps.is_none() && !cell.trials.iter().any(Trial::valid);
     let mut words = match residual {
+        // Nothing that counts was counted.
+        _ if none && cell.rejected > 0 => "<span class=\"bad\">no valid trial</span>".to_owned(),
+        _ if none => String::new(),
         0 => "<span class=\"good\">0</span>".to_owned(),
         residual => format!("<span class=\"bad\">{residual}</span>"),
     };
     if cell.rejected > 0 {
         let _ = write!(words, " <span class=\"dim\">({} rejected)</span>", cell.rejected);
     }
+    if let Some(part) = not_forwarded(cell) {
+        let _ = write!(words, " <span class=\"bad\">{part}</span>");
+    }
     match &cell.ended {
         Ended::Complete => {}
         Ended::Failed(why) => {
             let _ = write!(words, " <span class=\"bad\">{}</span>", text(why));
         }
+        Ended::Rejected | Ended::NoTraffic if none && cell.rejected > 0 => {}
         Ended::Rejected | Ended::NoTraffic => {
             words.push_str(" <span class=\"bad\">no valid trial</span>")
         }
@@ -283,9 +291,8 @@ fn ledger(ledger: &Ledger) -> String {
             format!("<code>{}</code>", text(&stage.came.counter)),
         ]);
         for entry in &stage.out {
-            let fate = serde_json::to_value(entry.fate).unwrap_or_default();
             table.row(&[
-                format!("&emsp;{}", text(fate.as_str().unwrap_or_default())),
+                format!("&emsp;{}", text(&fate(entry.fate))),
                 entry.packets.to_string(),
                 format!("<code>{}</code>", text(&entry.counter)),
             ]);

@@ -1,6 +1,7 @@
 use super::*;
 use crate::report::{Floor, Search, Step, sample};
-use crate::trial::{Entry, Fate, Witness};
+use crate::search::Ended;
+use crate::trial::{Entry, Fate, Finding, Ledger, Severity, Witness};
 
 /// Tags that are opened and not closed, or closed and not opened.
 fn unbalanced(page: &str) -> Vec<String> {
@@ -130,4 +131,46 @@ fn numbers_are_short_and_never_mislead() {
     for (ns, shown) in [(51.0, "51 ns"), (1_500.0, "1.5 µs"), (2e6, "2 ms"), (3.2e9, "3.2 s")] {
         assert_eq!(charts::duration(ns), shown);
     }
+}
+
+#[test]
+fn a_cell_without_a_valid_trial_shows_no_balance() {
+    let mut report = sample::report(1);
+    report.results.truncate(1);
+    let cell = &mut report.results[0];
+    let good = "<span class=\"good\">0</span>";
+    let row = |cell: &Measurement| super::tables::results(&[cell]);
+    assert!(row(cell).contains(good) && !row(cell).contains("no valid trial"));
+    cell.pps = None;
+    cell.ledger = Ledger::default();
+    cell.rejected = cell.trials.len();
+    for trial in &mut cell.trials {
+        trial.findings.push(Finding {
+            code: "busy-machine".to_owned(),
+            severity: Severity::Invalid,
+            message: String::new(),
+            advice: None,
+        });
+    }
+    for ended in [Ended::Rejected, Ended::Complete] {
+        cell.ended = ended;
+        let row = row(cell);
+        assert!(!row.contains(good) && row.matches("no valid trial").count() == 1, "{row}");
+    }
+}
+
+#[test]
+fn what_was_not_forwarded_stands_in_the_row() {
+    let mut report = sample::report(1);
+    let cell = &mut report.results[0];
+    let came = cell.ledger.stages[0].came.packets;
+    assert!(!super::tables::results(&[&*cell]).contains("not forwarded"));
+    cell.ledger.stages[0].out.push(Entry {
+        fate: Fate::NotForwarded,
+        packets: came,
+        counter: "c".to_owned(),
+    });
+    let cell = &report.results[0];
+    assert!(super::tables::results(&[cell]).contains("100.0 % not forwarded"));
+    assert!(super::tables::ledgers(&[cell]).contains("&emsp;not forwarded"));
 }

@@ -103,7 +103,7 @@ fn a_comparison_is_as_its_schema_says() {
 #[test]
 fn a_table_of_line_rates_is_as_its_schema_says() {
     let mut sizes = Size::usual();
-    sizes.push("60x1+1500x2".parse().unwrap());
+    sizes.push("64x1+1500x2".parse().unwrap());
     let table = Table::of(&sizes, &SPEEDS);
     let document = holds("hoist.bench-linerate.v1", &table);
     assert_eq!(serde_json::from_value::<Table>(document).unwrap(), table);

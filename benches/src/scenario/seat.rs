@@ -75,26 +75,29 @@ impl<'a> Seat<'a> {
         let dut = match self.carrier {
             Carrier::Engine(wanted) => {
                 let wishes = Wishes { choice: Choice::only(wanted), ..Wishes::default() };
-                let (plan, attachment, hook) = near.namespace.run(|| {
+                let (plan, attachment, hook, path) = near.namespace.run(|| {
                     let device = host.device(&near.name)?;
                     let policy = AttachPolicy::default();
                     let attached =
                         registry.attach(host, kernel, &device, &subject.job, &wishes, &policy);
                     let (plan, attachment) = attached?;
-                    let hook = attachment.effective()?.hook.to_string();
-                    Ok::<_, Error>((plan, attachment, hook))
+                    let effective = attachment.effective()?;
+                    let path = Path::of(effective.engine, effective.hook);
+                    Ok::<_, Error>((plan, attachment, effective.hook.to_string(), path))
                 })?;
                 self.hook = hook;
+                if !subject.job.count_verdicts
+                    && let Some(finding) = uncounted(path, &self.hook)
+                {
+                    self.note(finding);
+                }
                 for warning in plan.warnings {
-                    let note = Finding {
+                    self.note(Finding {
                         code: warning.code,
                         severity: Severity::Note,
                         message: warning.message,
                         advice: warning.remedy,
-                    };
-                    if !self.findings.contains(&note) {
-                        self.findings.push(note);
-                    }
+                    });
                 }
                 Dut::new(near, attachment).map_err(of_library)?
             }
@@ -110,6 +113,12 @@ impl<'a> Seat<'a> {
             }
         };
         Ok(if self.place.is_made() { dut.private() } else { dut })
+    }
+
+    fn note(&mut self, finding: Finding) {
+        if !self.findings.contains(&finding) {
+            self.findings.push(finding);
+        }
     }
 
     /// Keeps why it cannot go on.
@@ -189,6 +198,21 @@ impl Bench for Seat<'_> {
     }
 }
 
+/// Where the driver does not count what became of a program's frames, only the program itself tells that
+/// one came to it.
+fn uncounted(path: Path, hook: &str) -> Option<Finding> {
+    let arrivals = || Finding {
+        code: "rate-of-arrivals".to_owned(),
+        severity: Severity::Warning,
+        message: format!(
+            "nobody counts what the program at {hook} took: the rate is of frames that arrived at the \
+             interface, and says nothing of those lost on the way to it"
+        ),
+        advice: Some("leave --no-count away".to_owned()),
+    };
+    (!matches!(path, Path::Native | Path::Hardware)).then(arrivals)
+}
+
 /// The library's error where it is one, so that its class is known.
 pub(super) fn of_library(error: Box<dyn std::error::Error + Send + Sync>) -> Error {
     match error.downcast::<Error>() {
@@ -198,5 +222,22 @@ pub(super) fn of_library(error: Box<dyn std::error::Error + Send + Sync>) -> Err
             object: "packet rates".to_owned(),
             source: std::io::Error::other(other.to_string()),
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rate_that_is_of_arrivals_says_so() {
+        for (path, says) in [
+            (Path::Native, false),
+            (Path::Hardware, false),
+            (Path::Buffers, true),
+            (Path::AfXdp, true),
+        ] {
+            assert_eq!(uncounted(path, "tcx").is_some(), says, "{path:?}");
+        }
     }
 }

@@ -221,13 +221,20 @@ impl<'a> Refuser<'a> {
                 &[Capability::CapBpf, Capability::CapNetAdmin],
             ),
             EINVAL | E2BIG | EOPNOTSUPP | ENOTSUPP => {
-                let mut gap = Gap::kernel("map-refused", &error).remedy(
-                    "compare its type, sizes, entries and flags with what `hoist probe` says the \
-                     kernel has",
-                );
+                let remedy = match error.errno {
+                    E2BIG => format!("give it fewer entries: --max-entries {map}=N"),
+                    _ => "compare its type, sizes, entries and flags with what `hoist probe` says \
+                          the kernel has"
+                        .to_owned(),
+                };
+                let mut gap = Gap::kernel("map-refused", &error).remedy(remedy);
                 gap.map = Some(map);
                 self.refused(gap)
             }
+            ENOMEM => Error::Kernel {
+                error,
+                hint: Some(format!("fewer entries need less memory: --max-entries {map}=N")),
+            },
             _ => failed(error),
         }
     }
@@ -278,6 +285,18 @@ pub fn verifier_remedy(log: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn maps_that_are_too_large_name_the_option() {
+        let device = crate::host::sample::device("v0", 4);
+        let refuser = Refuser::new(Slot::Native, &device, "acl");
+        for (errno, named) in [(E2BIG, true), (ENOMEM, true), (EINVAL, false)] {
+            let error = KernelError::new("BPF_MAP_CREATE", "rules", errno);
+            let told = refuser.load(LoadError::Map { map: "rules".to_owned(), error });
+            let told = format!("{told:?}");
+            assert_eq!(told.contains("--max-entries rules=N"), named, "{told}");
+        }
+    }
 
     #[test]
     fn a_log_of_statistics_alone_points_at_the_maps() {

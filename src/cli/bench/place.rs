@@ -43,7 +43,7 @@ pub(super) fn of(cx: &mut Context<'_>, args: &args::Bench) -> Result<Place, Fail
     match crowded([&device, &peer], &cpus) {
         Some((words, Severity::Invalid)) => return Err(Failure::Words(words, Exit::Usage)),
         Some((words, _)) => {
-            cx.shell.warn(format_args!("{} [{CROWDED}]", words.error));
+            cx.shell.warn(format_args!("{} [{}]", words.error, words.code.unwrap_or_default()));
             cx.shell.say(format_args!("  {}", words.next.unwrap_or_default()));
         }
         None => {}
@@ -51,16 +51,13 @@ pub(super) fn of(cx: &mut Context<'_>, args: &args::Bench) -> Result<Place, Fail
     Ok(Place::given(near, Some(far)).map_err(lab_error)?)
 }
 
-/// The code of what [`crowded`] says.
-const CROWDED: &str = "cores-share-queues";
-
 /// What speaks against generating with these processors from the second device into the first: a veth
 /// counts frames wrongly when two processors share a queue of it, a NIC may take none from a
 /// processor that has no transmit queue.
 fn crowded([near, far]: [&Device; 2], cpus: &[u32]) -> Option<(Words, Severity)> {
     let veth = near.driver.value().is_some_and(|driver| driver == "veth");
     let words = |error: String, next: String| Words {
-        code: Some(CROWDED.to_owned()),
+        code: Some("cores-share-queues".to_owned()),
         error,
         next: Some(next),
         log: None,

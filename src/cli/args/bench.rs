@@ -45,7 +45,7 @@ pub(crate) struct Bench {
     #[arg(long = "program", visible_alias = "object", value_name = "OBJ", value_delimiter = ',')]
     pub programs: Vec<String>,
     /// The program, where the object has several
-    #[arg(short = 'n', long, value_name = "PROG")]
+    #[arg(hide_short_help = true, short = 'n', long, value_name = "PROG")]
     pub prog_name: Option<String>,
     /// Engines to measure [default: all but hw]
     #[arg(short = 'm', long = "engine", visible_alias = "mode", value_name = "LIST")]
@@ -54,10 +54,11 @@ pub(crate) struct Bench {
     #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "64")]
     pub profile: Vec<String>,
     /// What makes the frames
-    #[arg(long, value_name = "KIND", default_value = "live")]
+    #[arg(hide_short_help = true, long, value_name = "KIND", default_value = "live")]
     pub generator: Made,
     /// Numbers of processors that generate
     #[arg(
+        hide_short_help = true,
         long,
         value_name = "LIST",
         value_delimiter = ',',
@@ -78,22 +79,23 @@ pub(crate) struct Bench {
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
     pub search: Vec<Sought>,
     /// Search for a goal of RFC 9971 of your own: loss=0.1%,sum=5,trial=0.25,exceed=0.5,width=0.5%
-    #[arg(long, value_name = "GOAL")]
+    #[arg(hide_short_help = true, long, value_name = "GOAL")]
     pub goal: Vec<OwnGoal>,
     /// How long one trial sends [default: 500ms; of searches, what their documents say]
     #[arg(long, value_name = "TIME")]
     pub seconds: Option<Interval>,
     /// Take at most this long
-    #[arg(long, value_name = "TIME")]
+    #[arg(hide_short_help = true, long, value_name = "TIME")]
     pub budget: Option<Interval>,
     /// Repeats of each cell, in turns with the others [default: 5; of RFC 2544's procedures 1]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(hide_short_help = true, long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub repeats: Option<u32>,
     /// Have frames carry the times of their sending, for latency where they come back
-    #[arg(long)]
+    #[arg(hide_short_help = true, long)]
     pub latency: bool,
     /// Send nothing: measure what another machine sends to IF
     #[arg(
+        hide_short_help = true,
         long,
         requires = "interface",
         conflicts_with_all = ["peer", "rate", "search", "goal", "cores", "latency"],
@@ -103,47 +105,54 @@ pub(crate) struct Bench {
     )]
     pub receive_only: bool,
     /// With --receive-only: frames that the other machine says it sends
-    #[arg(long, value_name = "N", requires = "receive_only")]
+    #[arg(hide_short_help = true, long, value_name = "N", requires = "receive_only")]
     pub expect: Option<u64>,
     /// Measure nothing: send out of IF, for --receive-only on another machine
     #[arg(
+        hide_short_help = true,
         long,
         requires = "interface",
         conflicts_with_all = ["peer", "receive_only", "search", "goal", "engine", "programs"]
     )]
     pub send_only: bool,
     /// With --send-only: the hardware address that frames are sent to
-    #[arg(long, value_name = "MAC", requires = "send_only", default_value = "ff:ff:ff:ff:ff:ff")]
+    #[arg(
+        hide_short_help = true,
+        long,
+        value_name = "MAC",
+        requires = "send_only",
+        default_value = "ff:ff:ff:ff:ff:ff"
+    )]
     pub to_mac: Mac,
     /// Take trials although others use the machine; the report warns of it
-    #[arg(long)]
+    #[arg(hide_short_help = true, long)]
     pub busy: bool,
     /// Leave out what the harness itself costs
-    #[arg(long)]
+    #[arg(hide_short_help = true, long)]
     pub no_floors: bool,
     /// Also measure the same program attached by iproute2, without hoist
     #[arg(long)]
     pub control: bool,
     /// Run programs as they are, without counting verdicts: only the kernel counts
-    #[arg(long)]
+    #[arg(hide_short_help = true, long)]
     pub no_count: bool,
     /// Accept a difference of an engine by its code, as printed in a refusal
-    #[arg(long, value_name = "CODE", value_delimiter = ',')]
+    #[arg(hide_short_help = true, long, value_name = "CODE", value_delimiter = ',')]
     pub accept: Vec<String>,
     /// Have kernel threads poll IF on these processors, away from the generator
-    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    #[arg(hide_short_help = true, long, value_name = "LIST", value_delimiter = ',')]
     pub napi_cpus: Vec<u32>,
     /// Also write the report as a page that needs nothing else
     #[arg(long, value_name = "FILE")]
     pub html: Option<PathBuf>,
     /// Change nothing on the interfaces
-    #[arg(long, conflicts_with = "napi_cpus")]
+    #[arg(hide_short_help = true, long, conflicts_with = "napi_cpus")]
     pub no_prepare: bool,
     /// Say what would be changed and measured, and do nothing
     #[arg(long)]
     pub dry_run: bool,
     /// Measure on an interface that carries the default route
-    #[arg(long)]
+    #[arg(hide_short_help = true, long)]
     pub force: bool,
 }
 

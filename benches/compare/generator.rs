@@ -297,7 +297,7 @@ fn one_core() -> Outcome<()> {
         senders.push((name, sockets(Sockets::new(kind, &far.name, far.ifindex, frames, on()))));
     }
     senders.push(("as xdp-trafficgen", trafficgen(&range)?));
-    // Of bpftool's, those before 7.2 cannot attach to a tracepoint.
+    // bpftool 7.1 cannot attach to a tracepoint.
     match Watched::new() {
         Err(why) => println!("as xdp-trafficgen, watched: not taken: {why}"),
         Ok(first) => {

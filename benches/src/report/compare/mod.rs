@@ -1,6 +1,6 @@
 //! One report against another, cell by cell: faster, slower, the same, or not to be compared.
 //!
-//! A change is told from noise by ranks ([`rank`]): at 99 % confidence with five repeats each, every
+//! A change is told from noise by ranks (`rank`): at 99 % confidence with five repeats each, every
 //! repeat of one side must be below every one of the other. And it must matter: medians drift by a few
 //! per cent from day to day on one machine, so a smaller change is no finding however steady.
 
